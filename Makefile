@@ -1,0 +1,41 @@
+# One word per chore; CI runs the same ones. `make demo` and `make test` need Python 3.11+ and a C++ compiler, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint format types build bench check-full clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,onnx,tf1,dev]"
+	touch $@
+
+build: $(STAMP)
+
+demo: build
+	$(BIN)/recurra train digits
+
+test: build
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: build
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: build
+	$(BIN)/recurra bench
+
+check-full: lint
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,202 @@
+"""What every cell is made of: one step, a sequence, a state.
+
+`BaseCell` turns a class with a `forward` (one step, in plain torch) and two sizes into a full citizen: it can be
+stacked, wrapped, run both ways, over ragged rows, with carried state. `LeafCell` is the base of the library's own
+cells: a thin module over a `Recurrence` (pure functions of parameters, input and state).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from recurra import _nest
+from recurra._typing import SCALAR, Masks, State, StateSize
+from recurra.cells.checks import check_step
+from recurra.cells.init import Initializer, glorot_uniform
+from recurra.cells.stepper import Stepper
+from recurra.kernels import Recurrence, run_sequence, scan
+from recurra.kernels.scan import After
+
+
+class BaseCell(nn.Module):
+    """A recurrent cell: `output, state = cell(x, state)`.
+
+    A subclass defines `forward(x, state)` for one step, and `state_size` and `output_size` (attributes or properties).
+    Leaves of a state are `[B, n]` for a size `n`, `[B, *s]` for `torch.Size(s)`, rank 0 for `SCALAR`.
+
+    A cell whose equation has a part that needs no state may define `project(inputs)` and `recur(projected, state)`
+    instead of `forward`; loops then compute that part for all time steps at once.
+    """
+
+    input_size: Any = None
+    """Features of the input, where the cell fixes them; None lets any input through."""
+    state_size: StateSize
+    output_size: Any
+    output_is_state: bool = False
+    """Whether the output is the last leaf of the new state (as in RNN, GRU, LSTM)."""
+
+    def initial_state(
+        self, batch_size: int, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> State:
+        """Zeros in the structure of `state_size`; dtype and device default to those of the parameters."""
+        reference = next(self.parameters(), None)
+        if reference is not None:
+            dtype, device = dtype or reference.dtype, device or reference.device
+
+        def zeros(size: Any) -> Tensor:
+            shape = () if size is SCALAR else (batch_size, *([size] if isinstance(size, int) else size))
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        return _nest.map_leaves(zeros, self.state_size)
+
+    def project(self, inputs: Any) -> Any:
+        """The part of the equation that needs no state, for one step or a whole sequence; by default nothing."""
+        return inputs
+
+    def recur(self, projected: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+        """One step on a projected input; by default `forward`."""
+        return self.forward(projected, state) if masks is None else self.forward(projected, state, masks)
+
+    def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+        """One step: `x [B, I]` and a state -> (output, new state)."""
+        if type(self).recur is BaseCell.recur:
+            raise NotImplementedError(f"{type(self).__name__} must define `forward(x, state)`")
+        check_step(self, x, state)
+        return self.recur(self.project(x), state, masks)
+
+    def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
+        """Random masks for a call of `steps` steps, in `like`'s dtype and device; None where nothing is random.
+
+        Leaves have time first (length `steps`, or 1 for one mask for the whole sequence). Give them to `unroll`, or
+        step by step through `recurra.masks_at(masks, t)`: both then compute the same numbers.
+        """
+        return None
+
+    def unroll(
+        self,
+        inputs: Any,
+        state: State,
+        lengths: Tensor | None = None,
+        *,
+        reverse: bool = False,
+        masks: Masks = None,
+        after: After = (),
+        resets: Tensor | None = None,
+        reset_state: State = None,
+        return_states: bool = False,
+    ) -> Any:
+        """A whole time-major sequence, `[T, B, I]`; arguments and result as in `recurra.kernels.scan`.
+
+        This is the hook that `recurra.unroll` and the other loops call after checking their arguments. Random masks
+        are drawn here unless they are given.
+        """
+        return scan(
+            self.recur,
+            inputs,
+            state,
+            lengths,
+            project=self.project,
+            reverse=reverse,
+            masks=masks if masks is not None else self._draw_for(inputs),
+            after=after,
+            resets=resets,
+            reset_state=reset_state,
+            return_states=return_states,
+        )
+
+    def stepper(self, batch_size: int) -> Stepper:
+        """A stream of steps that keeps its state: `output = stepper(x)`."""
+        return Stepper(self, batch_size)
+
+    def freeze(self) -> Self:
+        """Switch to inference: evaluation mode, no gradients, and weights packed where a kernel can use that.
+
+        Later writes to the parameters are not seen until `freeze` is called again.
+        """
+        return self.eval().requires_grad_(False)
+
+    def _draw_for(self, inputs: Any) -> Masks:
+        first = _nest.flatten(inputs)[0]
+        like = first if first.is_floating_point() else next(self.parameters(), torch.empty(()))
+        sizes = _nest.map_leaves(lambda leaf: leaf.shape[2:], inputs)
+        return self.draw_masks(first.shape[0], first.shape[1], like=like, input_size=sizes)
+
+
+class Variables(nn.Module):
+    """A named group of parameters (`gates.kernel`, `projection.kernel`)."""
+
+
+class LeafCell(BaseCell):
+    """A cell over a `Recurrence`: holds parameters under TensorFlow's names and says which options apply.
+
+    A subclass sets `recurrence`, registers its variables in `__init__`, and gives them back in `params()`.
+    """
+
+    recurrence: ClassVar[Recurrence]
+    options: Any = None
+    output_is_state = True
+
+    def __init__(self, *, init: Initializer | None = None) -> None:
+        super().__init__()
+        self.init = init
+        self._constants: dict[str, float | None] = {}
+
+    def add_variable(self, name: str, *shape: int, constant: float | None = None, **factory: Any) -> None:
+        """Register a parameter under a dotted name: `constant` fills it, else the cell's `init` (default glorot)."""
+        *groups, leaf = name.split(".")
+        owner: nn.Module = self
+        for group in groups:
+            if not hasattr(owner, group):
+                owner.add_module(group, Variables())
+            owner = getattr(owner, group)
+        owner.register_parameter(leaf, nn.Parameter(torch.empty(shape, **factory)))
+        self._constants[name] = constant
+        self._reset(name)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, as the constructor did."""
+        for name in self._constants:
+            self._reset(name)
+
+    def _reset(self, name: str) -> None:
+        constant, parameter = self._constants[name], self.get_parameter(name)
+        with torch.no_grad():
+            if constant is not None:
+                parameter.fill_(constant)
+            else:
+                (self.init or glorot_uniform)(parameter)
+
+    def params(self) -> Any:
+        """The parameters as the named tuple that the equation takes."""
+        raise NotImplementedError(f"{type(self).__name__} must define `params()`")
+
+    def project(self, inputs: Any) -> Any:
+        return self.recurrence.project(self.params(), inputs, self.options)
+
+    def recur(self, projected: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+        return self.recurrence.recur(self.params(), projected, state, self.options, masks)
+
+    def unroll(
+        self,
+        inputs: Any,
+        state: State,
+        lengths: Tensor | None = None,
+        *,
+        masks: Masks = None,
+        **call: Any,
+    ) -> Any:
+        """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
+        masks = masks if masks is not None else self._draw_for(inputs)
+        return run_sequence(
+            self.recurrence, self.params(), inputs, state, lengths, options=self.options, masks=masks, **call
+        )
+
+    def extra_repr(self) -> str:
+        shown = [str(self.input_size), str(self.output_size)]
+        fields = self.options._asdict() if self.options is not None else {}
+        defaults = getattr(type(self.options), "_field_defaults", {})
+        shown += [f"{key}={value!r}" for key, value in fields.items() if value != defaults.get(key)]
+        return ", ".join(shown)

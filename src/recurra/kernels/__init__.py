@@ -1,0 +1,10 @@
+"""The recurrences, executed: one step after another in torch (`scan`), or by a compiled kernel where one fits.
+
+Imports nothing of recurra but the contract (`_typing`, `_nest`, `errors`). Read `scan.py` first: it says what a
+sequence call means; a kernel computes the same numbers, faster. `dispatch.py` decides which of the two runs, and why.
+"""
+
+from recurra.kernels.dispatch import Recurrence, run_sequence
+from recurra.kernels.scan import StateDropout, Zoneout, scan
+
+__all__ = ["Recurrence", "StateDropout", "Zoneout", "run_sequence", "scan"]

@@ -1,0 +1,144 @@
+"""One cell over a sequence: TensorFlow's dynamic_rnn and static_rnn in one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra import _nest
+from recurra._typing import Cell, Masks, State
+from recurra.cells.checks import check_features, check_lengths, check_state
+from recurra.errors import InputError, StructureError
+from recurra.loops.lengths import to_back, to_front
+
+
+class Sequence(NamedTuple):
+    """A checked, time-major call."""
+
+    inputs: Any
+    state: State
+    lengths: Tensor | None
+    batch_size: int
+    steps: int
+
+
+def prepare(
+    cell: Cell,
+    inputs: Any,
+    initial_state: State,
+    lengths: Tensor | None,
+    *,
+    time_major: bool,
+    state_name: str = "initial_state",
+) -> Sequence:
+    """Check a loop's arguments and bring them to time-major form, as views."""
+    if not isinstance(cell, Cell):
+        raise StructureError(
+            f"`cell` must be a recurra cell (state_size, output_size, initial_state, unroll), got {type(cell).__name__}"
+        )
+    leading = ("T", "B") if time_major else ("B", "T")
+    check_features("inputs", inputs, getattr(cell, "input_size", None), leading=leading)
+    leaves = _nest.flatten(inputs)
+    shortest = min(leaf.dim() for leaf in leaves)
+    if shortest < 2:
+        raise InputError(f"`inputs` must have at least the axes [{', '.join(leading)}], got rank {shortest}")
+    if len({leaf.shape[:2] for leaf in leaves}) > 1:
+        raise InputError(f"`inputs` disagree in their first two axes: {_nest.describe(inputs)}")
+    if not time_major:
+        inputs = _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), inputs)
+    steps, batch_size = _nest.flatten(inputs)[0].shape[:2]
+    if initial_state is None:
+        initial_state = cell.initial_state(batch_size)
+    check_state(state_name, initial_state, cell.state_size, batch_size)
+    if lengths is not None:
+        check_lengths(lengths, batch_size, steps, leaves[0].device)
+    return Sequence(inputs, initial_state, lengths, batch_size, steps)
+
+
+def batch_major(values: Any, time_major: bool) -> Any:
+    """Time-major results in the caller's layout, as views."""
+    return values if time_major else _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), values)
+
+
+def unroll(
+    cell: Cell,
+    inputs: Any,
+    initial_state: State = None,
+    *,
+    lengths: Tensor | None = None,
+    time_major: bool = False,
+    reverse: bool = False,
+    padding: Literal["right", "left"] = "right",
+    masks: Masks = None,
+    resets: Tensor | None = None,
+    reset_state: State = None,
+    return_states: bool = False,
+) -> Any:
+    """Run `cell` over `inputs`.
+
+        state = initial_state
+        for t in range(T):
+            outputs[t], state = cell(inputs[t], state)
+
+    Past a row's length the outputs are zeros and the state is copied through, whatever the padding holds.
+
+    Args:
+        cell: a `recurra.Cell`.
+        inputs: `[B, T, I]` (or `[T, B, I]` with `time_major`), or a nest of such where the cell takes one.
+        initial_state: in the structure of `cell.state_size`, leaves `[B, n]`; default `cell.initial_state(B)`.
+        lengths: `[B]` integers in `0..T`; None means T everywhere.
+        time_major: the layout of inputs, outputs, resets and states.
+        reverse: run from each row's end to its beginning; `outputs[t]` still belongs to `inputs[t]`.
+        padding: at which end the rows are padded.
+        masks: random masks to use in place of fresh ones, from `cell.draw_masks`; time-major, first axis T or 1.
+        resets: `[B, T]` bool, true where a row starts anew before that step.
+        reset_state: what it starts from; default `cell.initial_state(B)`.
+        return_states: also return the states after every step.
+
+    Returns:
+        `(outputs, final_state)`, or `(outputs, final_state, states)`: outputs `[B, T, n]` in the structure of
+        `cell.output_size`, states leaves `[B, T, n]`.
+
+    Raises:
+        InputError (ValueError): a wrong shape, size or length. StructureError (TypeError): a wrong type or nesting.
+    """
+    if padding not in ("right", "left"):
+        raise InputError(f"`padding` must be 'right' or 'left', got {padding!r}")
+    call = prepare(cell, inputs, initial_state, lengths, time_major=time_major)
+    rows = call.inputs
+    if resets is not None:
+        resets, reset_state = _prepare_resets(cell, call, resets, reset_state, time_major)
+    shifted = padding == "left" and call.lengths is not None
+    if shifted:
+        rows, resets = to_front(rows, call.lengths), to_front(resets, call.lengths) if resets is not None else None
+    outputs, final, *states = cell.unroll(
+        rows,
+        call.state,
+        call.lengths,
+        reverse=reverse,
+        masks=masks,
+        resets=resets,
+        reset_state=reset_state,
+        return_states=return_states,
+    )
+    per_step = (outputs, *states)
+    if shifted:
+        per_step = tuple(to_back(values, call.lengths) for values in per_step)
+    outputs, *states = (batch_major(values, time_major) for values in per_step)
+    return outputs, final, *states
+
+
+def _prepare_resets(
+    cell: Cell, call: Sequence, resets: Tensor, reset_state: State, time_major: bool
+) -> tuple[Tensor, State]:
+    expected = [call.steps, call.batch_size] if time_major else [call.batch_size, call.steps]
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
+        raise StructureError(f"`resets` must be a bool tensor, got {getattr(resets, 'dtype', type(resets).__name__)}")
+    if list(resets.shape) != expected:
+        raise InputError(f"`resets` has shape {list(resets.shape)}, expected {expected}")
+    if reset_state is None:
+        reset_state = cell.initial_state(call.batch_size)
+    check_state("reset_state", reset_state, cell.state_size, call.batch_size)
+    return (resets if time_major else resets.t()), reset_state
