@@ -11,14 +11,17 @@ into modules.
 
 from .errors import CheckpointError, CheckpointNotFoundError
 from .files import Checkpoint, checkpoint_exists, checkpoint_files, list_variables, open, read, write
+from .meta import CellFacts, Meta, read_meta, write_meta
 from .slices import Partitioned, VariableInfo
 from .state import CheckpointState, latest_checkpoint, read_state, write_state
 
 __all__ = [
+    "CellFacts",
     "Checkpoint",
     "CheckpointError",
     "CheckpointNotFoundError",
     "CheckpointState",
+    "Meta",
     "Partitioned",
     "VariableInfo",
     "checkpoint_exists",
@@ -27,7 +30,9 @@ __all__ = [
     "list_variables",
     "open",
     "read",
+    "read_meta",
     "read_state",
     "write",
+    "write_meta",
     "write_state",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .errors import CheckpointError
 
-__all__ = ["CheckpointState", "latest_checkpoint", "read_state", "write_state"]
+__all__ = ["CheckpointState", "latest_checkpoint", "parse_state", "read_state", "write_state"]
 
 _FIELD = re.compile(r'\s*(\w+)\s*:\s*(?:"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\'|([-+.\w]+))[ \t]*[,;]?')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -35,25 +35,29 @@ def state_path(directory: str, latest_filename: str | None = None) -> str:
 
 def read_state(directory: str | os.PathLike[str], latest_filename: str | None = None) -> CheckpointState | None:
     """The state file of a directory (`tf.train.get_checkpoint_state`); None where it is missing or broken."""
-    path = state_path(os.fspath(directory), latest_filename)
-    try:
-        with open(path, "rb") as stream:
-            fields = _parse(stream.read().decode("utf-8"))
-    except (OSError, ValueError):
-        return None
-    latest = fields.get("model_checkpoint_path", [])
-    if not latest or not isinstance(latest[-1], str):
-        return None
-    everything = [name for name in fields.get("all_model_checkpoint_paths", []) if isinstance(name, str)]
-    stamps = [float(t) for t in fields.get("all_model_checkpoint_timestamps", [])]
-    preserved = fields.get("last_preserved_timestamp")
     base = os.fspath(directory)
+    try:
+        with open(state_path(base, latest_filename), "rb") as stream:
+            return parse_state(stream.read(), base)
+    except (OSError, CheckpointError):
+        return None
+
+
+def parse_state(data: bytes, directory: str) -> CheckpointState:
+    """A CheckpointState from its text; CheckpointError where it is none."""
+    try:
+        fields = _parse(data.decode("utf-8"))
+        stamps = tuple(float(t) for t in fields.get("all_model_checkpoint_timestamps", []))
+        preserved = [float(t) for t in fields.get("last_preserved_timestamp", [])]
+    except ValueError as error:
+        raise CheckpointError(state_path(directory), f"is not a checkpoint state: {error}") from None
+    latest = [name for name in fields.get("model_checkpoint_path", []) if isinstance(name, str)]
+    if not latest:
+        raise CheckpointError(state_path(directory), "names no model_checkpoint_path")
+    everything = tuple(name for name in fields.get("all_model_checkpoint_paths", []) if isinstance(name, str))
+    joined = tuple(os.path.join(directory, name) for name in everything)
     return CheckpointState(
-        os.path.join(base, latest[-1]),
-        tuple(os.path.join(base, name) for name in everything),
-        tuple(stamps),
-        float(preserved[-1]) if preserved else None,
-        raw_paths=tuple(everything),
+        os.path.join(directory, latest[-1]), joined, stamps, preserved[-1] if preserved else None, raw_paths=everything
     )
 
 
