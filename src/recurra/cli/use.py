@@ -1,0 +1,101 @@
+"""`recurra evaluate`, `predict`, `generate`, `runs`: what a finished run is for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+evaluate_app = typer.Typer(add_completion=False)
+predict_app = typer.Typer(add_completion=False)
+generate_app = typer.Typer(add_completion=False)
+runs_app = typer.Typer(add_completion=False)
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint file in it.", show_default=False)
+]
+
+
+@evaluate_app.command(help="Measure a trained model on a file in the format it was trained on.")
+def evaluate(
+    run: RunArgument, data: Annotated[str, typer.Argument(metavar="DATA", help="The file.", show_default=False)]
+) -> None:
+    from recurra.training.runs import load
+
+    for name, value in load(run).evaluate(data).items():
+        typer.echo(f"{name}\t{value:.6g}")
+
+
+@predict_app.command(
+    help="One line in, one line out, with probabilities. "
+    "INPUT is a file, '-' for standard input (streams), or the text itself."
+)
+def predict(
+    run: RunArgument,
+    text: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT…", help="A file, '-', or text: each argument is a line.", show_default=False),
+    ],
+) -> None:
+    from recurra.training.runs import load
+
+    trained = load(run)
+    for line in trained.predict(_lines(text)):
+        typer.echo(line)
+        sys.stdout.flush()
+
+
+def _lines(arguments: list[str]) -> Iterator[str]:
+    """Lines of standard input for '-', of a file if there is one of that name, else the arguments themselves."""
+    if arguments == ["-"]:
+        stream = sys.stdin.buffer
+        for line in iter(stream.readline, b""):
+            yield line.decode("utf-8", errors="replace").rstrip("\r\n")
+    elif len(arguments) == 1 and Path(arguments[0]).is_file():
+        with Path(arguments[0]).open(encoding="utf-8-sig", errors="replace") as file:
+            for text in file:
+                yield text.rstrip("\r\n")
+    else:
+        yield from arguments
+
+
+@generate_app.command(help="Text from a trained language model.")
+def generate(
+    run: RunArgument,
+    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
+    length: Annotated[int, typer.Option(help="Tokens to generate.", min=1)] = 200,
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest token; 1: as the model says.")] = 0.8,
+    seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
+) -> None:
+    from recurra.training.runs import load
+
+    typer.echo(load(run).generate(prompt, length=length, temperature=temperature, seed=seed))
+
+
+@runs_app.command(help="A table of the runs in a folder.")
+def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folders.")] = Path("runs")) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from recurra.errors import DataError
+    from recurra.training.runs import list_runs
+
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    table = Table()
+    for name in ("run", "recipe", "steps", "best (validation)", "test", "minutes", "finished"):
+        table.add_column(name, overflow="fold")
+    for run in list_runs(folder):
+        result = run["result"]
+        if result is None:
+            table.add_row(run["run"], run["recipe"], str(run["steps"]), "", "", "", "not finished")
+            continue
+        metric = result["metric"]
+        best = "" if result["best"] is None else f"{metric} {result['best']:.4f}"
+        test = f"{metric} {result['test'][metric]:.4f}"
+        minutes = f"{result['seconds'] / 60:.1f}"
+        table.add_row(run["run"], run["recipe"], str(result["steps"]), best, test, minutes, result["finished"])
+    Console().print(table)

@@ -1,0 +1,50 @@
+"""Plain text as tokens: UTF-8 with or without byte-order mark, any line ends; by character or by word."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from recurra.errors import DataError
+
+Level = Literal["char", "word"]
+END_OF_LINE = "<eos>"
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]", re.UNICODE)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file; a byte-order mark is dropped, CRLF and CR become LF.
+
+    Raises:
+        DataError: missing, a folder, unreadable, or not UTF-8 (line named).
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8 (byte {error.start}: 0x{raw[error.start]:02x})") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def tokenize(text: str, level: Level) -> list[str]:
+    """Characters, or words and punctuation marks with `<eos>` for each line's end."""
+    if level == "char":
+        return list(text)
+    tokens: list[str] = []
+    for line in text.split("\n"):
+        tokens += _WORD.findall(line)
+        tokens.append(END_OF_LINE)
+    return tokens[:-1]
+
+
+def join(tokens: list[str], level: Level) -> str:
+    """Readable text of tokens: the inverse of `tokenize` up to spaces."""
+    if level == "char":
+        return "".join(tokens)
+    text = " ".join(tokens).replace(f" {END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n")
+    return re.sub(r" ([.,;:!?)\]’'])", r"\1", text)

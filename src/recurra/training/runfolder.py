@@ -1,0 +1,170 @@
+"""What a run leaves behind: one folder, every file of it whole at any moment.
+
+config.yaml       the resolved options            artifacts.json   what the model needs besides weights (vocabulary,
+classes …) environment.json  versions, machine, command      metrics.csv      one row per logged step or validation
+last.pt           everything to go on from        best.pt          the weights that validated best
+log.txt           what was printed                events/          TensorBoard
+result.json       final numbers                   report.html      curves, pictures, mistakes
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recurra.errors import CheckpointError, ConfigError
+from recurra.training.files import write_atomic, write_json, write_text
+
+Row = dict[str, float | int | str]
+METRIC_COLUMNS = ("step", "epoch", "part", "loss", "metric", "value", "learning_rate", "seconds", "cpu_seconds")
+
+
+class RunFolder:
+    """A run's folder: makes it, writes into it, reads it back.
+
+    Args:
+        path: the folder.
+        quiet: write nothing to the terminal (the log still gets it).
+    """
+
+    def __init__(self, path: Path, *, quiet: bool = False):
+        self.path = Path(path)
+        self.quiet = quiet
+
+    @classmethod
+    def create(cls, recipe: str, out: Path | None, runs: Path, config: Mapping[str, Any]) -> RunFolder:
+        """A new folder with config and environment.
+
+        Raises:
+            ConfigError: the folder holds a run already, or cannot be made.
+        """
+        path = out if out is not None else _fresh(runs, recipe)
+        if (path / "config.yaml").exists():
+            raise ConfigError(
+                f"--out {path}: holds a run already; go on with `recurra train --resume {path}` or name another folder"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {path}: cannot be made: {error.strerror or error}") from error
+        folder = cls(path)
+        write_json(path / "environment.json", environment())
+        write_text(
+            path / "config.yaml", yaml.safe_dump({"recipe": recipe, **config}, sort_keys=False, allow_unicode=True)
+        )
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if not (path / "config.yaml").is_file():
+            raise CheckpointError(
+                f"{path}: no run here (config.yaml is missing); `recurra runs` lists the runs there are"
+            )
+        return cls(path)
+
+    def config(self) -> dict[str, Any]:
+        """The resolved options, `recipe` among them."""
+        try:
+            content = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise CheckpointError(
+                f"{self.path / 'config.yaml'}: cannot be read: {' '.join(str(error).split())}"
+            ) from error
+        if not isinstance(content, dict) or "recipe" not in content:
+            raise CheckpointError(f"{self.path / 'config.yaml'}: names no recipe")
+        return content
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the run, or None where there is none yet."""
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: broken: {error}") from error
+        return value
+
+    def say(self, text: str) -> None:
+        """Print and log a line."""
+        if not self.quiet:
+            print(text, flush=True)
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def append_metrics(self, rows: list[Row]) -> None:
+        """Append rows to metrics.csv (one write: a kill leaves whole lines, or a last one that reading drops)."""
+        path = self.path / "metrics.csv"
+        text = io.StringIO()
+        writer = csv.DictWriter(text, METRIC_COLUMNS, restval="", lineterminator="\n")
+        if not path.exists():
+            writer.writeheader()
+        writer.writerows(rows)
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text.getvalue())
+
+    def metrics(self) -> list[dict[str, str]]:
+        """The whole rows of metrics.csv."""
+        path = self.path / "metrics.csv"
+        if not path.exists():
+            return []
+        text = path.read_text(encoding="utf-8")
+        text = text[: text.rfind("\n") + 1]
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def rewind_metrics(self, step: int) -> None:
+        """Drop the rows after `step`: a resumed run writes them again."""
+        kept = [row for row in self.metrics() if int(row["step"]) <= step]
+
+        def write(file: Any) -> None:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(kept)
+            file.write(text.getvalue().encode())
+
+        write_atomic(self.path / "metrics.csv", write)
+
+
+def _fresh(runs: Path, recipe: str) -> Path:
+    stem = f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = runs / stem, 1
+    while path.exists():
+        number += 1
+        path = runs / f"{stem}-{number}"
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and command line of this process."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for name in ("recurra", "torch", "numpy", "scikit-learn", "matplotlib"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": versions,
+    }

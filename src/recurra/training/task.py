@@ -1,0 +1,177 @@
+"""What a recipe defines: its data, its model, its loss, how it is judged, and what it shows.
+
+The loop (`recurra.training.loop`) knows tasks only through this class, so a new recipe is one subclass and one line in
+`recurra.training.registry`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.training.config import RunConfig
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """What one batch gives.
+
+    Attributes:
+        total: the loss to differentiate, summed over this process's share of the batch.
+        count: what it is divided by, for the *global* batch (rows, tokens), whichever process computes it.
+        state: the recurrent state to carry into the next batch, or None.
+    """
+
+    total: Tensor
+    count: float
+    state: Any = None
+
+
+@dataclass
+class Section:
+    """A part of the report: a heading, text, pictures (PNG bytes with captions), and a table (header first)."""
+
+    title: str
+    text: str = ""
+    pictures: list[tuple[bytes, str]] = field(default_factory=list)
+    table: list[Sequence[str]] | None = None
+    preformatted: str = ""
+
+
+class Share(NamedTuple):
+    """Which part of every global batch this process computes: rows `rank :: world`."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class Task(ABC, Generic[ConfigT]):
+    """One recipe's problem.
+
+    Args:
+        config: the resolved options.
+
+    Attributes:
+        metric: the validation metric that chooses the best weights.
+        higher_is_better: its direction.
+        loss_unit: what `loss` is a mean of ("example", "token", …), for the report.
+    """
+
+    metric: str = "accuracy"
+    higher_is_better: bool = True
+    loss_unit: ClassVar[str] = "example"
+
+    def __init__(self, config: ConfigT):
+        self.config = config
+
+    # --- data and model ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def prepare(self) -> list[str]:
+        """Read the data; returns lines that describe it for the log.
+
+        Called before `build_model` on training and resuming; not for prediction.
+        """
+
+    @abstractmethod
+    def artifacts(self) -> dict[str, Any]:
+        """What `build_model` and `predict` need besides config and weights, as plain JSON values (vocabulary,
+        classes …)."""
+
+    @abstractmethod
+    def restore(self, artifacts: dict[str, Any]) -> None:
+        """Take `artifacts` back, in place of `prepare`."""
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """A freshly initialised model (torch's global generator is seeded by the caller)."""
+
+    # --- training ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def epoch(self, epoch: int) -> Sequence[Any]:
+        """The batches of an epoch, a function of (seed, epoch) alone; items are made when indexed."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Any, state: Any, share: Share) -> StepLoss:
+        """The loss of this process's share of `batch`, given the carried `state` (None at an epoch's start)."""
+
+    def learning_rate(self, epoch: int, progress: float) -> float:
+        """The rate at `epoch` (from 0) and `progress` (0 … 1 of the planned steps or time)."""
+        rate = self.config.learning_rate
+        return rate * max(0.0, 1.0 - progress) if self.config.decay == "linear" else rate
+
+    # --- judging ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, part: str) -> dict[str, float]:
+        """Metrics on `part` ("valid" or "test"); `metric` and "loss" among them."""
+
+    def quick_evaluate(self, model: nn.Module) -> tuple[float, int] | None:
+        """(metric, number of examples) on a fixed subset of the validation data, or None to always look at all of
+        it."""
+        return None
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """Trivial or classical methods on the same test part: name → metrics."""
+        return {}
+
+    def sections(self, model: nn.Module) -> list[Section]:
+        """The recipe's own parts of the report."""
+        return []
+
+    # --- using what was trained -------------------------------------------------------------------------------------
+
+    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
+        """One line out for each line in.
+
+        Raises:
+            ConfigError: by default; a recipe that can predict overrides this.
+        """
+        from recurra.errors import ConfigError
+
+        raise ConfigError(f"this recipe ({type(self).__name__}) has no `predict`")
+        yield ""
+
+    def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
+        """Metrics on a person's own data."""
+        from recurra.errors import ConfigError
+
+        raise ConfigError(f"this recipe ({type(self).__name__}) cannot be evaluated on other data")
+
+
+class Lazy(Sequence[Any]):
+    """A sequence whose items are made when asked for: `Lazy(3, make)[1]` is `make(1)`."""
+
+    def __init__(self, length: int, make: Any):
+        self.length, self.make = length, make
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:  # type: ignore[override]
+        return self.make(index)
+
+
+def mine(batch_rows: np.ndarray, share: Share) -> np.ndarray:
+    """This process's rows of a global batch."""
+    return batch_rows[share.rank :: share.world]
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers in `model`."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def inference(model: nn.Module) -> torch.inference_mode:
+    """Evaluation mode and no gradients, for a `with`; the loop turns training mode on again itself."""
+    model.eval()
+    return torch.inference_mode()

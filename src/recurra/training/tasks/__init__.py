@@ -1,0 +1,1 @@
+"""One task per kind of problem; a recipe is a task with a config (see `recurra.training.registry`)."""

@@ -1,0 +1,159 @@
+"""Images read row by row: digits (embedded), mnist (document 001), mnist-static (document 003)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.data import digits, mnist
+from recurra.data.batching import Examples
+from recurra.data.mnist import ImageSplits
+from recurra.errors import DataError
+from recurra.training import plots
+from recurra.training.configs import DigitsConfig, MnistConfig, MnistStaticConfig
+from recurra.training.task import Section, inference
+from recurra.training.tasks.classification import Classification, ConfigT
+from recurra.training.tasks.output import format_probabilities
+
+
+class Images(Classification[ConfigT]):
+    """Images as sequences of rows."""
+
+    scale: ClassVar[float] = 255.0
+    shape: tuple[int, int] = (0, 0)
+
+    def take(self, splits: ImageSplits) -> list[str]:
+        """Keep the three parts."""
+        config: Any = self.config
+        images, labels = splits.train
+        if config.train_limit is not None:
+            images, labels = images[: config.train_limit], labels[: config.train_limit]
+        self.parts = {
+            "train": Examples(images, labels),
+            "valid": Examples(*splits.valid),
+            "test": Examples(*splits.test),
+        }
+        self.classes = [str(i) for i in range(10)]
+        self.shape = (int(images.shape[1]), int(images.shape[2]))
+        self.features = self.shape[1]
+        self.quick_rows = config.valid_subset
+        sizes = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
+        return [f"images {self.shape[0]} x {self.shape[1]}, read row by row: {sizes}"]
+
+    def artifacts(self) -> dict[str, Any]:
+        return super().artifacts() | {"shape": list(self.shape)}
+
+    def restore(self, artifacts: dict[str, Any]) -> None:
+        super().restore(artifacts)
+        self.shape = (artifacts["shape"][0], artifacts["shape"][1])
+
+    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
+        """A line holds an image's numbers (rows after each other, as in the data file), separated by blanks or
+        commas."""
+        size = self.shape[0] * self.shape[1]
+        with inference(model):
+            for number, line in enumerate(lines, 1):
+                values = _numbers(line, number)
+                if len(values) != size:
+                    raise DataError(
+                        f"line {number}: {len(values)} numbers, expected {size} ({self.shape[0]} x {self.shape[1]})"
+                    )
+                image = torch.tensor(values).reshape(1, *self.shape) / self.scale
+                yield format_probabilities(model(image)[0].softmax(-1), self.classes)
+
+    def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
+        """`data`: lines of an image's numbers followed by its label."""
+        from pathlib import Path
+
+        from recurra.data.text import read_text
+
+        rows = [_numbers(line, n) for n, line in enumerate(read_text(Path(data)).splitlines(), 1) if line.strip()]
+        size = self.shape[0] * self.shape[1] + 1
+        for n, row in enumerate(rows, 1):
+            if len(row) != size:
+                raise DataError(f"{data}, line {n}: {len(row)} numbers, expected {size} (the last one is the label)")
+        if not rows:
+            raise DataError(f"{data}: empty")
+        table = np.array(rows, dtype=np.float32)
+        images = (table[:, :-1] / self.scale).reshape(-1, *self.shape)
+        return self.scores(*self.logits_of(model, Examples(images, table[:, -1].astype(np.int64))))
+
+    def mistakes(self, rows: list[int], probabilities: Tensor, targets: Tensor) -> Section:
+        section = super().mistakes(rows, probabilities, targets)
+        images = self.parts["test"].dense
+        assert images is not None
+        titles = [f"{self.classes[int(targets[r])]} → {self.classes[int(probabilities[r].argmax())]}" for r in rows]
+        section.pictures = [(plots.images([images[r].numpy() for r in rows], titles), "truth → prediction")]
+        return section
+
+
+def _numbers(line: str, number: int) -> list[float]:
+    try:
+        return [float(value) for value in line.replace(",", " ").split()]
+    except ValueError as error:
+        raise DataError(f"line {number}: {error}") from error
+
+
+class Digits(Images[DigitsConfig]):
+    """scikit-learn's digits."""
+
+    scale = 16.0
+
+    def prepare(self) -> list[str]:
+        return self.take(digits.load(self.config.valid_size, self.config.test_size))
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        return super().baselines() | linear_baseline(self.parts)
+
+
+class Mnist(Images[MnistConfig]):
+    """Document 001: stacked RNN, LSTM or GRU of 3 x 100 units, or 2 + 2 x 100 in two directions."""
+
+    spread_remainder = True
+
+    def prepare(self) -> list[str]:
+        lines = self.take(mnist.load(self.config.data_dir, self.config.valid_size))
+        return [
+            *lines,
+            f"every {self.config.eval_every} steps {self.config.valid_subset} validation images decide whether to look "
+            "at all of them (document 001 looks at all 5,000 every 10 steps, which costs more than training)",
+        ]
+
+
+class MnistStatic(Images[MnistStaticConfig]):
+    """Document 003: one LSTM of 128 units, gradient descent, normal(0, 1) output layer; also judged on its 128 test
+    images."""
+
+    def prepare(self) -> list[str]:
+        return self.take(mnist.load(self.config.data_dir, self.config.valid_size))
+
+    def build_model(self) -> nn.Module:
+        model = super().build_model()
+        output: nn.Linear = model.output  # type: ignore[assignment]
+        nn.init.normal_(output.weight)
+        nn.init.normal_(output.bias)
+        return model
+
+    def evaluate(self, model: nn.Module, part: str) -> dict[str, float]:
+        result = super().evaluate(model, part)
+        if part == "test":
+            logits, targets = self.logits_of(model, self.parts["test"], 128)
+            result["accuracy_first_128"] = float((logits.argmax(-1) == targets).double().mean())
+        return result
+
+
+def linear_baseline(parts: dict[str, Examples]) -> dict[str, dict[str, float]]:
+    """Logistic regression on the pixels (scikit-learn), which sees no sequence."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+
+    train, test = parts["train"], parts["test"]
+    assert train.dense is not None and test.dense is not None
+    model = LogisticRegression(max_iter=200).fit(train.dense.flatten(1).numpy(), train.targets.numpy())
+    guess, truth = model.predict(test.dense.flatten(1).numpy()), test.targets.numpy()
+    scores = {"accuracy": float(np.mean(guess == truth)), "macro_f1": float(f1_score(truth, guess, average="macro"))}
+    return {"logistic regression on the pixels": scores}

@@ -1,0 +1,213 @@
+"""Language models with carried state: ptb (document 002) and lm (your own text)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from recurra.data import ptb
+from recurra.data.batching import Batch, Stream
+from recurra.data.text import Level, join, read_text, tokenize
+from recurra.data.vocab import UNKNOWN, Vocabulary
+from recurra.errors import ConfigError, DataError
+from recurra.loops import detach
+from recurra.models.language import LanguageModel
+from recurra.training.configs import LanguageConfig, LmConfig, PtbConfig
+from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference
+
+ConfigT = TypeVar("ConfigT", bound=LanguageConfig)
+
+TEST_CHUNK = 400
+
+
+class Language(Task[ConfigT]):
+    """Shared by both: windows of a stream, carried state, perplexity."""
+
+    metric = "perplexity"
+    higher_is_better = False
+    loss_unit = "token"
+
+    tokens: dict[str, np.ndarray]
+    vocabulary: Vocabulary
+    level: Level = "word"
+
+    def build_model(self) -> nn.Module:
+        config = self.config
+        options = {"forget_bias": config.forget_bias} if config.cell == "lstm" else {}
+        return LanguageModel(
+            len(self.vocabulary),
+            cell=config.cell,
+            hidden=config.hidden,
+            layers=config.layers,
+            embedding=config.embedding,
+            dropout=config.dropout,
+            options=options,
+            init_scale=config.init_scale,
+        )
+
+    def artifacts(self) -> dict[str, Any]:
+        return {"tokens": self.vocabulary.tokens, "level": self.level}
+
+    def restore(self, artifacts: dict[str, Any]) -> None:
+        self.vocabulary, self.level = Vocabulary(artifacts["tokens"]), artifacts["level"]
+
+    def epoch(self, epoch: int) -> Sequence[Batch]:
+        stream = Stream(self.tokens["train"], self.config.batch_size, self.config.bptt)
+        return Lazy(len(stream), stream.window)
+
+    def loss(self, model: nn.Module, batch: Batch, state: Any, share: Share) -> StepLoss:
+        rows, steps = batch.targets.shape
+        if share.world > 1:
+            # contiguous rows, so that a process's carried state stays with its rows
+            mine = slice(rows * share.rank // share.world, rows * (share.rank + 1) // share.world)
+            batch = Batch(batch.inputs[mine], None, batch.targets[mine], batch.rows[mine])
+        logits, state = model(batch.inputs, state)
+        total = nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum")
+        # ptb_word_lm sums over time: its clip norm and learning rate are meant for that scale
+        count = rows if self.config.loss_scale == "sum-over-time" else rows * steps
+        return StepLoss(total, count, detach(state))
+
+    def nats(self, model: nn.Module, tokens: np.ndarray, rows: int, steps: int) -> float:
+        """Mean loss per token of a text read as `rows` parallel rows."""
+        stream = Stream(tokens, rows, steps, tail=True)
+        total, count, state = 0.0, 0, None
+        with inference(model):
+            for i in range(len(stream)):
+                batch = stream.window(i)
+                logits, state = model(batch.inputs.to(self.config.device), state)
+                losses = nn.functional.cross_entropy(
+                    logits.flatten(0, 1), batch.targets.flatten().to(self.config.device), reduction="sum"
+                )
+                total, count = total + losses.item(), count + batch.targets.numel()
+        return total / count
+
+    def scores(self, nats: float) -> dict[str, float]:
+        """Loss, perplexity and bits per token."""
+        name = "bits_per_character" if self.level == "char" else "bits_per_word"
+        return {"loss": nats, "perplexity": math.exp(min(nats, 700.0)), name: nats / math.log(2)}
+
+    def evaluate(self, model: nn.Module, part: str) -> dict[str, float]:
+        tokens = self.tokens[part]
+        if part == "test":
+            return self.scores(self.nats(model, tokens, 1, TEST_CHUNK))
+        rows = max(1, min(self.config.batch_size, len(tokens) // (2 * self.config.bptt)))
+        return self.scores(self.nats(model, tokens, rows, max(self.config.bptt, 50)))
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """How well counting does: frequencies of tokens, and of pairs (interpolated with them), from the training
+        text."""
+        size, train, test = len(self.vocabulary), self.tokens["train"], self.tokens["test"]
+        single = (np.bincount(train, minlength=size) + 1) / (len(train) + size)
+        keys, counts = np.unique(train[:-1] * size + train[1:], return_counts=True)
+        seen = np.bincount(train[:-1], minlength=size)
+        wanted = test[:-1] * size + test[1:]
+        place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        pair = np.where(keys[place] == wanted, counts[place], 0) / np.maximum(seen[test[:-1]], 1)
+        mixed = 0.7 * pair + 0.3 * single[test[1:]]
+        return {
+            "token frequencies": self.scores(float(-np.log(single[test[1:]]).mean())),
+            "pairs of tokens (0.7) and frequencies (0.3)": self.scores(float(-np.log(mixed).mean())),
+        }
+
+    def sections(self, model: nn.Module) -> list[Section]:
+        text = self.generate(model, "", self.config.sample_length, 0.8, self.config.seed)
+        return [Section("Sampled text", f"{self.config.sample_length} tokens at temperature 0.8.", preformatted=text)]
+
+    # --- using it ---------------------------------------------------------------------------------------------------
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of `text`.
+
+        Raises:
+            DataError: a token that the model does not know, where it has no `<unk>`.
+        """
+        try:
+            return self.vocabulary.encode(tokenize(text, self.level))
+        except KeyError as error:
+            raise DataError(f"the model does not know {error.args[0]!r}") from error
+
+    def start_token(self) -> int:
+        """What generated text starts after when there is no prompt: a line's end, else the commonest token."""
+        for token in ("\n", "<eos>"):
+            if token in self.vocabulary:
+                return self.vocabulary.number[token]
+        return len(self.vocabulary) - 1
+
+    def generate(self, model: nn.Module, prompt: str, length: int, temperature: float, seed: int) -> str:
+        """The prompt and `length` tokens after it."""
+        tokens = self.encode(prompt) if prompt else [self.start_token()]
+        generator = torch.Generator().manual_seed(seed)
+        model.eval()
+        sampled = model.sample(tokens, length, temperature=temperature, generator=generator)  # type: ignore[operator]
+        return join(self.vocabulary.decode([*tokens, *sampled] if prompt else sampled), self.level)
+
+    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
+        """For each line the likeliest next token and its probability, and the line's perplexity."""
+        with inference(model):
+            for line in lines:
+                tokens = self.encode(line.rstrip("\n"))
+                inputs = torch.tensor([[self.start_token(), *tokens]])
+                logs = model(inputs)[0][0].log_softmax(-1)
+                best = int(logs[-1].argmax())
+                nats = -float(logs[:-1].gather(1, inputs[0, 1:, None]).mean()) if tokens else math.nan
+                token, probability = self.vocabulary.tokens[best], math.exp(float(logs[-1, best]))
+                yield f"{token!r}\t{probability:.4f}\tperplexity {math.exp(nats):.2f}"
+
+    def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
+        numbers = np.array(self.encode(read_text(Path(data))), dtype=np.int64)
+        if len(numbers) < 2:
+            raise DataError(f"{data}: expected at least two tokens, got {len(numbers)}")
+        return self.scores(self.nats(model, numbers, 1, TEST_CHUNK))
+
+
+class Ptb(Language[PtbConfig]):
+    """Document 002: ptb_word_lm on the Penn Treebank."""
+
+    def prepare(self) -> list[str]:
+        splits = ptb.load(self.config.data_dir)
+        self.tokens = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+        self.vocabulary = splits.vocabulary
+        sizes = ", ".join(f"{len(t)} {name}" for name, t in self.tokens.items())
+        return [f"Penn Treebank, {len(self.vocabulary)} words: {sizes}; size {self.config.size}"]
+
+    def learning_rate(self, epoch: int, progress: float) -> float:
+        return self.config.learning_rate * self.config.lr_decay ** max(epoch + 1 - self.config.flat_epochs, 0)
+
+
+class OwnText(Language[LmConfig]):
+    """Your own text."""
+
+    data: str = ""
+
+    def prepare(self) -> list[str]:
+        config = self.config
+        self.level = config.level
+        text = read_text(Path(self.data))
+        tokens = tokenize(text, config.level)
+        if len(tokens) < 100:
+            raise DataError(f"{self.data}: {len(tokens)} tokens, expected at least 100")
+        test, valid = (max(2, int(len(tokens) * share)) for share in (config.test_share, config.valid_share))
+        train = tokens[: len(tokens) - test - valid]
+        self.vocabulary = Vocabulary.of(
+            train,
+            special=(UNKNOWN,),
+            min_count=1 if config.level == "char" else config.min_count,
+            most=config.max_vocab,
+        )
+        numbers = np.array(self.vocabulary.encode(tokens), dtype=np.int64)
+        parts = np.split(numbers, [len(train), len(train) + valid])
+        self.tokens = dict(zip(("train", "valid", "test"), parts, strict=True))
+        if config.batch_size == 0:
+            config.batch_size = max(1, min(32, len(train) // (4 * config.bptt)))
+        if len(train) < 2 * config.bptt:
+            raise ConfigError(f"bptt {config.bptt}: the training text has only {len(train)} tokens; make it smaller")
+        return [
+            f"{self.data}: {len(tokens)} {config.level}s, {len(self.vocabulary)} distinct; "
+            f"{len(train)} train, {valid} validation, the last {test} test"
+        ]
