@@ -1,15 +1,28 @@
-"""Which way a sequence call takes: a compiled kernel, or the plain loop, and the reason why."""
+"""Which way a sequence call takes: a compiled kernel, or the plain loop, and the reason why.
+
+`refusal` is the one predicate: pure, it returns the reason why no kernel runs a call, or None. Nothing falls back
+silently: each reason is logged once, and `recurra.explain` shows it for a call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from recurra import _nest
 from recurra._typing import Masks, State
+from recurra.kernels import ops
+from recurra.kernels.layouts import check_shapes, layout
+from recurra.kernels.native import library
 from recurra.kernels.scan import After, scan
+
+logger = logging.getLogger("recurra.kernels")
 
 
 class Recurrence(NamedTuple):
@@ -28,6 +41,108 @@ class Recurrence(NamedTuple):
         return self.recur(params, self.project(params, x, options), state, options, masks)
 
 
+class Decision(NamedTuple):
+    """The road one sequence call took."""
+
+    family: str
+    road: str
+    """ "kernel" or "plain loop"."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.family}: {self.road} ({self.reason})"
+
+
+_recorders: list[list[Decision]] = []
+_logged: set[tuple[str, str]] = set()
+
+
+@contextmanager
+def recording() -> Iterator[list[Decision]]:
+    """Collect the decisions of all sequence calls inside."""
+    decisions: list[Decision] = []
+    _recorders.append(decisions)
+    try:
+        yield decisions
+    finally:
+        _recorders.remove(decisions)
+
+
+def note(decision: Decision) -> None:
+    """Remember a decision for `recording`, and log a fallback's reason once."""
+    for recorder in _recorders:
+        recorder.append(decision)
+    key = (decision.family, decision.reason)
+    if decision.road != "kernel" and key not in _logged:
+        _logged.add(key)
+        logger.log(logging.WARNING if library.missing else logging.INFO, "%s", decision)
+
+
+def refusal(
+    recurrence: Recurrence,
+    params: Any,
+    inputs: Any,
+    state: State,
+    *,
+    options: Any = None,
+    masks: Masks = None,
+    after: After = (),
+    resets: Tensor | None = None,
+    return_states: bool = False,
+) -> str | None:
+    """Why no kernel runs this call; None when one does."""
+    return (
+        _refused_family(recurrence.family, params, options)
+        or _refused_extras(masks, after, resets, return_states)
+        or _refused_tensors(params, inputs, state)
+        or library.missing
+    )
+
+
+def _refused_family(family: str, params: Any, options: Any) -> str | None:
+    if family not in ("rnn", "lstm", "gru", "gru_after"):
+        return "no kernel for this family"
+    activation = getattr(options, "activation", "tanh")
+    known = ops.ACTIVATIONS if family == "rnn" else ("tanh",)
+    if activation not in known:
+        return f"no kernel with the activation {activation!r}"
+    if getattr(params, "w_f_diag", None) is not None:
+        return "no kernel with peepholes"
+    if getattr(params, "projection", None) is not None:
+        return "no kernel with a projection"
+    if getattr(options, "cell_clip", None) is not None:
+        return "no kernel with a clip"
+    return None
+
+
+def _refused_extras(masks: Masks, after: After, resets: Tensor | None, return_states: bool) -> str | None:
+    if masks is not None:
+        return "no kernel with random masks"
+    if after:
+        return f"no kernel with {type(after[0]).__name__}"
+    if resets is not None:
+        return "no kernel with resets"
+    return "no kernel returns all states" if return_states else None
+
+
+def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
+    if torch.compiler.is_compiling():
+        return "under torch.compile or torch.export"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "inside a functorch transform"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "under forward-mode differentiation"
+    tensors = [inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)]
+    for tensor in tensors:
+        if type(tensor) not in (Tensor, torch.nn.Parameter):
+            return f"{type(tensor).__name__} in place of a plain tensor"
+        if tensor.device.type != "cpu":
+            return f"tensors on {tensor.device.type}"
+        if tensor.dtype is not torch.float32:
+            return f"tensors of {tensor.dtype}"
+    return None
+
+
 def run_sequence(
     recurrence: Recurrence,
     params: Any,
@@ -44,16 +159,28 @@ def run_sequence(
     return_states: bool = False,
 ) -> Any:
     """A whole sequence of one family's recurrence; arguments and result as in `scan`."""
-
-    def step(projected: Any, state: State, step_masks: Masks) -> tuple[Any, State]:
-        return recurrence.recur(params, projected, state, options, step_masks)
-
-    return scan(
-        step,
+    reason = refusal(
+        recurrence,
+        params,
+        inputs,
+        state,
+        options=options,
+        masks=masks,
+        after=after,
+        resets=resets,
+        return_states=return_states,
+    )
+    if reason is None:
+        note(Decision(recurrence.family, "kernel", library.isa()))
+        return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse)
+    note(Decision(recurrence.family, "plain loop", reason))
+    return _plain(
+        recurrence,
+        params,
         inputs,
         state,
         lengths,
-        project=partial(_project, recurrence, params, options),
+        options=options,
         reverse=reverse,
         masks=masks,
         after=after,
@@ -63,5 +190,60 @@ def run_sequence(
     )
 
 
+def _plain(
+    recurrence: Recurrence, params: Any, inputs: Any, state: State, lengths: Tensor | None, *, options: Any, **call: Any
+) -> Any:
+    def step(projected: Any, state: State, step_masks: Masks) -> tuple[Any, State]:
+        return recurrence.recur(params, projected, state, options, step_masks)
+
+    return scan(step, inputs, state, lengths, project=partial(_project, recurrence, params, options), **call)
+
+
 def _project(recurrence: Recurrence, params: Any, options: Any, inputs: Any) -> Any:
     return recurrence.project(params, inputs, options)
+
+
+def run_kernel(
+    recurrence: Recurrence,
+    params: Any,
+    inputs: Tensor,
+    state: State,
+    lengths: Tensor | None = None,
+    *,
+    options: Any = None,
+    reverse: bool = False,
+) -> tuple[Tensor, State]:
+    """The compiled road, for a call that `refusal` lets through (and for float64, which it does not)."""
+    states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
+    R, H = states[0].shape[-1], states[-1].shape[-1]
+    tensors = tuple(params)[: len(layout(recurrence.family, 0, 1, 1).shapes)]
+    where = layout(recurrence.family, inputs.shape[-1], H, R)
+    check_shapes(where, tensors, type(params)._fields[: len(tensors)])
+
+    def reference(
+        x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, ...]:
+        out, final = _plain(
+            recurrence,
+            type(params)(*tensors),
+            x,
+            _nest.pack_as(state, list(reversed(states))),
+            lengths,
+            options=options,
+            reverse=reverse,
+        )
+        return out, *reversed(_nest.flatten(final))
+
+    activation = getattr(options, "activation", "tanh")
+    what = ops.Sequence(
+        where,
+        len(states),
+        reverse,
+        ops.ACTIVATIONS.index(activation),
+        getattr(options, "forget_bias", 0.0),
+        reference,
+    )
+    if lengths is not None:
+        lengths = lengths.to(torch.int64).contiguous()
+    outputs, *finals = ops.sequence(what, inputs, lengths, states, tensors)
+    return outputs, _nest.pack_as(state, list(reversed(finals)))

@@ -1,0 +1,140 @@
+// The C ABI, and the choice of instruction set: RECURRA_ISA=avx512|avx2|portable, else the best the machine has.
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "core/kernels.h"
+#include "core/memory.h"
+
+namespace recurra {
+namespace {
+
+enum Isa { portable_isa, avx2_isa, avx512_isa };
+const char* const isa_names[] = {"portable", "avx2", "avx512"};
+
+bool supported(int isa) {
+    if (isa == portable_isa) return true;
+#if defined(RECURRA_X86)
+    __builtin_cpu_init();
+    if (isa == avx2_isa) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == avx512_isa)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+    return false;
+}
+
+int named(const char* name) {
+    for (int isa = 0; isa < 3; ++isa)
+        if (name && std::strcmp(name, isa_names[isa]) == 0 && supported(isa)) return isa;
+    return -1;
+}
+
+int best() {
+    const int wanted = named(std::getenv("RECURRA_ISA"));
+    if (wanted >= 0) return wanted;
+    return supported(avx512_isa) ? avx512_isa : supported(avx2_isa) ? avx2_isa : portable_isa;
+}
+
+int current = best();
+
+const Kernel* choose(const recurra_call& call) {
+#if defined(RECURRA_X86)
+#define RECURRA_PICK(name) \
+    (call.is_double ? &portable::name##_double : current == avx512_isa ? &avx512::name : current == avx2_isa ? &avx2::name : &portable::name)
+#else
+#define RECURRA_PICK(name) (call.is_double ? &portable::name##_double : &portable::name)
+#endif
+    switch (call.family) {
+        case RECURRA_RNN:
+            if (call.activation == RECURRA_TANH) return RECURRA_PICK(rnn_tanh);
+            if (call.activation == RECURRA_RELU) return RECURRA_PICK(rnn_relu);
+            if (call.activation == RECURRA_SIGMOID) return RECURRA_PICK(rnn_sigmoid);
+            return nullptr;
+        case RECURRA_LSTM: return RECURRA_PICK(lstm);
+        case RECURRA_GRU: return RECURRA_PICK(gru);
+        case RECURRA_GRU_AFTER: return RECURRA_PICK(gru_after);
+        default: return nullptr;
+    }
+}
+
+bool lengths_fit(const recurra_call& call) {
+    for (int64_t b = 0; call.lengths && b < call.B; ++b)
+        if (call.lengths[b] < 0 || call.lengths[b] > call.T) return false;
+    return true;
+}
+
+// A plan and its memory.
+class Planned {
+public:
+    explicit Planned(const recurra_call& call) : block_(pool_take(plan_bytes(call))), plan(make_plan(call, block_)) {}
+    ~Planned() { pool_give(block_); }
+    Planned(const Planned&) = delete;
+    Planned& operator=(const Planned&) = delete;
+
+private:
+    void* block_;
+
+public:
+    const Plan plan;
+};
+
+}  // namespace
+}  // namespace recurra
+
+using namespace recurra;
+
+#define RECURRA_API __attribute__((visibility("default")))
+
+extern "C" {
+
+// Bumped whenever recurra_call changes; the Python side refuses another number.
+RECURRA_API int recurra_abi() { return 1; }
+RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
+
+RECURRA_API const char* recurra_isa() { return isa_names[current]; }
+
+// 0, or -1 where the machine (or this build) has no such code. For tests; not while other threads compute.
+RECURRA_API int recurra_use_isa(const char* name) {
+    const int isa = named(name);
+    if (isa < 0) return -1;
+    current = isa;
+    return 0;
+}
+
+RECURRA_API int64_t recurra_pool_kept() { return int64_t(pool_kept_bytes()); }
+RECURRA_API void recurra_pool_clear() { pool_clear(); }
+RECURRA_API void recurra_release(void* reserve) { pool_give(reserve); }
+
+// Runs a sequence; with `training`, leaves in call->reserve what recurra_backward needs (give it to recurra_release).
+// 0, or -1: no such kernel, -2: no memory, -3: a length outside 0..T.
+RECURRA_API int recurra_forward(recurra_call* call, int training) {
+    const Kernel* kernel = choose(*call);
+    if (!kernel) return -1;
+    call->reserve = nullptr;
+    if (!lengths_fit(*call)) return -3;
+    try {
+        const Planned planned(*call);
+        if (training) call->reserve = pool_take(size_t(kernel->reserve_bytes(*call, planned.plan)));
+        kernel->forward(*call, planned.plan);
+        return 0;
+    } catch (const std::bad_alloc&) {
+        pool_give(call->reserve);
+        call->reserve = nullptr;
+        return -2;
+    }
+}
+
+RECURRA_API int recurra_backward(const recurra_call* call) {
+    const Kernel* kernel = choose(*call);
+    if (!kernel) return -1;
+    try {
+        const Planned planned(*call);
+        kernel->backward(*call, planned.plan);
+        return 0;
+    } catch (const std::bad_alloc&) {
+        return -2;
+    }
+}
+
+}  // extern "C"

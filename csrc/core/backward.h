@@ -1,0 +1,224 @@
+// A sequence backward: the steps from the last to the first, some steps' input gradients at once, and, when all steps
+// are through, the weights' gradients.
+#pragma once
+#include "gradient.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+template <class Cell>
+struct Backward : Shape<Cell> {
+    using Base = Shape<Cell>;
+    using typename Base::R;
+    using typename Base::V;
+    using Base::bank;
+    using Base::blocks;
+    using Base::call;
+    using Base::plan;
+    static constexpr int W = V::width, P = 2 * W;
+
+    // Of one group of rows: gradients of the pre-activations of a chunk's steps, gradients of the states.
+    struct Group {
+        Matrix<R> gates, h, c, work[2];
+    };
+    // Of one thread: a step's rows.
+    struct Thread {
+        R **out, **saved, **h_before, **c_before, **saved_before, **x;
+        int64_t* pair;
+    };
+
+    Columns<V> features;  // of an input gradient, [I]
+    R *weights[Cell::banks], *input_weights[Cell::banks];
+    R* panels[Cell::slots];
+    int64_t slot_at[Cell::slots + 1];
+    Group* group;
+    Thread* thread;
+    WeightGradient<Cell> gradient;
+
+    Backward(const recurra_call& call, const Plan& plan)
+        : Base(call, plan), features{1, call.I}, gradient(call, plan, bank, panels, this->saved_row(), blocks * W * Cell::saved) {
+        slot_at[0] = 0;
+        // A vector of room between slots: the last block of one is stored in whole vectors, too.
+        for (int k = 0; k < Cell::slots; ++k) slot_at[k + 1] = slot_at[k] + bank[Cell::bank_of(k)].count() + W;
+    }
+
+    void layout(Arena& arena) {
+        for (int k = 0; k < Cell::banks; ++k) {
+            weights[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, call.R}.count()));
+            input_weights[k] = call.d_x.base ? arena.take<R>(bank[k].count() * features.count()) : nullptr;
+        }
+        for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(plan.total * bank[Cell::bank_of(k)].count());
+        group = arena.take<Group>(this->groups);
+        thread = arena.take<Thread>(this->groups * this->parts);
+        const auto matrix = [&](int64_t rows, int64_t columns) {
+            const int64_t ld = padded<V>(columns);
+            return Matrix<R>{arena.take<R>(rows * ld), ld};
+        };
+        const int64_t rows = this->group_rows;
+        for (int g = 0; g < this->groups; ++g) {
+            Group laid;
+            laid.gates = matrix(this->chunk_rows, slot_at[Cell::slots]);
+            laid.h = matrix(rows, call.R);
+            if (Cell::states > 1) laid.c = matrix(rows, call.H);
+            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, call.H);
+            if (group) group[g] = laid;
+        }
+        for (int m = 0; m < this->groups * this->parts; ++m) {
+            Thread laid;
+            R*** const pointers[] = {&laid.out, &laid.saved, &laid.h_before, &laid.c_before, &laid.saved_before};
+            for (R*** p : pointers) *p = arena.take<R*>(rows);
+            laid.x = arena.take<R*>(this->chunk_rows);
+            laid.pair = arena.take<int64_t>(rows);
+            if (thread) thread[m] = laid;
+        }
+        gradient.layout(arena);
+    }
+
+    void pack_weights(const Team& team) {
+        for (int k = 0; k < Cell::banks; ++k) {
+            Strided<R> x[4], h[4];
+            for (int g = 0; g < bank[k].gates; ++g) {
+                const recurra_gate& gate = this->gate(k, g);
+                x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
+                h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
+            }
+            const Columns<V> state = {1, call.R};
+            const Range mine = piece(state.blocks(), 2, team.member(), team.members());
+            pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, weights[k]);
+            if (!input_weights[k]) continue;
+            const Range inputs = piece(features.blocks(), 2, team.member(), team.members());
+            pack_transposed<V>(x, bank[k], features, inputs.begin, inputs.end, input_weights[k]);
+        }
+    }
+
+    void begin_states(Group& at, int g) {
+        for (int64_t i = 0; i < this->all_rows(g); ++i) {
+            const int64_t b = plan.order[this->position(i, g)];
+            Forward<Cell>::load_state(call.d_final[0], b, at.h.row(i), call.R);
+            if (Cell::states > 1) Forward<Cell>::load_state(call.d_final[1], b, at.c.row(i), call.H);
+        }
+    }
+
+    void end_states(Group& at, int g) {
+        for (int64_t i = 0; i < this->all_rows(g); ++i) {
+            const int64_t b = plan.order[this->position(i, g)];
+            if (call.d_initial[0].base)
+                std::memcpy(row_of<R>(call.d_initial[0], 0, b), at.h.row(i), call.R * sizeof(R));
+            if (Cell::states > 1 && call.d_initial[1].base)
+                std::memcpy(row_of<R>(call.d_initial[1], 0, b), at.c.row(i), call.H * sizeof(R));
+        }
+    }
+
+    void clear_padding(int g) {
+        for (int64_t i = 0; i < this->all_rows(g); ++i) {
+            const int64_t p = this->position(i, g);
+            for (int64_t t = plan.length[p]; t < call.T; ++t)
+                std::memset(row_of<R>(call.d_x, t, plan.order[p]), 0, call.I * sizeof(R));
+        }
+    }
+
+    void point(Thread& own, int64_t s, int g, int64_t rows) {
+        const int64_t saved_row = this->saved_row();
+        const auto state = [&](int which, int64_t b) {
+            return call.initial[which].base ? row_of<R>(call.initial[which], 0, b) : nullptr;
+        };
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t p = this->position(i, g), b = plan.order[p], t = plan.time(p, s);
+            R* reserve = static_cast<R*>(call.reserve);
+            own.pair[i] = plan.first[s] + p;
+            own.saved[i] = reserve + own.pair[i] * saved_row;
+            own.out[i] = call.d_out.base ? row_of<R>(call.d_out, t, b) : nullptr;
+            own.h_before[i] = s ? row_of<R>(call.out, plan.time(p, s - 1), b) : state(0, b);
+            own.c_before[i] = s ? nullptr : state(1, b);
+            own.saved_before[i] = s ? reserve + (plan.first[s - 1] + p) * saved_row : nullptr;
+        }
+    }
+
+    // d_x of a chunk's rows: sum over banks of gradients * transposed input weights.
+    void project(Group& at, Thread& own, const Team& team, int g, int64_t begin, int64_t end) {
+        int64_t rows = 0;
+        for (int64_t s = begin; s < end; ++s)
+            for (int64_t i = 0; i < this->local_rows(s, g); ++i) {
+                const int64_t p = this->position(i, g);
+                own.x[rows++] = row_of<R>(call.d_x, plan.time(p, s), plan.order[p]);
+            }
+        Term<R> terms[Cell::banks];
+        for (int k = 0; k < Cell::banks; ++k)
+            terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].count(), input_weights[k]};
+        const Range mine = piece(features.panels(), 1, team.part, team.parts);
+        plain_product<V>(terms, rows, features, mine, [&](int64_t r, int64_t column, V sum) {
+            const int64_t left = call.I - column;
+            if (left > 0) sum.store(own.x[r] + column, left < W ? int(left) : W);
+        });
+    }
+
+    void run_group(const Cell& cell, const Team& team, int g) {
+        Group& at = group[g];
+        Thread& own = thread[g * this->parts + team.part];
+        if (team.part == 0) {
+            begin_states(at, g);
+            if (call.d_x.base) clear_padding(g);
+        }
+        team.sync_group();
+        Step<Cell> step{};
+        step.blocks = this->own_blocks(team);
+        step.bank = bank;
+        step.bank_at = slot_at;
+        step.weights = weights;
+        step.h = at.h;
+        step.c = at.c;
+        step.work[0] = at.work[0];
+        step.work[1] = at.work[1];
+        step.saved = own.saved;
+        step.out = own.out;
+        step.h_before = own.h_before;
+        step.c_before = own.c_before;
+        step.c_saved_before = own.saved_before;
+        step.panels = panels;
+        step.pair = own.pair;
+        step.pairs = plan.total;
+        step.R_width = call.R;
+        step.team = &team;
+        int64_t chunks_end = plan.steps;
+        while (chunks_end > 0) {
+            int64_t begin = chunks_end, rows = 0;
+            while (begin > 0 && (begin == chunks_end || rows + this->local_rows(begin - 1, g) <= this->chunk_rows))
+                rows += this->local_rows(--begin, g);
+            for (int64_t s = chunks_end - 1; s >= begin; --s) {
+                step.rows = this->local_rows(s, g);
+                rows -= step.rows;
+                step.gates = at.gates;
+                step.gates.p = at.gates.row(rows);
+                point(own, s, g, step.rows);
+                cell.backward(step);
+            }
+            if (call.d_x.base) {
+                team.sync_group();
+                project(at, own, team, g, begin, chunks_end);
+            }
+            team.sync_group();
+            chunks_end = begin;
+        }
+        team.sync_group();
+        if (team.part == 0) end_states(at, g);
+    }
+
+    static void body(void* self, const Team& team) {
+        auto& backward = *static_cast<Backward*>(self);
+        backward.pack_weights(team);
+        team.sync_all();
+        const Cell cell(backward.call);
+        for (int g = team.group; g < backward.groups; g += team.groups) backward.run_group(cell, team, g);
+        team.sync_all();
+        backward.gradient.run(team);
+    }
+
+    static void run(const recurra_call& call, const Plan& plan) {
+        Backward backward(call, plan);
+        Laid<Backward> memory(backward);
+        run_team(backward.groups, backward.parts, body, &backward);
+    }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,209 @@
+// A sequence forward: pack, project the inputs of some steps at once, run those steps, and so on.
+#pragma once
+#include "layer.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+template <class Cell>
+struct Forward : Shape<Cell> {
+    using Base = Shape<Cell>;
+    using typename Base::R;
+    using typename Base::V;
+    using Base::bank;
+    using Base::blocks;
+    using Base::call;
+    using Base::plan;
+    static constexpr int W = V::width, P = 2 * W;
+
+    // Of one group of rows.
+    struct Group {
+        Matrix<R> x, inputs, h[2], c, work[2];
+    };
+    // Of one thread.
+    struct Thread {
+        R **out, **saved;
+    };
+
+    R *input_weights[Cell::banks], *weights[Cell::banks], *bias;
+    int64_t bank_at[Cell::banks + 1];
+    Group* group;
+    Thread* thread;
+
+    Forward(const recurra_call& call, const Plan& plan) : Base(call, plan) {
+        bank_at[0] = 0;
+        for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + bank[k].count();
+    }
+
+    void layout(Arena& arena) {
+        for (int k = 0; k < Cell::banks; ++k) {
+            input_weights[k] = arena.take<R>(bank[k].count() * call.I);
+            weights[k] = arena.take<R>(bank[k].count() * call.R);
+        }
+        bias = arena.take<R>(bank_at[Cell::banks] + W);
+        group = arena.take<Group>(this->groups);
+        thread = arena.take<Thread>(this->groups * this->parts);
+        const auto matrix = [&](int64_t rows, int64_t columns) {
+            const int64_t ld = padded<V>(columns);
+            return Matrix<R>{arena.take<R>(rows * ld), ld};
+        };
+        for (int g = 0; g < this->groups; ++g) {
+            const int64_t rows = this->group_rows;
+            Group laid;
+            laid.x = matrix(this->chunk_rows, call.I);
+            laid.inputs = matrix(this->chunk_rows, bank_at[Cell::banks]);
+            for (auto& h : laid.h) h = matrix(rows, call.R);
+            if (Cell::states > 1) laid.c = matrix(rows, call.H);
+            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, call.H);
+            if (group) group[g] = laid;
+        }
+        for (int m = 0; m < this->groups * this->parts; ++m) {
+            Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows)};
+            if (thread) thread[m] = laid;
+        }
+    }
+
+    void pack_weights(const Team& team) {
+        for (int k = 0; k < Cell::banks; ++k) {
+            const Range mine = piece(blocks, 2, team.member(), team.members());
+            Strided<R> x[4], h[4];
+            for (int g = 0; g < bank[k].gates; ++g) {
+                const recurra_gate& gate = this->gate(k, g);
+                x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
+                h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
+            }
+            pack<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
+            pack<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
+            for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(k, b);
+        }
+    }
+
+    void pack_bias(int k, int64_t b) {
+        for (int g = 0; g < bank[k].gates; ++g) {
+            const recurra_gate& gate = this->gate(k, g);
+            const R *x = static_cast<const R*>(gate.x_bias), *h = static_cast<const R*>(gate.h_bias);
+            R* out = bias + bank_at[k] + bank[k].begin(b) + g * bank[k].pitch(b);
+            for (int u = 0; u < bank[k].pitch(b); ++u) {
+                const bool real = u < bank[k].valid(b);
+                R sum = real ? R(Cell::constant(call, k, g)) : 0;
+                if (real && x) sum += x[b * W + u];
+                if (real && h && Cell::joins_h_bias(k)) sum += h[b * W + u];
+                out[u] = sum;
+            }
+        }
+    }
+
+    // inputs = x * input weights + bias for the real steps [begin, end) of the group's rows, this part's units.
+    void project(Group& at, const Team& team, int g, int64_t begin, int64_t end) {
+        int64_t rows = 0;
+        for (int64_t s = begin; s < end; ++s)
+            for (int64_t i = 0; i < this->local_rows(s, g); ++i, ++rows) {
+                if (rows % team.parts != team.part) continue;
+                const int64_t p = this->position(i, g);
+                std::memcpy(at.x.row(rows), row_of<const R>(call.x, plan.time(p, s), plan.order[p]), call.I * sizeof(R));
+            }
+        team.sync_group();
+        const Range own = this->own_blocks(team);
+        for (int k = 0; k < Cell::banks; ++k) {
+            const Columns<V>& columns = bank[k];
+            const int64_t last = own.end == blocks ? columns.panels() : columns.begin(own.end) / P;
+            const Range panels = {columns.begin(own.begin) / P, last};
+            const Term<R> terms[] = {{at.x.p, at.x.ld, call.I, input_weights[k]}};
+            const R* b = bias + bank_at[k];
+            plain_product<V>(terms, rows, columns, panels, [&](int64_t r, int64_t column, V sum) {
+                (sum + V::load(b + column)).store(at.inputs.row(r) + bank_at[k] + column);
+            });
+        }
+    }
+
+    void begin_states(Group& at, int g) {
+        for (int64_t i = 0; i < this->all_rows(g); ++i) {
+            const int64_t b = plan.order[this->position(i, g)];
+            load_state(call.initial[0], b, at.h[0].row(i), call.R);
+            if (Cell::states > 1) load_state(call.initial[1], b, at.c.row(i), call.H);
+        }
+    }
+
+    static void load_state(const recurra_rows& from, int64_t b, R* to, int64_t count) {
+        if (from.base)
+            std::memcpy(to, row_of<const R>(from, 0, b), count * sizeof(R));
+        else
+            std::memset(to, 0, count * sizeof(R));
+    }
+
+    // Rows [first, last) of the group are through: their states are the final ones.
+    void end_states(Group& at, const Matrix<R>& h, int g, int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+            const int64_t b = plan.order[this->position(i, g)];
+            std::memcpy(row_of<R>(call.final[0], 0, b), h.row(i), call.R * sizeof(R));
+            if (Cell::states > 1) std::memcpy(row_of<R>(call.final[1], 0, b), at.c.row(i), call.H * sizeof(R));
+        }
+    }
+
+    void clear_padding(int g) {
+        for (int64_t i = 0; i < this->all_rows(g); ++i) {
+            const int64_t p = this->position(i, g);
+            for (int64_t t = plan.length[p]; t < call.T; ++t)
+                std::memset(row_of<R>(call.out, t, plan.order[p]), 0, call.R * sizeof(R));
+        }
+    }
+
+    void run_group(const Cell& cell, const Team& team, int g) {
+        Group& at = group[g];
+        Thread& own = thread[g * this->parts + team.part];
+        if (team.part == 0) {
+            begin_states(at, g);
+            end_states(at, at.h[0], g, this->local_rows(0, g), this->all_rows(g));
+            clear_padding(g);
+        }
+        Step<Cell> step{};
+        step.blocks = this->own_blocks(team);
+        step.bank = bank;
+        step.bank_at = bank_at;
+        step.weights = weights;
+        step.c = at.c;
+        step.work[0] = at.work[0];
+        step.work[1] = at.work[1];
+        step.out = own.out;
+        step.saved = call.reserve ? own.saved : nullptr;
+        step.R_width = call.R;
+        step.team = &team;
+        const int64_t saved_row = this->saved_row();
+        for (int64_t begin = 0, end; begin < plan.steps; begin = end) {
+            end = this->chunk_end(begin, g);
+            project(at, team, g, begin, end);
+            step.gates = at.inputs;
+            for (int64_t s = begin; s < end; ++s) {
+                step.rows = this->local_rows(s, g);
+                step.h = at.h[s % 2];
+                step.h_next = at.h[1 - s % 2];
+                for (int64_t i = 0; i < step.rows; ++i) {
+                    const int64_t p = this->position(i, g);
+                    own.out[i] = row_of<R>(call.out, plan.time(p, s), plan.order[p]);
+                    own.saved[i] = static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row;
+                }
+                cell.forward(step);
+                team.sync_group();
+                if (team.part == 0) end_states(at, step.h_next, g, this->local_rows(s + 1, g), step.rows);
+                step.gates.p += step.rows * step.gates.ld;
+            }
+        }
+    }
+
+    static void body(void* self, const Team& team) {
+        auto& forward = *static_cast<Forward*>(self);
+        forward.pack_weights(team);
+        team.sync_all();
+        const Cell cell(forward.call);
+        for (int g = team.group; g < forward.groups; g += team.groups) forward.run_group(cell, team, g);
+    }
+
+    static void run(const recurra_call& call, const Plan& plan) {
+        Forward forward(call, plan);
+        Laid<Forward> memory(forward);
+        run_team(forward.groups, forward.parts, body, &forward);
+    }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,33 @@
+// The table of compiled recurrences, per instruction set.
+#pragma once
+#include "plan.h"
+
+namespace recurra {
+
+// A recurrence of one instruction set and number type.
+struct Kernel {
+    void (*forward)(const recurra_call&, const Plan&);
+    void (*backward)(const recurra_call&, const Plan&);
+    int64_t (*reserve_bytes)(const recurra_call&, const Plan&);
+};
+
+#define RECURRA_EACH(declare) \
+    declare(lstm) declare(gru) declare(gru_after) declare(rnn_tanh) declare(rnn_relu) declare(rnn_sigmoid)
+
+#define RECURRA_FLOAT(name) extern const Kernel name;
+#define RECURRA_DOUBLE(name) extern const Kernel name##_double;
+
+namespace portable {
+RECURRA_EACH(RECURRA_FLOAT)
+RECURRA_EACH(RECURRA_DOUBLE)
+}  // namespace portable
+
+namespace avx2 {
+RECURRA_EACH(RECURRA_FLOAT)
+}
+
+namespace avx512 {
+RECURRA_EACH(RECURRA_FLOAT)
+}
+
+}  // namespace recurra

@@ -1,0 +1,212 @@
+// What forward and backward of every cell share: sizes, packed weights, the cut into threads, and the view of one step
+// that a cell's equations see.
+//
+// A cell is a policy struct (lstm.cpp, gru.cpp, rnn.cpp) that names its banks of gates and states its two equations,
+// forward(Step&) and backward(Step&). Vocabulary:
+//   bank   gates multiplied together, with packed weights of their own (LSTM one of 4, GRU gates 2 + candidate 1)
+//   slot   gradients of a bank's pre-activations; one per bank, but GRU "after" has two for its candidate: the
+//          gradient before the reset gate belongs to the input, the one behind it to the state
+//   saved  vectors per block of units that forward keeps for backward, in the call's reserve
+#pragma once
+#include "math.h"
+#include "memory.h"
+#include "plan.h"
+#include "product.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+// Rows at a stride.
+template <class R>
+struct Matrix {
+    R* p = nullptr;
+    int64_t ld = 0;
+    R* row(int64_t r) const { return p + r * ld; }
+};
+
+template <class R>
+inline R* row_of(const recurra_rows& rows, int64_t t, int64_t b) {
+    return static_cast<R*>(rows.base) + t * rows.t_stride + b * rows.b_stride;
+}
+
+// A row length that leaves a vector of slack and does not fall onto the same cache sets row after row.
+template <class V>
+inline int64_t padded(int64_t n) {
+    const int64_t ld = (n + V::width - 1) / V::width * V::width + V::width;
+    return ld % 512 == 0 ? ld + V::width : ld;
+}
+
+// One step of the rows of one group, as a cell's equations see it.
+template <class Cell>
+struct Step {
+    using V = typename Cell::V;
+    using R = typename V::Real;
+    static constexpr int W = V::width;
+
+    int64_t rows;             // running now
+    Range blocks;             // the blocks of units that are this part's
+    const Columns<V>* bank;   // [banks]
+    const int64_t* bank_at;   // [slots] first column of a bank, or slot, within a row of all of them
+    R* const* weights;        // [banks] packed recurrent weights (backward: transposed)
+    Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
+    Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
+    Matrix<R> work[2];        // [rows][H] for the cell's own use, kept through a step
+    R* const* saved;          // per row, or null
+    R* const* out;            // forward: output rows; backward: gradients of the outputs (null: zeros)
+    R* const* h_before;       // backward: the state before the step (null: zeros)
+    R* const* c_before;
+    R* const* c_saved_before; // backward: the saved values of the step before, or null at a row's first step
+    R* const* panels;         // backward: [slots] gradients once more, as panels over all steps
+    const int64_t* pair;      // backward: index of each row's (step, row) pair in them
+    int64_t pairs;            // backward: how many there are
+    int64_t R_width;          // width of h
+    const Team* team;
+
+    void sync() const { team->sync_group(); }
+
+    // epilogue(row, block) of sum_k x(row, k) * weights(bank).
+    template <int GATES, class Epilogue>
+    RECURRA_INLINE void multiply(int which, Matrix<R> x, Epilogue&& epilogue) const {
+        const Term<R> terms[] = {{x.p, x.ld, R_width, weights[which]}};
+        product<V, GATES>(terms, rows, bank[which], blocks, epilogue);
+    }
+
+    // --- forward -----------------------------------------------------------------------------------------------
+    RECURRA_INLINE const R* inputs(int which, int64_t r) const { return gates.row(r) + bank_at[which]; }
+    static RECURRA_INLINE V at(Matrix<R> m, int64_t r, const Block<V>& b) { return V::load(m.row(r) + b.unit); }
+    static RECURRA_INLINE void put(Matrix<R> m, int64_t r, const Block<V>& b, V x) { x.store(m.row(r) + b.unit); }
+
+    RECURRA_INLINE void put_output(int64_t r, const Block<V>& b, V x) const {
+        put(h_next, r, b, x);
+        x.store(out[r] + b.unit, b.valid);
+    }
+
+    template <int N>
+    RECURRA_INLINE void save(int64_t r, const Block<V>& b, const V (&values)[N]) const {
+        if (!saved) return;
+        R* p = saved[r] + b.index * (Cell::saved * W);
+        for (int i = 0; i < N; ++i) values[i].store(p + i * W);
+    }
+    RECURRA_INLINE void save_one(int64_t r, const Block<V>& b, int i, V x) const {
+        if (saved) x.store(saved[r] + b.index * (Cell::saved * W) + i * W);
+    }
+    // A whole row of units, needed as a matrix by the weights' gradient.
+    RECURRA_INLINE void save_row(int64_t r, const Block<V>& b, V x) const {
+        if (saved) x.store(saved[r] + bank[Cell::banks - 1].blocks() * (Cell::saved * W) + b.unit);
+    }
+
+    // --- backward ----------------------------------------------------------------------------------------------
+    static RECURRA_INLINE V recall(const R* row, const Block<V>& b, int i) {
+        return V::load(row + b.index * (Cell::saved * W) + i * W);
+    }
+    // A block of a row of somebody's tensor, of which only the real units may be touched.
+    static RECURRA_INLINE V of(const R* row, const Block<V>& b) {
+        return row ? V::load(row + b.unit, b.valid) : V::zero();
+    }
+
+    // body(row, block) for all rows and this part's blocks.
+    template <class Body>
+    RECURRA_INLINE void each(Body&& body) const {
+        const Columns<V>& units = bank[Cell::banks - 1];
+        for (int64_t index = blocks.begin; index < blocks.end; ++index) {
+            const Block<V> b = {index, index * W, units.valid(index), 0, 0, nullptr};
+            for (int64_t r = 0; r < rows; ++r) body(r, b);
+        }
+    }
+
+    // Stores one block's gate gradients in slot `slot` of bank `which`: as a row, and as panels.
+    template <int N>
+    RECURRA_INLINE void put_gates(int slot, int which, int64_t r, const Block<V>& b, const V (&d)[N]) const {
+        const Columns<V>& columns = bank[which];
+        const int64_t begin = columns.begin(b.index);
+        const int pitch = columns.pitch(b.index);
+        R* row = gates.row(r) + bank_at[slot] + begin;
+        for (int g = 0; g < N; ++g) d[g].first(b.valid).store(row + g * pitch);
+        for (int64_t column = 0; column < N * pitch; column += W) {
+            const int64_t panel = (begin + column) / (2 * W);
+            const int width = columns.panel_width(panel);
+            V::load(row + column).store(panels[slot] + panel * 2 * W * pairs + pair[r] * width + (begin + column) % (2 * W));
+        }
+    }
+
+    // epilogue(row, block) of sum over slots of gradient * transposed weights: what flows back into h.
+    template <int TERMS, class Epilogue>
+    RECURRA_INLINE void multiply_back(const int (&slots)[TERMS], const Columns<V>& plain, Epilogue&& epilogue) const {
+        Term<R> terms[TERMS];
+        for (int t = 0; t < TERMS; ++t) {
+            const int which = Cell::bank_of(slots[t]);
+            terms[t] = {gates.p + bank_at[slots[t]], gates.ld, bank[which].count(), weights[which]};
+        }
+        product<V, 1>(terms, rows, plain, blocks, epilogue);
+    }
+};
+
+// Sizes and threads of a call.
+template <class Cell>
+struct Shape {
+    using V = typename Cell::V;
+    using R = typename V::Real;
+    static constexpr int W = V::width;
+
+    const recurra_call& call;
+    const Plan& plan;
+    int groups = 1, parts = 1;
+    Columns<V> bank[Cell::banks];
+    Columns<V> units;  // of one plain gate, [H]
+    int64_t blocks;    // blocks of units
+    int64_t group_rows, chunk_rows;
+
+    Shape(const recurra_call& call, const Plan& plan) : call(call), plan(plan) {
+        for (int k = 0; k < Cell::banks; ++k) bank[k] = {Cell::gates_of(k), call.H};
+        units = {1, call.H};
+        blocks = units.blocks();
+        cut();
+        group_rows = (call.B + groups - 1) / groups;
+        // Projecting several steps at once fills the register tiles and reads the input weights less often.
+        const int64_t target = 5 * Tile<V>::rows;
+        chunk_rows = group_rows >= target ? group_rows : (target / (group_rows ? group_rows : 1)) * group_rows;
+    }
+
+    // Rows per thread for the whole sequence where there are enough of them, and the recurrent weights stay in the
+    // cache; otherwise hidden units per thread, which meet after every product.
+    void cut() {
+        const int threads = int(call.threads);
+        int64_t gates = 0;
+        for (const auto& b : bank) gates += b.gates;
+        const double weights = double(gates) * call.H * call.R;
+        const bool large = weights * sizeof(R) > 28e6 && call.B < 64;
+        const bool few = call.B < 2 * threads;
+        if (threads <= 1) return;
+        if ((few || large) && weights * call.B > 30e3 && blocks >= 4)
+            parts = int(threads < blocks / 2 ? threads : blocks / 2);
+        else
+            groups = int(threads < call.B ? threads : call.B);
+    }
+
+    int64_t local_rows(int64_t step, int group) const {
+        return step >= plan.steps ? 0 : (plan.active[step] - group + groups - 1) / groups;
+    }
+    int64_t all_rows(int group) const { return (call.B - group + groups - 1) / groups; }
+    int64_t position(int64_t i, int group) const { return group + i * groups; }
+
+    // A part's share of the units: whole pairs of blocks, so that every bank and the plain products are cut alike.
+    Range own_blocks(const Team& team) const { return piece(blocks, 2, team.part, team.parts); }
+
+    // The last step (exclusive) of a chunk that begins at `begin`.
+    int64_t chunk_end(int64_t begin, int group) const {
+        int64_t rows = 0, end = begin;
+        while (end < plan.steps && (end == begin || rows + local_rows(end, group) <= chunk_rows)) rows += local_rows(end++, group);
+        return end;
+    }
+
+    int64_t saved_row() const { return blocks * W * (Cell::saved + (Cell::saves_row ? 1 : 0)); }
+
+    const recurra_gate& gate(int which, int g) const {
+        int first = 0;
+        for (int k = 0; k < which; ++k) first += bank[k].gates;
+        return call.gate[first + g];
+    }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

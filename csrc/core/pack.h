@@ -1,0 +1,154 @@
+// Weights as the product reads them: columns in the order the epilogue wants, cut into panels of two vectors, each panel
+// [K][2 W] in one piece of memory.
+//
+// The columns of a bank are its gates interleaved by blocks of W units: block b holds gate 0 of units bW .. bW+W-1,
+// then gate 1 of the same units, and so on, so that all gates of a unit come out of the product together. The last,
+// incomplete block packs its gates closer (a `pitch` below W), so that odd sizes waste next to nothing.
+#pragma once
+#include "call.h"
+#include "simd.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+template <class V>
+struct Columns {
+    static constexpr int W = V::width;
+    int gates;
+    int64_t units;
+
+    int64_t blocks() const { return (units + W - 1) / W; }
+    int valid(int64_t block) const { return units - block * W < W ? int(units - block * W) : W; }
+    int pitch(int64_t block) const {
+        int pitch = W;
+        while (pitch / 2 >= valid(block) && (gates * pitch / 2) % W == 0) pitch /= 2;
+        return pitch;
+    }
+    int64_t begin(int64_t block) const { return block * gates * W; }
+    int64_t count() const {
+        return units == 0 ? 0 : begin(blocks() - 1) + gates * int64_t(pitch(blocks() - 1));
+    }
+    int64_t panels() const { return (count() + 2 * W - 1) / (2 * W); }
+    // Width of a panel: two vectors, or one where the last is odd.
+    int panel_width(int64_t panel) const { return count() - panel * 2 * W >= 2 * W ? 2 * W : W; }
+};
+
+// A matrix seen through strides, rows x units.
+template <class R>
+struct Strided {
+    const R* p;
+    int64_t row, unit;
+};
+
+#if defined(__clang__)
+#define RECURRA_SHUFFLE 0
+#else
+#define RECURRA_SHUFFLE 1
+#endif
+
+template <int BYTES>
+struct LaneOf {
+    using Type = int32_t;
+};
+template <>
+struct LaneOf<8> {
+    using Type = int64_t;
+};
+
+// out[k * out_ld + u] = in[u * in_ld + k] for a full W x W square, by log2(W) rounds of interleaving halves.
+template <class V>
+RECURRA_INLINE void transpose_square(const typename V::Real* in, int64_t in_ld, typename V::Real* out, int64_t out_ld) {
+    constexpr int W = V::width;
+#if RECURRA_SHUFFLE
+    using R = typename V::Real;
+    using Lane = typename LaneOf<sizeof(R)>::Type;
+    typedef Lane Index __attribute__((vector_size(W * sizeof(R))));
+    Index low, high;
+    for (int i = 0; i < W; ++i) {
+        low[i] = Lane(i / 2 + (i % 2) * W);
+        high[i] = low[i] + W / 2;
+    }
+    typename V::Native a[W], b[W];
+    for (int i = 0; i < W; ++i) a[i] = V::load(in + i * in_ld).v;
+    for (int round = 1; round < W; round *= 2) {
+        for (int i = 0; i < W / 2; ++i) {
+            b[2 * i] = __builtin_shuffle(a[i], a[i + W / 2], low);
+            b[2 * i + 1] = __builtin_shuffle(a[i], a[i + W / 2], high);
+        }
+        for (int i = 0; i < W; ++i) a[i] = b[i];
+    }
+    for (int i = 0; i < W; ++i) V{a[i]}.store(out + i * out_ld);
+#else
+    for (int k = 0; k < W; ++k)
+        for (int u = 0; u < W; ++u) out[k * out_ld + u] = in[u * in_ld + k];
+#endif
+}
+
+// out[k * out_ld + u] = in(k, u) for k < rows, u < units, whichever way the source lies.
+template <class V>
+inline void copy_strided(Strided<typename V::Real> in, int64_t rows, int units, typename V::Real* out, int64_t out_ld) {
+    constexpr int W = V::width;
+    if (in.unit == 1) {
+        for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row, units).store(out + k * out_ld, units);
+        return;
+    }
+    int64_t k = 0;
+    if (in.row == 1 && units == W)
+        for (; k + W <= rows; k += W) transpose_square<V>(in.p + k, in.unit, out + k * out_ld, out_ld);
+    for (; k < rows; ++k)
+        for (int u = 0; u < units; ++u) out[k * out_ld + u] = in.p[k * in.row + u * in.unit];
+}
+
+// Where column `column`, row 0 lies in panels of `rows` rows; its next row is panel_width further.
+template <class V>
+RECURRA_INLINE int64_t panel_offset(int64_t column, int64_t rows) {
+    constexpr int64_t P = 2 * V::width;
+    return column / P * P * rows + column % P;
+}
+
+// Panels of weights [rows -> gates x units] for blocks [first, last).
+template <class V>
+inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns, int64_t first,
+                 int64_t last, typename V::Real* panels) {
+    using R = typename V::Real;
+    for (int64_t block = first; block < last; ++block) {
+        const int n = columns.valid(block), pitch = columns.pitch(block);
+        for (int g = 0; g < columns.gates; ++g) {
+            const int64_t column = columns.begin(block) + g * pitch;
+            const int ld = columns.panel_width(column / (2 * V::width));
+            R* out = panels + panel_offset<V>(column, rows);
+            Strided<R> source = gates[g];
+            source.p += block * V::width * source.unit;
+            copy_strided<V>(source, rows, n, out, ld);
+            if (n < pitch)
+                for (int64_t k = 0; k < rows; ++k)
+                    for (int u = n; u < pitch; ++u) out[k * ld + u] = 0;
+        }
+    }
+}
+
+// Panels of the transposed weights [gates x units -> rows]: row `column` of the panels is a column of the bank, in the
+// bank's order, its padding included (zeros). `plain` = the columns of the result; panels [first, last) of it.
+template <class V>
+inline void pack_transposed(const Strided<typename V::Real>* gates, const Columns<V>& bank, const Columns<V>& plain,
+                            int64_t first, int64_t last, typename V::Real* panels) {
+    using R = typename V::Real;
+    const int64_t rows = bank.count();
+    for (int64_t block = first; block < last; ++block) {
+        const int n = plain.valid(block), pitch = plain.pitch(block);
+        const int64_t column = plain.begin(block);
+        const int ld = plain.panel_width(column / (2 * V::width));
+        R* out = panels + panel_offset<V>(column, rows);
+        if (n < pitch || bank.valid(bank.blocks() - 1) < bank.W)
+            for (int64_t k = 0; k < rows; ++k) V::zero().store(out + k * ld);
+        for (int64_t b = 0; b < bank.blocks(); ++b)
+            for (int g = 0; g < bank.gates; ++g) {
+                const Strided<R> source = {gates[g].p + b * V::width * gates[g].unit + block * V::width * gates[g].row,
+                                           gates[g].unit, gates[g].row};
+                copy_strided<V>(source, bank.valid(b), n, out + (bank.begin(b) + g * bank.pitch(b)) * ld, ld);
+            }
+    }
+}
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,158 @@
+// The one matrix product: a few rows times packed panels, kept in registers, then handed to an epilogue while it is hot.
+#pragma once
+#include "pack.h"
+#include "team.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+// Rows of a register tile: rows x 2 vectors of sums, the 2 vectors of a panel, and one broadcast must fit the registers.
+template <class V>
+struct Tile {
+    static constexpr int rows = sizeof(typename V::Native) == 64 ? 14 : sizeof(typename V::Native) == 32 ? 6 : 4;
+};
+
+// c[r][v] (+)= sum over k of a(r, k) * b[k][v]: MR rows, NV vectors. a(r, k) lies at a[r * a_row + k * a_k].
+template <class V, int MR, int NV, bool KMAJOR>
+static void micro(const typename V::Real* a, int64_t a_stride, const typename V::Real* b, int64_t K,
+                  typename V::Real* c, int64_t c_row, bool add) {
+    constexpr int W = V::width;
+    V sum[MR][NV];
+    if (add) {
+#pragma GCC unroll 16
+        for (int r = 0; r < MR; ++r)
+            for (int v = 0; v < NV; ++v) sum[r][v] = V::load(c + r * c_row + v * W);
+    } else {
+#pragma GCC unroll 16
+        for (int r = 0; r < MR; ++r)
+            for (int v = 0; v < NV; ++v) sum[r][v] = V::zero();
+    }
+    for (int64_t k = 0; k < K; ++k) {
+        V row[NV];
+        for (int v = 0; v < NV; ++v) row[v] = V::load(b + v * W);
+        b += NV * W;
+#pragma GCC unroll 16
+        for (int r = 0; r < MR; ++r) {
+            const V x = V::all(KMAJOR ? a[r] : a[r * a_stride]);
+            for (int v = 0; v < NV; ++v) sum[r][v] += x * row[v];
+        }
+        a += KMAJOR ? a_stride : 1;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r)
+        for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_row + v * W);
+}
+
+template <class V>
+using Micro = void (*)(const typename V::Real*, int64_t, const typename V::Real*, int64_t, typename V::Real*, int64_t,
+                       bool);
+
+template <class V, int NV, bool KMAJOR, int... MR>
+struct MicroTable {
+    static constexpr Micro<V> at[] = {micro<V, MR, NV, KMAJOR>...};
+};
+
+// The kernel for `rows` rows of a panel `width` columns wide. KMAJOR: a is [K][rows], else rows at a stride.
+template <class V, bool KMAJOR>
+RECURRA_INLINE Micro<V> micro_for(int rows, int width) {
+    const bool two = width == 2 * V::width;
+    if constexpr (Tile<V>::rows == 14) {
+        using Two = MicroTable<V, 2, KMAJOR, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>;
+        using One = MicroTable<V, 1, KMAJOR, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>;
+        return two ? Two::at[rows - 1] : One::at[rows - 1];
+    } else if constexpr (Tile<V>::rows == 6) {
+        return two ? MicroTable<V, 2, KMAJOR, 1, 2, 3, 4, 5, 6>::at[rows - 1]
+                   : MicroTable<V, 1, KMAJOR, 1, 2, 3, 4, 5, 6>::at[rows - 1];
+    } else {
+        return two ? MicroTable<V, 2, KMAJOR, 1, 2, 3, 4>::at[rows - 1]
+                   : MicroTable<V, 1, KMAJOR, 1, 2, 3, 4>::at[rows - 1];
+    }
+}
+
+// One term of a sum of products: rows of `a` (stride `ld`) times panels of K rows.
+template <class R>
+struct Term {
+    const R* a;
+    int64_t ld;
+    int64_t K;
+    const R* panels;
+};
+
+// One block of units of one row, as the epilogue gets it: `sums` holds each gate's sums, `pitch` apart.
+template <class V>
+struct Block {
+    int64_t index;   // of the block
+    int64_t unit;    // its first unit
+    int valid;       // units in it
+    int pitch;       // from gate to gate
+    int64_t column;  // its first column in the bank's order
+    const typename V::Real* sums;
+
+    RECURRA_INLINE V gate(int g) const { return V::load(sums + g * pitch); }
+    RECURRA_INLINE V gate(int g, const typename V::Real* inputs) const {
+        return gate(g) + V::load(inputs + column + g * pitch);
+    }
+};
+
+// epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * panels.
+template <class V, int GATES, int TERMS, class Epilogue>
+RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
+                            Range blocks, Epilogue&& epilogue) {
+    using R = typename V::Real;
+    constexpr int W = V::width, P = 2 * W;
+    constexpr int group_panels = GATES == 4 ? 2 : 1;       // panels until all gates of a block are there
+    constexpr int group_blocks = GATES == 1 ? 2 : 1;       // blocks in them
+    constexpr int ld = group_panels * P + W;               // + W: a narrow last block reads past its end
+    alignas(64) R sums[Tile<V>::rows * ld + W];
+    const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
+    for (int64_t block = blocks.begin; block < blocks.end; block += group_blocks) {
+        const int64_t first_panel = columns.begin(block) / P;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t row = rows * tile / tiles;
+            const int count = int(rows * (tile + 1) / tiles - row);
+            for (int p = 0; p < group_panels; ++p) {
+                const int64_t panel = first_panel + p;
+                if (panel >= columns.panels()) break;
+                const int width = columns.panel_width(panel);
+                const Micro<V> kernel = micro_for<V, false>(count, width);
+                for (int t = 0; t < TERMS; ++t)
+                    kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
+                           terms[t].K, sums + p * P, ld, t > 0);
+            }
+            for (int b = 0; b < group_blocks && block + b < blocks.end; ++b) {
+                const int64_t index = block + b;
+                Block<V> one = {index, index * W, columns.valid(index), columns.pitch(index), columns.begin(index), sums};
+                for (int r = 0; r < count; ++r) {
+                    one.sums = sums + r * ld + b * W;
+                    epilogue(row + r, one);
+                }
+            }
+        }
+    }
+}
+
+// epilogue(row, column, sums): the same without gates, a vector of columns [column, column + W) at a time.
+template <class V, int TERMS, class Epilogue>
+RECURRA_INLINE void plain_product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
+                                  Range panels, Epilogue&& epilogue) {
+    using R = typename V::Real;
+    constexpr int W = V::width, P = 2 * W;
+    alignas(64) R sums[Tile<V>::rows * P];
+    const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+        const int width = columns.panel_width(panel);
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t row = rows * tile / tiles;
+            const int count = int(rows * (tile + 1) / tiles - row);
+            const Micro<V> kernel = micro_for<V, false>(count, width);
+            for (int t = 0; t < TERMS; ++t)
+                kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
+                       terms[t].K, sums, P, t > 0);
+            for (int r = 0; r < count; ++r)
+                for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * P + v));
+        }
+    }
+}
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

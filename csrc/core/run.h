@@ -1,0 +1,34 @@
+// What a cell's translation unit offers to the C ABI, once per instruction set.
+#pragma once
+#include "backward.h"
+#include "kernels.h"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+// The number of lanes: 64, 32 or 16 bytes; double runs in the portable code only (it is there for checking gradients).
+#if defined(RECURRA_WIDE)
+using Float = Vec<float, RECURRA_WIDE / 4>;
+#else
+using Float = Vec<float, 4>;
+using Double = Vec<double, 2>;
+#endif
+
+template <class Cell>
+struct Entry {
+    static int64_t reserve_bytes(const recurra_call& call, const Plan& plan) {
+        return plan.total * Shape<Cell>(call, plan).saved_row() * int64_t(sizeof(typename Cell::V::Real));
+    }
+    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_bytes};
+};
+
+#if defined(RECURRA_WIDE)
+#define RECURRA_DEFINE(name, Cell) const Kernel name = Entry<Cell<Float>>::kernel;
+#else
+#define RECURRA_DEFINE(name, Cell)                  \
+    const Kernel name = Entry<Cell<Float>>::kernel; \
+    const Kernel name##_double = Entry<Cell<Double>>::kernel;
+#endif
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

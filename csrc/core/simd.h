@@ -1,0 +1,88 @@
+// One SIMD vector type for every instruction set, on the compilers' vector extensions: the same source is compiled with
+// the flags of AVX-512, of AVX2 and of the plain machine (see CMakeLists.txt); RECURRA_ISA names the namespace of each.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#ifndef RECURRA_ISA
+#error "compile with -DRECURRA_ISA=portable|avx2|avx512"
+#endif
+
+#define RECURRA_INLINE inline __attribute__((always_inline))
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+template <class R, int N>
+struct Vec {
+    using Real = R;
+    static constexpr int width = N;
+    typedef R Native __attribute__((vector_size(N * sizeof(R))));
+    typedef R Loose __attribute__((vector_size(N * sizeof(R)), aligned(alignof(R)), may_alias));
+
+    Native v;
+
+    static RECURRA_INLINE Vec zero() { return {Native{}}; }
+    static RECURRA_INLINE Vec all(R x) { return {x - Native{}}; }
+    static RECURRA_INLINE Vec load(const R* p) { return {*reinterpret_cast<const Loose*>(p)}; }
+    RECURRA_INLINE void store(R* p) const { *reinterpret_cast<Loose*>(p) = v; }
+
+    // The first n lanes; the others are zero (load) or not written (store).
+    static RECURRA_INLINE Vec load_part(const R* p, int n) {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) return {(Native)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p)};
+#endif
+        Vec out = zero();
+        for (int i = 0; i < n; ++i) out.v[i] = p[i];
+        return out;
+    }
+    RECURRA_INLINE void store_part(R* p, int n) const {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) {
+            _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+            return;
+        }
+#endif
+        for (int i = 0; i < n; ++i) p[i] = v[i];
+    }
+    // The same, for whole vectors most of the time.
+    static RECURRA_INLINE Vec load(const R* p, int n) { return n == N ? load(p) : load_part(p, n); }
+    RECURRA_INLINE void store(R* p, int n) const { n == N ? store(p) : store_part(p, n); }
+    // Lanes from n on set to zero: what lies in the padding must not meet a product.
+    RECURRA_INLINE Vec first(int n) const {
+        if (n == N) return *this;
+        Vec out = *this;
+        for (int i = n; i < N; ++i) out.v[i] = 0;
+        return out;
+    }
+
+    friend RECURRA_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+    friend RECURRA_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+    friend RECURRA_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+    friend RECURRA_INLINE Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+    friend RECURRA_INLINE Vec operator+(Vec a, R b) { return {a.v + b}; }
+    friend RECURRA_INLINE Vec operator*(Vec a, R b) { return {a.v * b}; }
+    friend RECURRA_INLINE Vec operator-(R a, Vec b) { return {a - b.v}; }
+    RECURRA_INLINE Vec operator-() const { return {-v}; }
+    RECURRA_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
+
+    // NaN passes through both (the comparison is false, x is kept).
+    RECURRA_INLINE Vec at_most(R hi) const { return {v > hi ? all(hi).v : v}; }
+    RECURRA_INLINE Vec at_least(R lo) const { return {v < lo ? all(lo).v : v}; }
+    // 1 where strictly inside (-limit, limit), else 0: the derivative of a clip.
+    RECURRA_INLINE Vec inside(R limit) const { return {(v >= -limit) & (v <= limit) ? all(1).v : Native{}}; }
+    RECURRA_INLINE Vec positive() const { return {v > R(0) ? all(1).v : Native{}}; }
+
+    RECURRA_INLINE R sum() const {
+        R s = 0;
+        for (int i = 0; i < N; ++i) s += v[i];
+        return s;
+    }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,153 @@
+"""The compiled library behind ctypes: loading it, its one argument, its errors.
+
+The library is a plain C ABI (csrc/core/call.h), so that one wheel serves every Python. torch is imported first: its
+OpenMP runtime is then the one that the library uses, and the process keeps one team of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import c_double, c_int, c_int64, c_void_p
+from pathlib import Path
+
+import torch  # noqa: F401  (before the library, see above)
+
+from recurra.errors import InputError
+
+ABI = 1
+GATES = 4
+FILE = "librecurra_core.so"
+
+
+class Rows(ctypes.Structure):
+    """Rows of a sequence or a state: base + t * t_stride + b * b_stride, strides in elements."""
+
+    _fields_ = [("base", c_void_p), ("t_stride", c_int64), ("b_stride", c_int64)]
+
+
+class Gate(ctypes.Structure):
+    """One gate's weights; element (row, unit) at base + row * x_row + unit * x_unit."""
+
+    _fields_ = [
+        ("x", c_void_p),
+        ("x_row", c_int64),
+        ("x_unit", c_int64),
+        ("h", c_void_p),
+        ("h_row", c_int64),
+        ("h_unit", c_int64),
+        ("x_bias", c_void_p),
+        ("h_bias", c_void_p),
+    ]
+
+
+class Call(ctypes.Structure):
+    """`recurra_call` of csrc/core/call.h, field by field."""
+
+    _fields_ = [
+        ("family", c_int64),
+        ("is_double", c_int64),
+        ("threads", c_int64),
+        ("reverse", c_int64),
+        ("activation", c_int64),
+        ("T", c_int64),
+        ("B", c_int64),
+        ("I", c_int64),
+        ("H", c_int64),
+        ("R", c_int64),
+        ("lengths", c_void_p),
+        ("forget_bias", c_double),
+        ("x", Rows),
+        ("out", Rows),
+        ("initial", Rows * 2),
+        ("final", Rows * 2),
+        ("gate", Gate * GATES),
+        ("reserve", c_void_p),
+        ("d_out", Rows),
+        ("d_final", Rows * 2),
+        ("d_x", Rows),
+        ("d_initial", Rows * 2),
+        ("d_gate", Gate * GATES),
+    ]
+
+
+class Library:
+    """The loaded library, or the reason why there is none."""
+
+    def __init__(self) -> None:
+        self.core: ctypes.CDLL | None = None
+        self.missing: str | None = None
+        self.serial = False
+        if os.environ.get("RECURRA_KERNELS", "on") == "off":
+            self.missing = "the compiled kernels are switched off (RECURRA_KERNELS=off)"
+            return
+        path = Path(os.environ.get("RECURRA_CORE", Path(__file__).with_name(FILE)))
+        if not path.exists():
+            self.missing = "this installation has no compiled kernels (no C++ compiler was found when it was installed)"
+            return
+        core = ctypes.CDLL(str(path))
+        if core.recurra_abi() != ABI or core.recurra_call_bytes() != ctypes.sizeof(Call):
+            self.missing = "the compiled kernels are of another version of recurra (build them anew: make build)"
+            return
+        core.recurra_isa.restype = ctypes.c_char_p
+        core.recurra_pool_kept.restype = c_int64
+        core.recurra_release.argtypes = [c_void_p]
+        core.recurra_forward.argtypes = [c_void_p, c_int]
+        core.recurra_backward.argtypes = [c_void_p]
+        self.core = core
+        if hasattr(os, "register_at_fork"):
+            # An OpenMP team does not survive a fork: children compute on the thread they have.
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self.serial = True
+
+    def threads(self) -> int:
+        """Into how many pieces a call's work is cut."""
+        return 1 if self.serial else torch.get_num_threads()
+
+    def isa(self) -> str:
+        """The instruction set in use: avx512, avx2 or portable."""
+        assert self.core is not None
+        return self.core.recurra_isa().decode()
+
+    def use_isa(self, name: str) -> bool:
+        """Switch to another instruction set; False where this machine has it not. For tests."""
+        assert self.core is not None
+        return self.core.recurra_use_isa(name.encode()) == 0
+
+    def forward(self, call: Call, training: bool) -> Reserve | None:
+        """Run a sequence; with `training`, returns what backward needs."""
+        assert self.core is not None
+        self._check(self.core.recurra_forward(ctypes.addressof(call), training))
+        return Reserve(self.core, call.reserve) if training else None
+
+    def backward(self, call: Call) -> None:
+        """Run the gradients of a sequence."""
+        assert self.core is not None
+        self._check(self.core.recurra_backward(ctypes.addressof(call)))
+
+    @staticmethod
+    def _check(status: int) -> None:
+        if status == -3:
+            raise InputError("`lengths` must lie in 0..T")
+        if status == -2:
+            raise MemoryError("no memory for the workspace of a recurrent kernel")
+        if status:
+            raise RuntimeError(f"the recurrent kernels do not know this call (status {status})")
+
+
+class Reserve:
+    """What a forward call keeps for its backward; goes back to the library's pool with the last reference."""
+
+    __slots__ = ("_release", "pointer")
+
+    def __init__(self, core: ctypes.CDLL, pointer: int) -> None:
+        self.pointer = pointer
+        self._release = core.recurra_release
+
+    def __del__(self) -> None:
+        self._release(self.pointer)
+
+
+library = Library()

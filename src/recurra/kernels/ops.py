@@ -1,0 +1,182 @@
+"""The compiled recurrences as torch functions: a sequence forward, its gradients, and the gradients' gradients.
+
+`sequence` is the eager road: ctypes and one autograd.Function. Gradients of gradients are those of the reference, which
+is run again and differentiated by autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.kernels.layouts import Layout, fill_gates
+from recurra.kernels.native import Call, Reserve, Rows, library
+
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+"""csrc/core/call.h: recurra_activation."""
+
+
+class Sequence(NamedTuple):
+    """What a call is, besides its tensors."""
+
+    layout: Layout
+    states: int
+    """Tensors of the state: h, or h and c."""
+    reverse: bool
+    activation: int
+    forget_bias: float
+    reference: Callable[..., tuple[Tensor, ...]]
+    """(x, lengths, states, params) -> (outputs, final states), in plain torch."""
+
+
+def sequence(
+    what: Sequence, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], params: tuple[Tensor | None, ...]
+) -> tuple[Tensor, ...]:
+    """Outputs `[T, B, R]` and the final states (h, or h and c) of `x [T, B, I]`, differentiable."""
+    if torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (x, *states, *params)
+    ):
+        return _Sequence.apply(what, lengths, x, *states, *params)
+    outputs, _, _ = _forward(what, lengths, x, states, params, training=False)
+    return outputs
+
+
+def rows_of(tensor: Tensor | None) -> Rows:
+    """A `[T, B, n]` sequence or a `[B, n]` state, as the kernel sees it."""
+    if tensor is None:
+        return Rows(None, 0, 0)
+    strides = tensor.stride()
+    return Rows(tensor.data_ptr(), strides[0] if len(strides) == 3 else 0, strides[-2])
+
+
+def dense_rows(tensor: Tensor) -> Tensor:
+    """The tensor itself where the features of a row lie side by side, else a copy."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] <= 1 else tensor.contiguous()
+
+
+def empty_like_layout(x: Tensor, features: int) -> Tensor:
+    """`[T, B, features]`, batch-major in memory where `x` is: what the caller makes of it stays one piece."""
+    T, B = x.shape[:2]
+    if x.stride(0) < x.stride(1):
+        return torch.empty(B, T, features, dtype=x.dtype).transpose(0, 1)
+    return torch.empty(T, B, features, dtype=x.dtype)
+
+
+def _call(what: Sequence, lengths: Tensor | None, x: Tensor, states: tuple[Tensor, ...]) -> Call:
+    T, B, I = x.shape
+    R, H = states[0].shape[-1], states[-1].shape[-1]
+    call = Call(
+        what.layout.family,
+        x.dtype is torch.float64,
+        library.threads(),
+        what.reverse,
+        what.activation,
+        T,
+        B,
+        I,
+        H,
+        R,
+        None if lengths is None else lengths.data_ptr(),
+        what.forget_bias,
+        rows_of(x),
+    )
+    for index, state in enumerate(states):
+        call.initial[index] = rows_of(state)
+    return call
+
+
+def _forward(
+    what: Sequence,
+    lengths: Tensor | None,
+    x: Tensor,
+    states: tuple[Tensor, ...],
+    params: tuple[Tensor | None, ...],
+    *,
+    training: bool,
+) -> tuple[tuple[Tensor, ...], Reserve | None, tuple[Any, ...]]:
+    x = dense_rows(x)
+    states = tuple(dense_rows(state) for state in states)
+    call = _call(what, lengths, x, states)
+    out = empty_like_layout(x, states[0].shape[-1])
+    finals = tuple(torch.empty(state.shape, dtype=x.dtype) for state in states)
+    call.out = rows_of(out)
+    for index, final in enumerate(finals):
+        call.final[index] = rows_of(final)
+    fill_gates(call.gate, what.layout, params)
+    reserve = library.forward(call, training)
+    return (out, *finals), reserve, (call, x, states)
+
+
+class _Sequence(torch.autograd.Function):
+    """Forward and backward through the kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, what: Sequence, lengths: Tensor | None, x: Tensor, *tensors: Tensor | None) -> Any:
+        states: Any = tensors[: what.states]
+        params = tensors[what.states :]
+        results, ctx.reserve, (ctx.call, dense_x, dense_states) = _forward(
+            what, lengths, x, states, params, training=True
+        )
+        ctx.what = what
+        # The kernel reads the very rows that forward read: copies of rows that were not dense are kept alive here.
+        ctx.dense = dense_x if dense_x is not x else None, tuple(
+            dense if dense is not state else None for dense, state in zip(dense_states, states, strict=True)
+        )
+        ctx.save_for_backward(lengths, results[0], x, *tensors)
+        ctx.set_materialize_grads(False)
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        lengths, out, x, *tensors = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled():
+            return (None, None, *_differentiable(ctx.what, lengths, x, tensors, grads, wanted))
+        return (None, None, *_backward(ctx, x, tensors, grads, wanted))
+
+
+def _backward(ctx: Any, x: Tensor, tensors: list[Tensor | None], grads: Any, wanted: Any) -> list[Tensor | None]:
+    what: Sequence = ctx.what
+    call: Call = Call.from_buffer_copy(ctx.call)
+    call.threads = library.threads()
+    call.reserve = ctx.reserve.pointer
+    grads = [None if grad is None else dense_rows(grad) for grad in grads]
+    call.d_out = rows_of(grads[0])
+    for index, grad in enumerate(grads[1:]):
+        call.d_final[index] = rows_of(grad)
+    states, params = tensors[: what.states], tensors[what.states :]
+    d_x = empty_like_layout(x, x.shape[2]) if wanted[0] else None
+    d_states = [_empty(state, want) for state, want in zip(states, wanted[1:], strict=False)]
+    d_params = [_empty(param, want) for param, want in zip(params, wanted[1 + what.states :], strict=True)]
+    call.d_x = rows_of(d_x)
+    for index, d_state in enumerate(d_states):
+        call.d_initial[index] = rows_of(d_state)
+    if any(grad is not None for grad in d_params):
+        fill_gates(call.d_gate, what.layout, d_params)
+    library.backward(call)
+    return [d_x, *d_states, *d_params]
+
+
+def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
+    if tensor is None or not wanted:
+        return None
+    return torch.empty(tensor.shape, dtype=tensor.dtype)
+
+
+def _differentiable(
+    what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Tensor | None], grads: Any, wanted: Any
+) -> list[Tensor | None]:
+    """The gradients as functions that autograd can differentiate again: those of the reference."""
+    inputs = [x, *tensors]
+    results = what.reference(x, lengths, tuple(tensors[: what.states]), tuple(tensors[what.states :]))
+    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
+    targets = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]
+    found = iter(
+        torch.autograd.grad(
+            [result for result, _ in pairs], targets, [grad for _, grad in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if want else None for want in wanted]
