@@ -116,11 +116,12 @@ class Loop:
             Diverged: the loss is not finite.
             OSError: a file cannot be written (a full disk); what was written before is whole.
         """
-        with EventLog(self.folder.path, self.progress.step, enabled=self.first) as self.events, self._signals():
-            with ProgressBar(self.recipe, self.total_steps, self.first and self.config.progress) as self.bar:
-                self._start_clock()
-                while not self._finished():
-                    self._epoch()
+        self.events = EventLog(self.folder.path, self.progress.step, enabled=self.first)
+        self.bar = ProgressBar(self.recipe, self.total_steps, self.first and self.config.progress)
+        with self.events, self.bar, self._signals():
+            self._start_clock()
+            while not self._finished():
+                self._epoch()
         return self.progress
 
     def _epoch(self) -> None:

@@ -14,13 +14,18 @@ from recurra.training.task import Section
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2127;max-width:62rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid
-#e3e6ea;padding-bottom:.2rem} .sub{color:#68707c}img{max-width:100%;display:block;margin:.6rem
-0}figcaption{color:#68707c;font-size:.87rem}figure{margin:0} table{border-collapse:collapse;margin:.6rem
-0}th,td{padding:.28rem .8rem;border-bottom:1px solid #e9ebee;text-align:left; font-variant-numeric:tabular-nums}th{color:#68707c;font-weight:600}
-pre{background:#f5f6f8;padding:.9rem;white-space:pre-wrap;overflow-wrap:anywhere}details{margin:.6rem 0}
-.big{display:flex;gap:2.5rem;flex-wrap:wrap;margin:1rem 0}.big b{display:block;font-size:1.7rem;line-height:1.2}.big
-span{color:#68707c}
+h1{font-size:1.6rem;margin-bottom:.2rem}
+h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #e3e6ea;padding-bottom:.2rem}
+.sub,figcaption,th,.big span{color:#68707c}
+img{max-width:100%;display:block;margin:.6rem 0}
+figcaption{font-size:.87rem}
+figure{margin:0}
+table{border-collapse:collapse;margin:.6rem 0}
+th,td{padding:.28rem .8rem;border-bottom:1px solid #e9ebee;text-align:left;font-variant-numeric:tabular-nums}
+th{font-weight:600}
+pre{background:#f5f6f8;padding:.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
+.big{display:flex;gap:2.5rem;flex-wrap:wrap;margin:1rem 0}
+.big b{display:block;font-size:1.7rem;line-height:1.2}
 """
 
 

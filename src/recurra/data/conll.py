@@ -1,0 +1,52 @@
+"""CoNLL columns: a token per line with its tag last, sentences apart by empty lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.text import read_text
+from recurra.errors import DataError
+
+
+class Sentences(NamedTuple):
+    """Sentences as parallel lists of tokens and tags, and how many bad lines were left out."""
+
+    tokens: list[list[str]]
+    tags: list[list[str]]
+    skipped: int
+
+
+def read(path: Path, *, skip_bad: bool = False) -> Sentences:
+    """Read a file; columns are separated by tabs, or by blanks where there is no tab.
+
+    The first column is the token, the last one the tag. `-DOCSTART-` lines separate sentences. A byte-order mark,
+    CRLF and separator lines of blanks are understood.
+
+    Raises:
+        DataError: a line with another number of columns than the first (file and line named), or no sentence at all.
+    """
+    sentences: list[list[list[str]]] = [[]]
+    columns, skipped = 0, 0
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            if sentences[-1]:
+                sentences.append([])
+            continue
+        cells = line.rstrip("\t").split("\t") if "\t" in line.strip() else line.split()
+        columns = columns or len(cells)
+        if len(cells) != columns or columns < 2:
+            if not skip_bad:
+                expected = columns if columns > 1 else "at least 2 (token and tag)"
+                raise DataError(
+                    f"{path}, line {number}: {len(cells)} columns, expected {expected}: {line.strip()[:60]!r}"
+                )
+            skipped += 1
+            continue
+        sentences[-1].append(cells)
+    found = [sentence for sentence in sentences if sentence]
+    if not found:
+        raise DataError(f"{path}: no sentence with tokens and tags")
+    tokens = [[cells[0] for cells in sentence] for sentence in found]
+    tags = [[cells[-1].strip() for cells in sentence] for sentence in found]
+    return Sentences(tokens, tags, skipped)

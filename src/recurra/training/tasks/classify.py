@@ -1,0 +1,196 @@
+"""Your own labelled sequences: texts by character or word, or sequences of numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from recurra.data import tables
+from recurra.data.batching import Examples, pad_tokens
+from recurra.data.tables import Choice, Labelled
+from recurra.data.text import Level, tokenize
+from recurra.data.vocab import Vocabulary
+from recurra.errors import DataError
+from recurra.training.configs import ClassifyConfig
+from recurra.training.task import inference
+from recurra.training.tasks.classification import Classification
+from recurra.training.tasks.ngrams import ngram_baseline
+from recurra.training.tasks.output import format_probabilities
+
+CHAR_UP_TO = 40  # mean characters of a text up to which a token is a character
+WORDS_MIN_COUNT = 2
+
+
+class Classify(Classification[ClassifyConfig]):
+    """Classes of a person's own sequences."""
+
+    data: str = ""
+    kind: str = "text"
+    level: Level = "char"
+    vocabulary: Vocabulary | None = None
+    mean: np.ndarray
+    scale: np.ndarray
+
+    # --- data -------------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> list[str]:
+        config = self.config
+        everything = self._read(self.data)
+        parts = self._split(everything)
+        self._check_classes(parts)
+        self.classes = sorted(set(parts["train"].labels))
+        self._fit(parts["train"])
+        lines = [f"{self.data}: {len(everything.labels)} examples, {everything.columns}"]
+        if everything.skipped:
+            lines.append(f"{everything.skipped} bad rows left out")
+        self.texts = {name: part.inputs if self.kind == "text" else [] for name, part in parts.items()}
+        self.parts = {name: self._examples(part, name) for name, part in parts.items()}
+        self._sizes(len(self.parts["train"]))
+        sizes = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
+        tokens = f", {len(self.vocabulary)} {self.level}s" if self.vocabulary else f", {self.features} features"
+        longest = max(max(part.lengths, default=0) for part in self.parts.values())
+        lines.append(f"{sizes}; {len(self.classes)} classes{tokens}; longest sequence {longest}")
+        return [*lines, f"batch size {config.batch_size}, at most {config.epochs} epochs"]
+
+    def _read(self, path: str) -> Labelled:
+        config = self.config
+        return tables.read(Path(path), Choice(config.text_column, config.label_column, config.skip_bad))
+
+    def _split(self, everything: Labelled) -> dict[str, Labelled]:
+        """Train, valid and test: from the files that are named, the others split off."""
+        config = self.config
+        shares = [
+            0.0 if file else share
+            for file, share in ((config.valid, config.valid_share), (config.test, config.test_share))
+        ]
+        rows = tables.split(everything.labels, shares, config.seed)
+        parts = {}
+        for name, indices, file in zip(
+            ("train", "valid", "test"), rows, (None, config.valid, config.test), strict=True
+        ):
+            if file is not None:
+                parts[name] = self._read(str(file))
+                continue
+            parts[name] = Labelled(
+                everything.kind, [everything.inputs[i] for i in indices], [everything.labels[i] for i in indices]
+            )
+            if not len(indices):
+                raise DataError(
+                    f"{self.data}: {len(everything.labels)} rows are too few to split off a part for {name}"
+                )
+        self.kind = everything.kind
+        return parts
+
+    def _check_classes(self, parts: dict[str, Labelled]) -> None:
+        known = set(parts["train"].labels)
+        if len(known) < 2:
+            raise DataError(f"{self.data}: one class only ({next(iter(known))!r}), expected at least two")
+        for name in ("valid", "test"):
+            part = parts[name]
+            foreign = Counter(label for label in part.labels if label not in known)
+            if foreign and not self.config.skip_bad:
+                label, count = foreign.most_common(1)[0]
+                raise DataError(
+                    f"{name}: class {label!r} ({count} rows) never occurs in training; "
+                    f"known: {', '.join(sorted(known)[:20])} (--skip-bad leaves such rows out)"
+                )
+            if foreign:
+                keep = [i for i, label in enumerate(part.labels) if label in known]
+                parts[name] = Labelled(part.kind, [part.inputs[i] for i in keep], [part.labels[i] for i in keep])
+
+    def _fit(self, train: Labelled) -> None:
+        """Vocabulary or normalisation, from the training part alone."""
+        if self.kind == "values":
+            widths = Counter(value.shape[1] for value in train.inputs)
+            self.features = widths.most_common(1)[0][0]
+            flat = np.concatenate([value for value in train.inputs if value.shape[1] == self.features])
+            self.mean, self.scale = flat.mean(0), np.where(flat.std(0) > 1e-8, flat.std(0), 1.0)
+            return
+        mean_length = np.mean([len(text) for text in train.inputs])
+        level = self.config.level
+        self.level = level if level != "auto" else ("char" if mean_length <= CHAR_UP_TO else "word")
+        tokens = (token for text in train.inputs for token in tokenize(text, self.level))
+        least = WORDS_MIN_COUNT if self.level == "word" and len(train.inputs) > 500 else 1
+        self.vocabulary = Vocabulary.of(tokens, min_count=least, most=50_000)
+        self.vocabulary_size = len(self.vocabulary)
+
+    def _examples(self, part: Labelled, where: str) -> Examples:
+        labels = np.array([self.classes.index(label) for label in part.labels], dtype=np.int64)
+        return Examples([self._encode(value, where) for value in part.inputs], labels)
+
+    def _encode(self, value: Any, where: str) -> Any:
+        if self.vocabulary is not None:
+            return self.vocabulary.encode(tokenize(value, self.level))[: self.config.max_length]
+        if value.shape[1] != self.features:
+            raise DataError(f"{where}: a sequence with {value.shape[1]} features, expected {self.features}")
+        return ((value - self.mean) / self.scale).astype(np.float32)[: self.config.max_length]
+
+    def _sizes(self, count: int) -> None:
+        """Batch size and epochs by the data's size: some 2,000 steps, 5 to 60 epochs."""
+        config = self.config
+        config.batch_size = config.batch_size or (16 if count < 1000 else 32 if count < 10_000 else 64)
+        config.epochs = config.epochs or int(np.clip(2000 * config.batch_size / count, 5, 60))
+
+    # --- stored with the model --------------------------------------------------------------------------------------
+
+    def artifacts(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"kind": self.kind, "level": self.level}
+        if self.vocabulary is not None:
+            own["tokens"] = self.vocabulary.tokens
+        else:
+            own |= {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+        return super().artifacts() | own
+
+    def restore(self, artifacts: dict[str, Any]) -> None:
+        super().restore(artifacts)
+        self.kind, self.level = artifacts["kind"], artifacts["level"]
+        if "tokens" in artifacts:
+            self.vocabulary = Vocabulary(artifacts["tokens"])
+            self.vocabulary_size = len(self.vocabulary)
+        else:
+            self.mean, self.scale = np.array(artifacts["mean"]), np.array(artifacts["scale"])
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        found = super().baselines()
+        if self.kind == "text":
+            train, test = self.parts["train"].targets.numpy(), self.parts["test"].targets.numpy()
+            found |= ngram_baseline(self.texts["train"], train, self.texts["test"], test, self.level)
+        return found
+
+    def describe(self, row: int) -> str:
+        if self.kind == "text":
+            return str(self.texts["test"][row])[:80]
+        return f"#{row} ({self.parts['test'].lengths[row]} steps)"
+
+    # --- using it ---------------------------------------------------------------------------------------------------
+
+    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
+        """A text per line, or the numbers of a sequence separated by blanks or commas (several features: a JSON list
+        of rows)."""
+        with inference(model):
+            for number, line in enumerate(lines, 1):
+                inputs, lengths = self._read_line(line, number)
+                yield format_probabilities(model(inputs, lengths)[0].softmax(-1), self.classes)
+
+    def _read_line(self, line: str, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.vocabulary is not None:
+            return pad_tokens([self._encode(line, f"line {number}")])
+        value = tables.parse_line(line)
+        if value is None:
+            raise DataError(f"line {number}: not a sequence of numbers: {line[:60]!r}")
+        values = self._encode(value, f"line {number}")
+        return torch.from_numpy(values)[None], torch.tensor([len(values)])
+
+    def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
+        part = self._read(data)
+        parts = {"train": Labelled(self.kind, labels=self.classes), "valid": part, "test": Labelled(self.kind)}  # type: ignore[arg-type]
+        if part.kind != self.kind:
+            raise DataError(f"{data}: holds {part.kind}, the model was trained on {self.kind}")
+        self._check_classes(parts)
+        return self.scores(*self.logits_of(model, self._examples(parts["valid"], data)))
