@@ -1,0 +1,19 @@
+"""What old programs expect around TensorFlow, restored while one runs (never for recurra's other users)."""
+
+from __future__ import annotations
+
+import warnings
+
+from recurra.tf1.compat import numpy_names, plots, stdlib
+from recurra.tf1.compat.patches import Patches
+
+
+def apply(patches: Patches) -> None:
+    """All changes to modules that are there; `modules.py` serves those that are imported later."""
+    filters = warnings.catch_warnings()
+    filters.__enter__()
+    patches.undo(lambda: filters.__exit__(None, None, None))
+    for category in (DeprecationWarning, PendingDeprecationWarning, SyntaxWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    for part in (stdlib, numpy_names, plots):
+        part.apply(patches)

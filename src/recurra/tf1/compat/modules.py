@@ -1,0 +1,157 @@
+"""Modules and members that other packages dropped: scipy.misc, sklearn.cross_validation, DataFrame.append, IPython, …
+
+`STAND_INS` maps a module name to a function that fills an empty module; `AFTER_IMPORT` maps a module name to a function
+that is called once the real module was imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from recurra.tf1.compat.patches import Patches
+
+
+def _scipy_misc(module: ModuleType) -> None:
+    special = import_module("scipy.special")
+    members: dict[str, Any] = {
+        name: getattr(special, name) for name in ("comb", "factorial", "factorial2", "logsumexp")
+    }
+    members |= {
+        "imread": _imread,
+        "imsave": _imsave,
+        "imresize": _imresize,
+        "toimage": _toimage,
+        "fromimage": np.asarray,
+    }
+    vars(module).update(members)
+
+
+def _image() -> Any:
+    return import_module("PIL.Image")
+
+
+def _imread(name: Any, flatten: bool = False, mode: str | None = None) -> np.ndarray:
+    image = _image().open(name)
+    if flatten or mode:
+        image = image.convert("F" if flatten else mode)
+    return np.asarray(image)
+
+
+def _toimage(arr: Any, high: float = 255, low: float = 0, cmin: float | None = None, cmax: float | None = None) -> Any:
+    data = np.asarray(arr)
+    if data.dtype != np.uint8:  # scipy.misc.bytescale: the data's own range unless told
+        lowest = data.min() if cmin is None else cmin
+        span = ((data.max() if cmax is None else cmax) - lowest) or 1
+        data = ((data - lowest) * ((high - low) / span) + low).clip(low, high).round().astype(np.uint8)
+    return _image().fromarray(data)
+
+
+def _imsave(name: Any, arr: Any, format: str | None = None) -> None:
+    _toimage(arr).save(name, format=format)
+
+
+def _imresize(arr: Any, size: Any, interp: str = "bilinear", mode: str | None = None) -> np.ndarray:
+    image = _toimage(arr)
+    width, height = image.size
+    if isinstance(size, int):
+        target = (width * size // 100, height * size // 100)
+    elif isinstance(size, float):
+        target = (int(width * size), int(height * size))
+    else:
+        target = (int(size[1]), int(size[0]))
+    ways = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "cubic": 3}
+    return np.asarray(image.resize(target, resample=ways[interp]))
+
+
+def _sklearn_alias(*names: str) -> Callable[[ModuleType], None]:
+    def fill(module: ModuleType) -> None:
+        for name in names:
+            real = import_module(name)
+            vars(module).update({key: value for key, value in vars(real).items() if not key.startswith("__")})
+
+    return fill
+
+
+def _ipython(module: ModuleType) -> None:
+    vars(module)["get_ipython"] = lambda: None
+
+
+def _ipython_display(module: ModuleType) -> None:
+    def display(*objects: Any, **kwargs: Any) -> None:
+        for shown in objects:
+            print(shown)
+
+    class Shown:
+        """Something a notebook would draw; here its text."""
+
+        def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+            self.data = data
+
+        def __repr__(self) -> str:
+            return f"<{type(self).__name__} {str(self.data)[:60]}>"
+
+    kinds = {
+        name: type(name, (Shown,), {}) for name in ("HTML", "Image", "Audio", "SVG", "Markdown", "Math", "Javascript")
+    }
+    vars(module).update(kinds, display=display, clear_output=lambda wait=False: None)
+
+
+STAND_INS: dict[str, Callable[[ModuleType], None]] = {
+    "scipy.misc": _scipy_misc,
+    "sklearn.cross_validation": _sklearn_alias("sklearn.model_selection"),
+    "sklearn.grid_search": _sklearn_alias("sklearn.model_selection"),
+    "sklearn.learning_curve": _sklearn_alias("sklearn.model_selection"),
+    "sklearn.externals": lambda module: None,
+    "sklearn.externals.joblib": _sklearn_alias("joblib"),
+    "sklearn.externals.six": _sklearn_alias("six"),
+    "IPython": _ipython,
+    "IPython.display": _ipython_display,
+    "IPython.core.display": _ipython_display,
+}
+# stand in even where the real one can be imported (scipy.misc of 1.12+ is an empty shell)
+ALWAYS = {"scipy.misc"}
+
+
+def _pandas(pandas: ModuleType, patches: Patches) -> None:
+    frame, series = pandas.DataFrame, pandas.Series  # type: ignore[attr-defined]
+
+    def append(self: Any, other: Any, ignore_index: bool = False, **kwargs: Any) -> Any:
+        if isinstance(other, dict):
+            other = frame([other])
+        elif isinstance(other, series) and isinstance(self, frame):
+            other = other.to_frame().T
+        items = other if isinstance(other, list) else [other]
+        return pandas.concat([self, *items], ignore_index=ignore_index)  # type: ignore[attr-defined]
+
+    for kind in (frame, series):
+        patches.add(kind, "append", append)
+        patches.add(kind, "as_matrix", lambda self, columns=None: (self if columns is None else self[columns]).values)
+        patches.add(kind, "ix", property(lambda self: self.loc))
+        patches.add(kind, "iteritems", kind.items)
+    patches.add(frame, "get_value", lambda self, index, column: self.at[index, column])
+
+
+def _pyplot(pyplot: ModuleType, patches: Patches) -> None:
+    from recurra.tf1.compat.plots import adapt_pyplot
+
+    adapt_pyplot(pyplot, patches, getattr(sys.modules.get("__main__"), "__recurra_stem__", "program"))
+
+
+def _sklearn_preprocessing(module: ModuleType, patches: Patches) -> None:
+    # imported when called: sklearn.impute imports this module
+    patches.add(
+        module, "Imputer", lambda *args, **kwargs: import_module("sklearn.impute").SimpleImputer(*args, **kwargs)
+    )
+
+
+AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
+    "pandas": _pandas,
+    "matplotlib.pyplot": _pyplot,
+    "sklearn.preprocessing": _sklearn_preprocessing,
+}

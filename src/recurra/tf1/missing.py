@@ -1,0 +1,89 @@
+"""What a program meets when it uses a tf.* name that is not here."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+
+_PACKAGE = str(Path(__file__).resolve().parent)
+_OUT_OF_SCOPE = {
+    "contrib.tpu": "TPU support is outside recurra's scope",
+    "contrib.slim.nets": "slim's image networks are outside recurra's scope",
+    "contrib.distribute": "distribution strategies are outside recurra's scope",
+    "contrib.tensorrt": "TensorRT is outside recurra's scope",
+    "contrib.bayesflow": "probabilistic programming is outside recurra's scope",
+    "contrib.boosted_trees": "boosted trees are outside recurra's scope",
+    "contrib.tensor_forest": "random forests are outside recurra's scope",
+    "contrib.gan": "GAN helpers are outside recurra's scope",
+    "lite": "TensorFlow Lite is outside recurra's scope",
+}
+
+
+class MissingName(NotImplementedError, AttributeError):
+    """A tf.* name that recurra does not have. It is an AttributeError too, so that `hasattr` answers False."""
+
+
+def missing_name(name: str, known: Iterable[str] = (), place: str | None = None) -> MissingName:
+    """The error for `name` ('tf.nn.foo'): says the program's file and line and the nearest of the `known` names."""
+    short = name.removeprefix("tf.").removeprefix("tensorflow.")
+    message = f"tf.{short} is not implemented in recurra"
+    place = place or program_place()
+    if place:
+        message += f" (used at {place})"
+    reason = next((why for part, why in _OUT_OF_SCOPE.items() if f"{short}.".startswith(f"{part}.")), None)
+    if reason:
+        return MissingName(f"{message}: {reason}")
+    close = nearest(short, known)
+    return MissingName(f"{message}; the nearest name that is: tf.{close}" if close else message)
+
+
+def nearest(short: str, known: Iterable[str]) -> str | None:
+    """The known dotted name most like `short`: same last part first, then by spelling of the last part."""
+    known = list(known)
+    last = short.rpartition(".")[2]
+    by_last: dict[str, list[str]] = {}
+    for candidate in known:
+        by_last.setdefault(candidate.rpartition(".")[2], []).append(candidate)
+    match = [last] if last in by_last else difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)
+    if not match:
+        return None
+    return max(by_last[match[0]], key=lambda c: (difflib.SequenceMatcher(None, c, short).ratio(), -len(c)))
+
+
+def program_frames() -> Iterator[FrameType]:
+    """The calling frames that are neither recurra's nor Python's import machinery, innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not (file.startswith(_PACKAGE) or file.startswith("<frozen importlib")):
+            yield frame
+        frame = frame.f_back
+
+
+def program_place() -> str:
+    """'file.py:12' of the innermost frame of the program, '' when there is none."""
+    frame = next(program_frames(), None)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+class Missing:
+    """Stands for a name that was imported but is not here: any use of it raises MissingName."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.__dict__.update(_name=name, _known=known, __name__=name.rpartition(".")[2])
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> object:
+        raise missing_name(self._name, self._known)
+
+    def __getattr__(self, attribute: str) -> object:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        raise missing_name(f"{self._name}.{attribute}", self._known)
+
+    __call__ = __getitem__ = __mro_entries__ = __iter__ = __enter__ = __instancecheck__ = _refuse  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<tf.{self._name.removeprefix('tf.')}: not implemented>"

@@ -1,0 +1,159 @@
+"""A program's source made ready to run: .py or .ipynb, Python 3 or 2, with what was changed said."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+
+from recurra.tf1.compat import python2
+
+SHOW = "__recurra_show__"
+_MAGIC = re.compile(r"^(\s*)(%{1,2}|!|\?)(?=[\w!?./%])")
+
+
+@dataclass
+class Part:
+    """A file, or one cell of a notebook: its Python 3 text and tree."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    def compile(self) -> CodeType:
+        """The code object; its file name is the program's."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes and `is` with literals were common
+            return compile(self.tree, self.name, "exec", dont_inherit=True)
+
+
+@dataclass
+class Program:
+    """What will be executed, part after part, and remarks on how it was changed."""
+
+    path: Path
+    parts: list[Part]
+    python2: bool = False
+    remarks: list[str] = field(default_factory=list)
+
+
+def load(path: str | Path, use_python2: bool | None = None) -> Program:
+    """Read a program. `use_python2`: True rewrites, False never, None when the source cannot be Python 3."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"program {str(path)!r} does not exist")
+    cells = _notebook_cells(path) if path.suffix == ".ipynb" else [(str(path), read_text(path))]
+    program = Program(path, [])
+    reason = next(filter(None, (python2.looks_like_python2(text) for _, text in cells)), None)
+    program.python2 = use_python2 if use_python2 is not None else reason is not None
+    if program.python2:
+        told = "asked for" if use_python2 else reason
+        program.remarks.append(f"Python 2 source ({told}), rewritten in memory")
+    for name, text in cells:
+        program.parts.append(prepare(name, text, program.python2, path.suffix == ".ipynb", program.remarks))
+    return program
+
+
+def prepare(name: str, text: str, rewrite: bool, cell: bool = False, remarks: list[str] | None = None) -> Part:
+    """One part: rewritten from Python 2 where asked, tabs and old calls adapted, a cell's last value shown."""
+    lines = 0
+    if rewrite:
+        new = python2.rewrite(text, name)
+        lines = sum(a != b for a, b in zip(text.splitlines(), new.splitlines(), strict=False))
+        text = new
+    tree = _parse(text, name)
+    divisions = python2.adapt(tree) if rewrite else 0
+    if remarks is not None and (lines or divisions):
+        remarks.append(f"{name}: {lines} lines rewritten, {divisions} divisions as Python 2 divides")
+    _Tostring().visit(tree)
+    if cell:
+        _show_last(tree)
+    ast.fix_missing_locations(tree)
+    return Part(name, text, tree)
+
+
+def read_text(path: Path) -> str:
+    """The text of a source file by its coding line, UTF-8 or, where that fails, Latin-1."""
+    data = path.read_bytes()
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return data.decode("utf-8-sig" if _is_utf8(data) else "latin1").replace("\r\n", "\n")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _parse(text: str, name: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text, name)
+        except TabError:
+            return ast.parse(text.expandtabs(8), name)
+
+
+class _Tostring(ast.NodeTransformer):
+    """ndarray.tostring(), dropped in NumPy 2.3, was tobytes() under another name."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr == "tostring"
+            and not node.args
+            and not node.keywords
+        ):
+            node.func.attr = "tobytes"
+        return node
+
+
+def _notebook_cells(path: Path) -> list[tuple[str, str]]:
+    book = json.loads(path.read_text(encoding="utf-8"))
+    cells = book.get("cells") or [c for sheet in book.get("worksheets", []) for c in sheet["cells"]]
+    found = []
+    for number, cell in enumerate(cells):
+        if cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source", cell.get("input", ""))
+        text = "".join(source) if isinstance(source, list) else source
+        found.append((f"{path}[{number}]", _without_magics(text)))
+    return found
+
+
+def _without_magics(text: str) -> str:
+    """Jupyter's %magics, !commands and trailing ? as comments; a %%cell of another language is skipped whole."""
+    if re.match(r"\s*%%(?!time|capture|prun)\w+", text):
+        return "pass\n"
+    lines = []
+    for line in text.split("\n"):
+        match = _MAGIC.match(line)
+        if match:
+            line = f"{match[1]}pass  # {line.strip()}"
+        lines.append(re.sub(r"^(\s*[\w.]+)\?+\s*$", r"\1", line))
+    return "\n".join(lines)
+
+
+def _show_last(tree: ast.Module) -> None:
+    """A cell's last expression is shown, as a notebook does."""
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = tree.body[-1]
+        call = ast.Call(ast.Name(SHOW, ast.Load()), [last.value], [])
+        tree.body[-1] = ast.copy_location(ast.Expr(call), last)
+
+
+def show(value: object) -> None:
+    """Print a cell's value as a notebook would."""
+    if value is not None:
+        print(repr(value))

@@ -1,0 +1,164 @@
+"""Run a TensorFlow 1 program, unmodified, on recurra.
+
+`run(path, arguments, …)` reads the program, guesses its era, puts the import hook and what old programs expect of
+Python, NumPy and matplotlib in place, executes it as `__main__` and takes all of it back afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TextIO
+
+from recurra.tf1 import compat, eras, program, sourcescan
+from recurra.tf1.compat import python2
+from recurra.tf1.compat.patches import Patches
+from recurra.tf1.importhook import Hook
+from recurra.tf1.usage import Usage
+
+DATA_VARIABLE = "RECURRA_DATA"
+_OWN = str(Path(__file__).resolve().parent)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: era override, Python 2 rewriting (None: when needed), data folder, report, quiet about both."""
+
+    tf_version: str | None = None
+    python2: bool | None = None
+    data_dir: str | None = None
+    report: bool = False
+    quiet: bool = False
+    keep_going: bool = False
+
+
+def run(path: str | Path, arguments: Sequence[str] = (), options: Options | None = None) -> int:
+    """Execute the program at `path` with `arguments` as sys.argv[1:]; returns its exit code.
+
+    Raises FileNotFoundError (no such program), ValueError (unknown tf_version). An exception of the program is printed
+    as Python prints it, without the runner's frames, and gives exit code 1.
+    """
+    options = options or Options()
+    source = program.load(path, options.python2)
+    guess = guess_era(source, options.tf_version)
+    if not options.quiet:
+        for remark in [*source.remarks[:_MOST_REMARKS], guess.line.removeprefix("recurra: ")]:
+            print(f"recurra: {remark}", file=sys.stderr, flush=True)
+    usage = Usage(options.report)
+    with Patches() as patches, eras.using(guess.era):
+        main = _install(source, arguments, options, patches, usage)
+        code = _execute(source, main, options.keep_going)
+    if options.report:
+        print("\n".join(["", "tf.* names used:", *usage.lines()]), file=sys.stderr)
+    return code
+
+
+_MOST_REMARKS = 6
+
+
+def guess_era(source: program.Program, tf_version: str | None = None) -> eras.Guess:
+    """The era of a program and its own modules, or the one asked for."""
+    if tf_version is not None:
+        return eras.Guess(eras.parse(tf_version), "as asked")
+    return eras.detect(scan_all(source))
+
+
+def scan_all(source: program.Program) -> sourcescan.Scan:
+    """What the program and the modules beside it use of TensorFlow."""
+    folder = source.path.resolve().parent
+    found = sourcescan.Scan()
+    for part in source.parts:
+        found.merge(sourcescan.scan(part.tree, part.name))
+    seen = {source.path.resolve()}
+    waiting = sourcescan.local_modules(found, folder)
+    while waiting:
+        file = waiting.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        try:
+            part = program.prepare(str(file), program.read_text(file), source.python2)
+        except SyntaxError:  # met again, and reported, if the program really imports it
+            continue
+        more = sourcescan.scan(part.tree, part.name)
+        waiting += sourcescan.local_modules(more, folder) + sourcescan.local_modules(more, file.parent)
+        found.merge(more)
+    return found
+
+
+def _install(
+    source: program.Program, arguments: Sequence[str], options: Options, patches: Patches, usage: Usage
+) -> ModuleType:
+    folder = source.path.resolve().parent
+    main = ModuleType("__main__")
+    main.__file__ = str(source.path)
+    vars(main).update({"__builtins__": __builtins__, "__recurra_stem__": source.path.stem, program.SHOW: program.show})
+    if source.path.suffix == ".ipynb":
+        vars(main)["get_ipython"] = _no_ipython
+    if source.python2:
+        vars(main).update(python2.HELPERS)
+    patches.entry(sys.modules, "__main__", main)
+    patches.set(sys, "argv", [str(source.path), *arguments])
+    patches.set(sys, "path", [str(folder), *sys.path])
+    if options.data_dir is not None:
+        patches.entry(os.environ, DATA_VARIABLE, str(Path(options.data_dir).resolve()))
+    compat.apply(patches)
+    Hook(folder, source.python2, patches, usage).install()
+    return main
+
+
+class _NoIPython:
+    """get_ipython() of a notebook run as a program: magics do nothing."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *args, **kwargs: None
+
+
+def _no_ipython() -> _NoIPython:
+    return _NoIPython()
+
+
+def _execute(source: program.Program, main: ModuleType, keep_going: bool) -> int:
+    code = 0
+    for part in source.parts:
+        try:
+            exec(part.compile(), vars(main))
+        except SystemExit as stop:
+            return _exit_code(stop)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except BaseException as error:
+            _flush(sys.stdout)
+            print_error(error, part.text, part.name)
+            code = 1
+            if not keep_going:
+                return code
+    return code
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    print(stop.code, file=sys.stderr)
+    return 1
+
+
+def _flush(stream: TextIO) -> None:
+    if not stream.closed:
+        stream.flush()
+
+
+def print_error(error: BaseException, text: str = "", name: str = "") -> None:
+    """The traceback from the program's first frame on."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN) and trace.tb_next is not None:
+        if trace.tb_frame.f_code.co_filename != __file__:
+            break
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)

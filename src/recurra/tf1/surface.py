@@ -1,0 +1,247 @@
+"""The names an `import tensorflow` sees: the wing's own table, and TensorFlow's inner modules as views of it.
+
+`lookup("nn.relu")` asks the table (`names.py`). Programs also import from where TensorFlow keeps its sources
+(`tensorflow.python.ops.array_ops.concat`, `tensorflow.contrib.rnn.python.ops.core_rnn_cell_impl.GRUCell`): such a name
+is looked up in the public modules that export it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from recurra.tf1 import eras
+from recurra.tf1 import names as table
+from recurra.tf1.sourcescan import canonical
+
+DUNDERS = {"__version__", "__git_version__", "__compiler_version__"}
+
+# inner module → public modules in which its members are exported, most specific first; "" is tf itself
+_INNER: dict[str, tuple[str, ...]] = {
+    "ops.rnn": ("nn", "contrib.rnn"),
+    "ops.rnn_cell": ("nn.rnn_cell", "contrib.rnn"),
+    "ops.rnn_cell_impl": ("nn.rnn_cell", "contrib.rnn"),
+    "ops.seq2seq": ("nn.seq2seq", "contrib.legacy_seq2seq"),
+    "ops.nn_ops": ("nn", "raw_ops", ""),
+    "ops.nn": ("nn",),
+    "ops.nn_impl": ("nn",),
+    "ops.ctc_ops": ("nn",),
+    "ops.embedding_ops": ("nn",),
+    "ops.candidate_sampling_ops": ("nn",),
+    "ops.init_ops": ("", "initializers", "keras.initializers"),
+    "ops.string_ops": ("strings", ""),
+    "ops.sparse_ops": ("sparse", ""),
+    "ops.linalg_ops": ("linalg", ""),
+    "ops.random_ops": ("random", ""),
+    "ops.image_ops": ("image",),
+    "ops.metrics": ("metrics",),
+    "ops.losses.losses": ("losses",),
+    "ops.losses.losses_impl": ("losses",),
+    "ops.data_flow_ops": ("", "queue"),
+    "ops.parsing_ops": ("", "io"),
+    "ops.io_ops": ("", "io"),
+    "ops.lookup_ops": ("contrib.lookup", ""),
+    "ops.check_ops": ("", "debugging"),
+    "ops.logging_ops": ("", "summary"),
+    "ops.math_ops": ("", "math"),
+    "platform.gfile": ("gfile",),
+    "platform.tf_logging": ("logging",),
+    "platform.flags": ("flags", "app.flags"),
+    "platform.app": ("app",),
+    "platform.test": ("test",),
+    "platform.googletest": ("test",),
+    "platform.resource_loader": ("resource_loader",),
+    "framework.errors": ("errors",),
+    "framework.errors_impl": ("errors",),
+    "framework.dtypes": ("", "dtypes"),
+    "framework.random_seed": ("",),
+    "framework.graph_util": ("graph_util",),
+    "framework.graph_util_impl": ("graph_util",),
+    "client.session": ("",),
+    "client.timeline": ("",),
+    "summary.summary": ("summary",),
+    "lib.io.tf_record": ("python_io",),
+    "lib.io.file_io": ("gfile",),
+    "saved_model.builder": ("saved_model.builder", "saved_model"),
+    "layers.core": ("layers",),
+    "layers.base": ("layers", "python.layers.base"),
+    "layers.layers": ("layers",),
+}
+_INNER_PACKAGES = set(
+    [
+        "ops",
+        "framework",
+        "training",
+        "client",
+        "util",
+        "platform",
+        "layers",
+        "summary",
+        "lib",
+        "lib.io",
+        "saved_model",
+        "estimator",
+        "data",
+        "data.ops",
+        "data.util",
+        "eager",
+        "ops.losses",
+        "ops.distributions",
+        "tools",
+        "debug",
+        "grappler",
+        "feature_column",
+        "user_ops",
+    ]
+)
+_ANYWHERE = (
+    "",
+    "nn",
+    "train",
+    "math",
+    "contrib.rnn",
+    "contrib.seq2seq",
+    "contrib.legacy_seq2seq",
+    "layers",
+    "contrib.layers",
+    "errors",
+    "losses",
+)
+_OPEN_PACKAGES = ("contrib", "python", "core", "models", "examples", "tools", "compiler")
+
+
+def lookup(dotted: str) -> Any:
+    """The object of a dotted name below tensorflow ('nn.relu', 'python.ops.math_ops.matmul'); KeyError: not here."""
+    if dotted in DUNDERS or dotted == "VERSION":
+        return eras.current().text if "version" in dotted.lower() else "unknown"
+    dotted = canonical(dotted)
+    try:
+        return table.lookup(dotted)
+    except KeyError:
+        pass
+    for candidate in _candidates(dotted):
+        try:
+            return table.lookup(candidate)
+        except KeyError:
+            continue
+    if dotted.startswith("core."):
+        return _message(dotted)
+    raise KeyError(dotted)
+
+
+def has(dotted: str) -> bool:
+    """Whether `lookup` finds the name or it is a module."""
+    try:
+        lookup(dotted)
+    except KeyError:
+        return is_module(dotted)
+    return True
+
+
+def names() -> set[str]:
+    """All dotted names of the table."""
+    return set(table.known())
+
+
+def members(base: str) -> set[str]:
+    """The names directly below a module."""
+    prefix = f"{canonical(base)}." if canonical(base) else ""
+    return {n[len(prefix) :].partition(".")[0] for n in table.known() if n.startswith(prefix)}
+
+
+def is_module(dotted: str) -> bool:
+    """Whether `import tensorflow.<dotted>` gives a module that holds, or may hold, something."""
+    if dotted in ("compat", "compat.v1", "_api", "_api.v1") or table.has_prefix(canonical(dotted)):
+        return True
+    parts = dotted.split(".")
+    if dotted in _OPEN_PACKAGES:
+        return True
+    if parts[0] == "python":
+        return _inner_depth(parts[1:])
+    if parts[0] == "core":
+        return (
+            len(parts) < 3
+            or (len(parts) == 3 and find_spec(_PROTOS + parts[2]) is not None)
+            or parts[-1].endswith("_pb2")
+        )
+    if parts[0] == "contrib" and "python" in parts[1:]:
+        return _contrib_depth(parts)
+    return parts[0] in ("models", "examples") and len(parts) < 4
+
+
+def _inner_depth(parts: list[str]) -> bool:
+    """python.<package>, python.<package>.<file> are modules; what is below a file is a member."""
+    if not parts or ".".join(parts) in _INNER_PACKAGES or ".".join(parts) in _INNER:
+        return True
+    if parts[0] == "keras":
+        return table.has_prefix(".".join(parts))
+    return len(parts) == 2 and parts[0] in _INNER_PACKAGES and ".".join(parts[:2]) not in _PUBLIC_MEMBERS
+
+
+# members of inner packages that are not files
+_PUBLIC_MEMBERS = {"client.Session"}
+
+
+def _contrib_depth(parts: list[str]) -> bool:
+    """contrib.rnn.python, .python.ops and .python.ops.rnn_cell are modules."""
+    return len(parts) - parts.index("python") <= 3 if parts[1] != "python" else True
+
+
+def _candidates(dotted: str) -> list[str]:
+    """Public names that an inner or moved name may mean, best first."""
+    parts = dotted.split(".")
+    last = parts[-1]
+    if parts[0] == "python" and len(parts) > 2:
+        module = ".".join(parts[1:-1])
+        if module.startswith("keras"):
+            return [f"keras.{'.'.join(parts[2:])}", *(f"{c}.{last}" for c in ("keras.layers", "keras"))]
+        public = _INNER.get(module, ())
+        if module.startswith("training"):
+            public = ("train",)
+        elif module.startswith("summary"):
+            public = ("summary",)
+        elif module.startswith("data"):
+            public = ("data",)
+        return [_join(p, last) for p in (*public, *(a for a in _ANYWHERE if a not in public))]
+    if parts[0] == "contrib" and "python" in parts[1:]:
+        base = parts[: parts.index("python")]
+        homes = [".".join(base), ".".join([*base, *parts[-2:-1]])]
+        if base[-1] in ("rnn", "seq2seq"):
+            homes += ["nn.rnn_cell", "nn", "contrib.rnn", "contrib.legacy_seq2seq"]
+        return [_join(home, last) for home in homes] + [_join(a, last) for a in ("", "train")]
+    if parts[0] == "models" and parts[1:2] == ["rnn"] and len(parts) == 4:
+        homes_by_file = {
+            "rnn_cell": ("nn.rnn_cell",),
+            "seq2seq": ("nn.seq2seq", "contrib.legacy_seq2seq"),
+            "rnn": ("nn",),
+            "linear": ("nn.rnn_cell",),
+        }
+        return [_join(home, last) for home in homes_by_file.get(parts[2], ())]
+    if parts[0] == "core":
+        return [last, f"train.{last}", f"summary.{last}"]
+    if dotted.startswith("contrib.rnn.core_rnn"):
+        return [f"contrib.rnn.{last}", f"nn.rnn_cell.{last}", f"nn.{last}"]
+    if parts[0] in ("array_ops", "math_ops", "nn_ops", "rnn_cell", "contrib_rnn"):
+        return [last, f"nn.{last}", f"nn.rnn_cell.{last}"]
+    return []
+
+
+def _join(base: str, name: str) -> str:
+    return f"{base}.{name}" if base else name
+
+
+_PROTOS = "tensorboard.compat.proto."
+
+
+@cache
+def _message(dotted: str) -> Any:
+    """core.framework.graph_pb2.GraphDef: TensorFlow's protocol messages as the tensorboard package carries them."""
+    file, member = dotted.split(".")[-2:]
+    if not file.endswith("_pb2") or find_spec(_PROTOS + file) is None:
+        raise KeyError(dotted)
+    found = getattr(import_module(_PROTOS + file), member, None)
+    if found is None:
+        raise KeyError(dotted)
+    return found
