@@ -7,7 +7,7 @@ cells: a thin module over a `Recurrence` (pure functions of parameters, input an
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +128,10 @@ class BaseCell(nn.Module):
 class Variables(nn.Module):
     """A named group of parameters (`gates.kernel`, `projection.kernel`)."""
 
+    if TYPE_CHECKING:  # the names are given at run time, by add_variable
+
+        def __getattr__(self, name: str) -> Any: ...
+
 
 class LeafCell(BaseCell):
     """A cell over a `Recurrence`: holds parameters under TensorFlow's names and says which options apply.
@@ -138,6 +142,10 @@ class LeafCell(BaseCell):
     recurrence: ClassVar[Recurrence]
     options: Any = None
     output_is_state = True
+
+    if TYPE_CHECKING:  # parameters and groups of them are given at run time, by add_variable
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *, init: Initializer | None = None) -> None:
         super().__init__()

@@ -1,0 +1,226 @@
+"""`torch.nn.LSTM`, `GRU` and `RNN` with the computation replaced, and nothing else.
+
+Constructor, parameters, state_dict, initialisation, checks and isinstance are torch's. Where a compiled kernel fits,
+the layers run through it, each with torch's own weights in place; everywhere else (another dtype or device, tracing,
+a projection) torch's own computation runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra._typing import LSTMState, State
+from recurra.cells.activations import resolve
+from recurra.cells.lstm import LSTMOptions
+from recurra.cells.rnn import RNNOptions
+from recurra.kernels import Recurrence, run_sequence
+from recurra.kernels.dispatch import refusal
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+
+class TorchParams(NamedTuple):
+    """One layer and direction of torch.nn's weights: G gates of H units, R recurrent outputs."""
+
+    weight_ih: Tensor
+    """`[G*H, I]`."""
+    weight_hh: Tensor
+    """`[G*H, R]`."""
+    bias_ih: Tensor | None = None
+    """`[G*H]`, as its sister."""
+    bias_hh: Tensor | None = None
+    weight_hr: Tensor | None = None
+    """`[R, H]`, with a projection."""
+
+
+def torch_project(params: TorchParams, inputs: Tensor, options: Any) -> Tensor:
+    """`x @ W_ih^T + b_ih`, for `[..., I]`."""
+    return nn.functional.linear(inputs, params.weight_ih, params.bias_ih)
+
+
+def torch_rnn_recur(
+    params: TorchParams, projected: Tensor, state: Tensor, options: RNNOptions, masks: Any = None
+) -> tuple[Tensor, Tensor]:
+    """`h' = activation(x W_ih^T + b_ih + h W_hh^T + b_hh)`."""
+    h = resolve(options.activation)(projected + nn.functional.linear(state, params.weight_hh, params.bias_hh))
+    return h, h
+
+
+def torch_lstm_recur(
+    params: TorchParams, projected: Tensor, state: LSTMState, options: LSTMOptions, masks: Any = None
+) -> tuple[Tensor, LSTMState]:
+    """Gates in torch's order i, f, g, o."""
+    gates = projected + nn.functional.linear(state.h, params.weight_hh, params.bias_hh)
+    i, f, g, o = gates.chunk(4, -1)
+    c = torch.sigmoid(f) * state.c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    if params.weight_hr is not None:
+        h = h @ params.weight_hr.t()
+    return h, LSTMState(c, h)
+
+
+def torch_gru_recur(
+    params: TorchParams, projected: Tensor, state: Tensor, options: Any, masks: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Gates in torch's order r, z, n; the reset gate acts after the product."""
+    x_r, x_z, x_n = projected.chunk(3, -1)
+    h_r, h_z, h_n = nn.functional.linear(state, params.weight_hh, params.bias_hh).chunk(3, -1)
+    z = torch.sigmoid(x_z + h_z)
+    n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
+    h = (1 - z) * n + z * state
+    return h, h
+
+
+class _Layers(nn.RNNBase):
+    """The shared forward: layer by layer, direction by direction, over time-major rows."""
+
+    recurrence: Recurrence
+    _state_parts = 1
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """As torch's: `input [T, B, I]`, `[B, T, I]` (batch_first), `[T, I]` or packed -> (output, final state)."""
+        if self._refused(input, hx) is not None:
+            return super().forward(input, hx)
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        batched = input.dim() == 3
+        rows = self._time_major(input) if batched else input.unsqueeze(1)
+        self._check(input, hx, None if batched else 1)
+        parts = self._parts(rows, hx if batched else _each(hx, lambda part: part.unsqueeze(1)))
+        output, finals = self._run(rows, parts, None)
+        if not batched:
+            return output.squeeze(1), self._joined([part.squeeze(1) for part in finals])
+        return self._time_major(output), self._joined(finals)
+
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
+        data, batch_sizes, order, back = packed
+        rows, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
+        self.check_input(data, batch_sizes)
+        hx = _each(hx, lambda part: part if order is None else part.index_select(1, order))
+        output, finals = self._run(rows, self._parts(rows, hx), lengths)
+        result = PackedSequence(pack_padded_sequence(output, lengths).data, batch_sizes, order, back)
+        if back is not None:
+            finals = [part.index_select(1, back) for part in finals]
+        return result, self._joined(finals)
+
+    def _run(self, rows: Tensor, parts: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        directions = 2 if self.bidirectional else 1
+        finals = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(directions):
+                index = layer * directions + direction
+                output, final = run_sequence(
+                    self.recurrence,
+                    self._layer_params(index),
+                    rows,
+                    self._layer_state([part[index] for part in parts]),
+                    lengths,
+                    options=self._options,
+                    reverse=direction == 1,
+                )
+                outputs.append(output)
+                finals.append(self._layer_parts(final))
+            rows = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                rows = nn.functional.dropout(rows, self.dropout)
+        return rows, [torch.stack(column) for column in zip(*finals, strict=True)]
+
+    def _layer_params(self, index: int) -> TorchParams:
+        weights = list(self.all_weights[index])
+        biases = [weights[2], weights[3]] if self.bias else [None, None]
+        return TorchParams(weights[0], weights[1], *biases, weights[-1] if self.proj_size else None)
+
+    @property
+    def _options(self) -> Any:
+        return None
+
+    def _refused(self, input: Any, hx: Any) -> str | None:
+        """Why torch's own computation runs this call; None when the kernels do."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        if not isinstance(data, Tensor) or data.dim() not in (2, 3) or data.numel() == 0:
+            return "an input that torch itself refuses or that holds nothing"
+        if torch.is_autocast_enabled(data.device.type):
+            return "autocast is on"
+        state = hx if isinstance(hx, tuple) else () if hx is None else (hx,)
+        params = self._layer_params(0)
+        placeholder = self._layer_state([params.weight_hh] * self._state_parts)
+        weights = [weight for layer in self.all_weights for weight in layer]
+        return refusal(self.recurrence, params, data, placeholder, options=self._options) or refusal(
+            self.recurrence, [*weights, *state], data, placeholder, options=self._options
+        )
+
+    def _time_major(self, tensor: Tensor) -> Tensor:
+        return tensor.transpose(0, 1) if self.batch_first else tensor
+
+    def _check(self, input: Tensor, hx: Any, unbatched: int | None) -> None:
+        """torch's own argument checks, with torch's own messages."""
+        if hx is not None:
+            hx = _each(hx, lambda part: part.unsqueeze(1)) if unbatched else hx
+            batch = input.unsqueeze(0 if self.batch_first else 1) if unbatched else input
+            self.check_forward_args(batch, hx, None)
+        else:
+            self.check_input(input if unbatched is None else input.unsqueeze(1), None)
+
+    def _parts(self, rows: Tensor, hx: Any) -> list[Tensor]:
+        """The initial state's parts, h first, each `[layers * directions, B, n]`."""
+        if hx is not None:
+            return list(hx) if isinstance(hx, tuple) else [hx]
+        count = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self._state_parts]
+        return [rows.new_zeros(count, rows.shape[1], size) for size in sizes]
+
+    def _layer_state(self, parts: list[Tensor]) -> State:
+        return parts[0]
+
+    def _layer_parts(self, state: State) -> tuple[Tensor, ...]:
+        return (state,)
+
+    def _joined(self, finals: list[Tensor]) -> Any:
+        return finals[0]
+
+
+def _each(hx: Any, change: Any) -> Any:
+    if hx is None:
+        return None
+    return tuple(map(change, hx)) if isinstance(hx, tuple) else change(hx)
+
+
+class LSTM(_Layers, nn.LSTM):
+    """`torch.nn.LSTM` through recurra's kernels: same arguments, parameters and numbers."""
+
+    recurrence = Recurrence("torch_lstm", torch_project, torch_lstm_recur)
+    _state_parts = 2
+
+    @property
+    def _options(self) -> LSTMOptions:
+        return LSTMOptions(forget_bias=0.0)
+
+    def _layer_state(self, parts: list[Tensor]) -> LSTMState:
+        return LSTMState(parts[1], parts[0])
+
+    def _layer_parts(self, state: LSTMState) -> tuple[Tensor, ...]:
+        return state.h, state.c
+
+    def _joined(self, finals: list[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(finals)
+
+
+class GRU(_Layers, nn.GRU):
+    """`torch.nn.GRU` through recurra's kernels: same arguments, parameters and numbers."""
+
+    recurrence = Recurrence("torch_gru", torch_project, torch_gru_recur)
+
+
+class RNN(_Layers, nn.RNN):
+    """`torch.nn.RNN` through recurra's kernels: same arguments, parameters and numbers."""
+
+    recurrence = Recurrence("torch_rnn", torch_project, torch_rnn_recur)
+
+    @property
+    def _options(self) -> RNNOptions:
+        return RNNOptions("tanh" if self.mode == "RNN_TANH" else "relu")

@@ -1,0 +1,149 @@
+"""recurra.nn against torch.nn: the same arguments, the same numbers, the same gradients."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import recurra.nn
+
+KINDS = ["LSTM", "GRU", "RNN"]
+OPTIONS = [
+    {},
+    {"num_layers": 2, "bidirectional": True},
+    {"bias": False},
+    {"batch_first": True, "num_layers": 2},
+]
+
+
+def pair(kind, *args, **options):
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(*args, **options)
+    ours = getattr(recurra.nn, kind)(*args, **options)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def leaves(result):
+    output, state = result
+    data = output.data if isinstance(output, PackedSequence) else output
+    return [data, *(state if isinstance(state, tuple) else (state,))]
+
+
+def state_of(model, batch, kind):
+    count = model.num_layers * (2 if model.bidirectional else 1)
+    h = torch.randn(count, batch, model.proj_size or model.hidden_size, requires_grad=True)
+    return (h, torch.randn(count, batch, model.hidden_size, requires_grad=True)) if kind == "LSTM" else h
+
+
+def same(ours, theirs, x, hx=None):
+    """Both models on the same input: values, and gradients of input, state and parameters."""
+    results = []
+    for model in (ours, theirs):
+        model.zero_grad()
+        data = x.data if isinstance(x, PackedSequence) else x
+        data = data.detach().requires_grad_()
+        given = PackedSequence(data, *x[1:]) if isinstance(x, PackedSequence) else data
+        parts = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        for part in parts:
+            part.grad = None
+        found = leaves(model(given, hx) if hx is not None else model(given))
+        torch.manual_seed(1)
+        sum((leaf * torch.randn_like(leaf.contiguous())).sum() for leaf in found).backward()
+        results.append([*found, data.grad, *(part.grad for part in parts), *(p.grad for p in model.parameters())])
+    for mine, other in zip(*results, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_numbers(kind, options):
+    ours, theirs = pair(kind, 5, 7, **options)
+    x = torch.randn(4, 3, 5)
+    same(ours, theirs, x)
+    same(ours, theirs, x, state_of(theirs, 4 if options.get("batch_first") else 3, kind))
+
+
+def test_relu_and_projection():
+    same(*pair("RNN", 5, 7, nonlinearity="relu"), torch.randn(4, 3, 5))
+    ours, theirs = pair("LSTM", 5, 7, proj_size=3, num_layers=2)
+    same(ours, theirs, torch.randn(4, 3, 5), state_of(theirs, 3, "LSTM"))
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+def test_packed(kind, options, enforce_sorted):
+    ours, theirs = pair(kind, 5, 7, **options)
+    lengths = [4, 2, 1] if enforce_sorted else [1, 4, 2]
+    x = pack_padded_sequence(torch.randn(4, 3, 5), lengths, enforce_sorted=enforce_sorted)
+    same(ours, theirs, x)
+    same(ours, theirs, x, state_of(theirs, 3, kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unbatched(kind):
+    ours, theirs = pair(kind, 5, 7, num_layers=2)
+    x = torch.randn(4, 5)
+    for mine, other in zip(leaves(ours(x)), leaves(theirs(x)), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_between_layers_only_in_training(kind):
+    ours, theirs = pair(kind, 5, 64, num_layers=2, dropout=0.5)
+    x = torch.randn(4, 3, 5)
+    first, second = ours(x)[0], ours(x)[0]
+    assert not torch.equal(first, second)
+    ours.eval(), theirs.eval()
+    same(ours, theirs, x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_is_torchs_module(kind):
+    ours, theirs = pair(kind, 5, 7, num_layers=2)
+    assert isinstance(ours, getattr(torch.nn, kind))
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert repr(ours) == repr(theirs)
+    x = torch.randn(4, 3, 5)
+    for copied in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        torch.testing.assert_close(copied(x)[0], theirs(x)[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float64_and_bfloat16_are_torchs_own(kind):
+    ours, theirs = pair(kind, 5, 7)
+    for dtype in (torch.float64, torch.bfloat16):
+        mine, other = (
+            ours.to(dtype)(torch.ones(4, 3, 5, dtype=dtype)),
+            theirs.to(dtype)(torch.ones(4, 3, 5, dtype=dtype)),
+        )
+        torch.testing.assert_close(mine[0], other[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("shape", "state"),
+    [((4, 3, 6), None), ((4, 3, 5), (1, 2, 7)), ((4, 3, 5), (1, 3, 8)), ((4,), None), ((4, 5), (2, 7))],
+)
+def test_wrong_calls_raise_what_torch_raises(kind, shape, state):
+    ours, theirs = pair(kind, 5, 7)
+    hx = None if state is None else torch.zeros(state)
+    hx = (hx, hx) if kind == "LSTM" and hx is not None else hx
+    with pytest.raises((RuntimeError, ValueError)) as expected:
+        theirs(torch.zeros(shape), hx)
+    with pytest.raises(type(expected.value)) as found:
+        ours(torch.zeros(shape), hx)
+    assert str(found.value) == str(expected.value)
+
+
+def test_gradient_of_gradient():
+    ours, theirs = pair("LSTM", 3, 4)
+    x = torch.randn(3, 2, 3, requires_grad=True)
+    seconds = []
+    for model in (ours, theirs):
+        (grad,) = torch.autograd.grad(model(x)[0].square().sum(), x, create_graph=True)
+        seconds.append(torch.autograd.grad(grad.square().sum(), x)[0])
+    torch.testing.assert_close(*seconds, rtol=1e-4, atol=1e-5)
