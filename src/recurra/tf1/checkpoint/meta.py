@@ -25,6 +25,7 @@ from .source import FileSource
 __all__ = ["CellFacts", "Meta", "MetaVariable", "parse_meta", "read_meta", "write_meta"]
 
 _PASSING = {"Identity", "Enter", "RefEnter", "ReadVariableOp", "Cast", "ConcatV2", "Concat", "Switch", "Merge"}
+_KEEPING = ("Assign", "Save", "Apply", "SparseApply", "ResourceApply", "Scatter", "IsVariableInitialized")
 _ADDING = {"BiasAdd", "Add", "AddV2"}
 _ACTIVATIONS = {
     "Tanh": "tanh", "Relu": "relu", "Sigmoid": "sigmoid", "Elu": "elu", "Relu6": "relu6", "Selu": "selu",
@@ -114,6 +115,10 @@ class Meta:
             facts = {"forget_bias": forget_bias, "activation": activation, "clips": self._clips(scope)}
         return CellFacts(op=product.op, **facts, **self._loop(kernel, scope))
 
+    def uses(self, variable: str) -> set[str]:
+        """Types of the operations that compute with a variable, through reads and loop entries; updates apart."""
+        return {node.op for node, _ in self._following(variable) if not node.op.startswith(_KEEPING)}
+
     # -- the graph -----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -147,7 +152,13 @@ class Meta:
         return MetaVariable(name, dims, dtype_name(node.attr["dtype"].type), trainable)
 
     def _products(self, variable: str) -> Iterator[Any]:
-        """The forward operations that multiply by a variable, through reads, loop entries and joins of partitions."""
+        """The forward operations that multiply by a variable."""
+        for node, place in self._following(variable):
+            if (node.op == "MatMul" and place == 1) or node.op in _BLOCK_OPS:
+                yield node
+
+    def _following(self, variable: str) -> Iterator[tuple[Any, int]]:
+        """Consumers of a variable, with the input's place, through reads, loop entries and joins of partitions."""
         open_names, seen = [variable], {variable}
         while open_names:
             for node, place in self._consumers.get(open_names.pop(0), []):
@@ -156,8 +167,8 @@ class Meta:
                 seen.add(node.name)
                 if node.op in _PASSING and not (node.op in ("ConcatV2", "Concat") and "/part_" not in variable):
                     open_names.append(node.name)
-                elif (node.op == "MatMul" and place == 1) or node.op in _BLOCK_OPS:
-                    yield node
+                else:
+                    yield node, place
 
     def _after(self, name: str) -> list[Any]:
         return [node for node, _ in self._consumers.get(name, []) if "gradients" not in node.name]

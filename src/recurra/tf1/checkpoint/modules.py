@@ -1,0 +1,289 @@
+"""Torch modules as TensorFlow's variables: which variables a module has, under which scope, in which layout.
+
+A `Unit` is a module (or one layer and direction of a torch.nn recurrent module) with its variables by relative name; a
+`Slot` reads and writes one of them in TensorFlow's layout, whatever the module's own is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import (
+    BaseCell,
+    EmbeddingWrapper,
+    GRUCell,
+    InputProjectionWrapper,
+    LeafCell,
+    LSTMCell,
+    OutputProjectionWrapper,
+    RNNCell,
+    StackedCells,
+)
+from recurra.cells.wrapper import Wrapper
+
+from .layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
+
+__all__ = ["Slot", "Unit", "units_of", "variables_of"]
+
+Values = dict[str, np.ndarray]
+
+
+@dataclass
+class Slot:
+    """One variable of a unit, in TensorFlow's layout."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: tuple[str, ...]
+    """The module's parameters that it becomes (several for torch's layouts)."""
+
+
+@dataclass
+class Unit:
+    """A module's variables under one scope."""
+
+    path: str
+    """Where the module is: "encoder.cells.0"."""
+    scope: str
+    """The scope that a program built like the module would have given it."""
+    kind: str
+    """ "cell", "wrapper", "dense", "embedding" or "other"."""
+    classes: tuple[str, ...]
+    """Scope classes that are this cell ("basic_lstm_cell", "lstm_cell"); empty: any."""
+    slots: dict[str, Slot]
+    get: Callable[[], Values]
+    """All variables as arrays."""
+    put: Callable[[Values], None]
+    """Copy arrays of all variables into the parameters."""
+    forget_bias: float | None = None
+    """What the cell adds to the forget gate; None where it adds none or takes any (torch)."""
+    any_forget_bias: Callable[[float], None] | None = field(default=None, repr=False)
+    """For torch.nn.LSTM: sets the forget bias that goes into its bias."""
+
+
+def variables_of(module: nn.Module, scope: str = "") -> Values:
+    """Every variable of a module under TensorFlow 1.15's names, in its layout: what `write` needs.
+
+    A StackedCells becomes `multi_rnn_cell/cell_0/…`, a cell `lstm_cell/kernel`; other modules go by attribute names.
+    """
+    values: Values = {}
+    for unit in units_of(module, scope):
+        values.update({f"{unit.scope}/{name}".lstrip("/"): array for name, array in unit.get().items()})
+    return values
+
+
+def units_of(module: nn.Module, scope: str = "", path: str = "") -> Iterator[Unit]:
+    """The units of a module, in order."""
+    inner = f"{scope}/" if scope else ""
+    dot = f"{path}." if path else ""
+    if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
+        yield from _torch_units(module, scope, path)
+    elif isinstance(module, StackedCells):
+        for k, cell in enumerate(module.cells):
+            yield from units_of(cell, f"{inner}multi_rnn_cell/cell_{k}", f"{dot}cells.{k}")
+    elif isinstance(module, Wrapper):
+        own = _WRAPPER_SCOPES.get(type(module), getattr(module, "tf_scope", ""))
+        here = f"{inner}{own}".rstrip("/")
+        if any(True for _ in module.parameters(recurse=False)):
+            yield _plain_unit(module, here, path, "wrapper", (own,) if own else (), recurse=False)
+        yield from units_of(module.cell, here, f"{dot}cell")
+    elif isinstance(module, LeafCell):
+        classes = _cell_classes(module)
+        yield _plain_unit(module, f"{inner}{classes[0]}" if classes else scope, path, "cell", classes, recurse=True)
+    elif isinstance(module, nn.Linear):
+        yield _linear_unit(module, scope, path)
+    elif isinstance(module, nn.Embedding):
+        yield _renamed_unit(module, scope, path, "embedding", {"weight": "embedding"})
+    elif isinstance(module, nn.LayerNorm):
+        yield _renamed_unit(module, scope, path, "other", {"weight": "gamma", "bias": "beta"})
+    else:
+        if any(True for _ in module.parameters(recurse=False)):
+            yield _plain_unit(module, scope, path, "other", _named_class(module), recurse=False)
+        for name, child in module.named_children():
+            yield from units_of(child, f"{inner}{name}", f"{dot}{name}")
+
+
+_WRAPPER_SCOPES: dict[type, str] = {
+    InputProjectionWrapper: "input_projection_wrapper",
+    OutputProjectionWrapper: "output_projection_wrapper",
+    EmbeddingWrapper: "embedding_wrapper",
+}
+
+
+def _cell_classes(cell: BaseCell) -> tuple[str, ...]:
+    """The scope classes under which TensorFlow keeps such a cell, its own name first."""
+    if isinstance(cell, LSTMCell):
+        options = cell.options
+        plain = not cell.peepholes and cell.output_size == cell.hidden_size and options.cell_clip is None
+        names = ["lstm_cell", "lstm_fused_cell"] + ["basic_lstm_cell"] * plain
+        return tuple([*names, "cudnn_compatible_lstm_cell"] if options.forget_bias == 0 else names)
+    if isinstance(cell, GRUCell):
+        return ("gru_cell",) if cell.reset == "before" else ("cudnn_compatible_gru_cell",)
+    if isinstance(cell, RNNCell):
+        return ("basic_rnn_cell",)
+    return _named_class(cell)
+
+
+def _named_class(module: nn.Module) -> tuple[str, ...]:
+    named = getattr(module, "tf_scope", None)
+    return (str(named),) if named else ()
+
+
+# -- units whose parameters are TensorFlow's variables as they are -----------------------------------------------------
+
+
+def _array(parameter: Tensor) -> np.ndarray:
+    return parameter.detach().cpu().numpy().copy()
+
+
+def _copy(parameter: Tensor, values: np.ndarray) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(np.array(values, order="C")))
+
+
+def _plain_unit(
+    module: nn.Module, scope: str, path: str, kind: str, classes: tuple[str, ...], *, recurse: bool
+) -> Unit:
+    renamed = getattr(module, "tf_names", {})
+    names = {name: renamed.get(name, name.replace(".", "/")) for name, _ in module.named_parameters(recurse=recurse)}
+    unit = _renamed_unit(module, scope, path, kind, names)
+    unit.classes = classes
+    unit.forget_bias = getattr(getattr(module, "options", None), "forget_bias", None)
+    return unit
+
+
+def _renamed_unit(module: nn.Module, scope: str, path: str, kind: str, names: dict[str, str]) -> Unit:
+    parameters = {own: module.get_parameter(own) for own in names if _has(module, own)}
+    dot = f"{path}." if path else ""
+    slots = {names[own]: Slot(names[own], tuple(p.shape), (dot + own,)) for own, p in parameters.items()}
+
+    def get() -> Values:
+        return {names[own]: _array(parameter) for own, parameter in parameters.items()}
+
+    def put(values: Values) -> None:
+        for own, parameter in parameters.items():
+            _copy(parameter, values[names[own]])
+
+    return Unit(path, scope, kind, (), slots, get, put)
+
+
+def _has(module: nn.Module, name: str) -> bool:
+    owner, _, leaf = name.rpartition(".")
+    return getattr(module.get_submodule(owner), leaf, None) is not None
+
+
+def _linear_unit(module: nn.Linear, scope: str, path: str) -> Unit:
+    dot = f"{path}." if path else ""
+    slots = {"kernel": Slot("kernel", (module.in_features, module.out_features), (f"{dot}weight",))}
+    if module.bias is not None:
+        slots["bias"] = Slot("bias", (module.out_features,), (f"{dot}bias",))
+
+    def get() -> Values:
+        bias = {} if module.bias is None else {"bias": _array(module.bias)}
+        return {"kernel": _array(module.weight).T.copy(), **bias}
+
+    def put(values: Values) -> None:
+        _copy(module.weight, values["kernel"].T)
+        if module.bias is not None:
+            _copy(module.bias, values["bias"])
+
+    return Unit(path, scope, "dense", (), slots, get, put)
+
+
+# -- torch.nn's recurrent modules: one unit for each layer and direction -----------------------------------------------
+
+
+def _torch_units(module: nn.LSTM | nn.GRU | nn.RNN, scope: str, path: str) -> Iterator[Unit]:
+    directions = 2 if module.bidirectional else 1
+    for layer in range(module.num_layers):
+        for direction in range(directions):
+            suffix = f"_l{layer}" + "_reverse" * direction
+            turn = ("fw", "bw")[direction] if directions == 2 else ""
+            pieces = [
+                scope,
+                f"multi_rnn_cell/cell_{layer}" if directions == 1 else f"cell_{layer}/bidirectional_rnn/{turn}",
+            ]
+            width = module.input_size if layer == 0 else directions * (module.proj_size or module.hidden_size)
+            unit_path = f"{path}.l{layer}{'.' + turn if turn else ''}".lstrip(".")
+            yield _torch_unit(module, suffix, width, "/".join(p for p in pieces if p), unit_path, path)
+
+
+def _torch_unit(module: Any, suffix: str, width: int, scope: str, unit_path: str, path: str) -> Unit:
+    """One layer and direction; without biases in the module, the variables' must be zero (with torch's forget bias)."""
+    H, P = module.hidden_size, module.proj_size or module.hidden_size
+    dot = f"{path}." if path else ""
+    names = tuple(f"{dot}{kind}{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    forget = [1.0]
+    classes: tuple[str, ...]
+
+    def own(kind: str) -> np.ndarray:
+        if kind.startswith("bias") and not module.bias:
+            return np.zeros(module.weight_hh_l0.shape[0], np.float32)
+        return _array(getattr(module, kind + suffix))
+
+    def fill(kind: str, values: np.ndarray) -> None:
+        if kind.startswith("bias") and not module.bias:
+            if np.any(values != 0):
+                raise ValueError(f"{unit_path or 'the module'} has bias=False, but the variables' bias is not zero")
+            return
+        _copy(getattr(module, kind + suffix), values)
+
+    def put_torch(tensors: tuple[np.ndarray, ...]) -> None:
+        for kind, values in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), tensors, strict=True):
+            fill(kind, values)
+
+    if isinstance(module, nn.LSTM):
+        shapes = {"kernel": (width + P, 4 * H), "bias": (4 * H,)}
+        if module.proj_size:
+            shapes["projection/kernel"] = (H, P)
+
+        def get() -> Values:
+            kernel, bias = lstm_from_torch(
+                own("weight_ih"), own("weight_hh"), own("bias_ih") + own("bias_hh"), forget[0]
+            )
+            projection = {"projection/kernel": own("weight_hr").T.copy()} if module.proj_size else {}
+            return {"kernel": kernel, "bias": bias, **projection}
+
+        def put(values: Values) -> None:
+            put_torch(lstm_to_torch(values["kernel"], values["bias"], width, forget[0]))
+            if module.proj_size:
+                fill("weight_hr", values["projection/kernel"].T)
+
+        classes = ("lstm_cell", "basic_lstm_cell", "lstm_fused_cell", "cudnn_compatible_lstm_cell")
+    elif isinstance(module, nn.GRU):
+        inner, hidden = "candidate/input_projection", "candidate/hidden_projection"
+        shapes = {
+            "gates/kernel": (width + H, 2 * H), "gates/bias": (2 * H,), f"{inner}/kernel": (width, H),
+            f"{inner}/bias": (H,), f"{hidden}/kernel": (H, H), f"{hidden}/bias": (H,),
+        }  # fmt: skip
+
+        def get() -> Values:
+            return gru_after_from_torch(own("weight_ih"), own("weight_hh"), own("bias_ih"), own("bias_hh"))
+
+        def put(values: Values) -> None:
+            put_torch(gru_after_to_torch(values, width))
+
+        classes = ("cudnn_compatible_gru_cell",)
+    else:
+        shapes = {"kernel": (width + H, H), "bias": (H,)}
+
+        def get() -> Values:
+            kernel = np.concatenate([own("weight_ih").T, own("weight_hh").T])
+            return {"kernel": kernel, "bias": own("bias_ih") + own("bias_hh")}
+
+        def put(values: Values) -> None:
+            kernel, bias = values["kernel"], values["bias"]
+            put_torch((kernel[:width].T, kernel[width:].T, bias, np.zeros_like(bias)))
+
+        classes = ("basic_rnn_cell",)
+    slots = {name: Slot(name, shape, names) for name, shape in shapes.items()}
+    unit = Unit(unit_path, f"{scope}/{classes[0]}".lstrip("/"), "cell", classes, slots, get, put)
+    if isinstance(module, nn.LSTM):
+        unit.any_forget_bias = lambda value: forget.__setitem__(0, value)
+    return unit
