@@ -7,53 +7,86 @@ cell = rc.LSTMCell(16, 32, peepholes=True)
 outputs, state = rc.unroll(cell, torch.randn(8, 20, 16), lengths=torch.randint(0, 21, (8,)))
 """
 
-from recurra._typing import Cell, LSTMState
-from recurra.cells import (
-    BaseCell,
-    DropoutMasks,
-    DropoutWrapper,
-    EmbeddingWrapper,
-    GRUCell,
-    InputProjectionWrapper,
-    LSTMCell,
-    OutputProjectionWrapper,
-    ResidualWrapper,
-    RNNCell,
-    StackedCells,
-    ZoneoutWrapper,
-)
-from recurra.loops import (
-    LearnedInitialState,
-    bidirectional,
-    detach,
-    last_output,
-    masks_at,
-    stack_bidirectional,
-    unroll,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra import attention, crf, data, decoding, losses, models, nn, recipes, tf1
+    from recurra._typing import Cell, LSTMState
+    from recurra.cells import (
+        BaseCell,
+        DropoutMasks,
+        DropoutWrapper,
+        EmbeddingWrapper,
+        GRUCell,
+        InputProjectionWrapper,
+        LSTMCell,
+        OutputProjectionWrapper,
+        ResidualWrapper,
+        RNNCell,
+        StackedCells,
+        ZoneoutWrapper,
+    )
+    from recurra.kernels import explain
+    from recurra.loops import (
+        LearnedInitialState,
+        bidirectional,
+        detach,
+        last_output,
+        masks_at,
+        stack_bidirectional,
+        unroll,
+    )
+    from recurra.training.runs import load
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BaseCell",
-    "Cell",
-    "DropoutMasks",
-    "DropoutWrapper",
-    "EmbeddingWrapper",
-    "GRUCell",
-    "InputProjectionWrapper",
-    "LSTMCell",
-    "LSTMState",
-    "LearnedInitialState",
-    "OutputProjectionWrapper",
-    "RNNCell",
-    "ResidualWrapper",
-    "StackedCells",
-    "ZoneoutWrapper",
-    "bidirectional",
-    "detach",
-    "last_output",
-    "masks_at",
-    "stack_bidirectional",
-    "unroll",
-]
+# Names are looked up at first use (PEP 562): `recurra --help` must not pay for importing torch.
+_HOMES = {
+    "_typing": ("Cell", "LSTMState"),
+    "cells": (
+        "BaseCell",
+        "DropoutMasks",
+        "DropoutWrapper",
+        "EmbeddingWrapper",
+        "GRUCell",
+        "InputProjectionWrapper",
+        "LSTMCell",
+        "OutputProjectionWrapper",
+        "RNNCell",
+        "ResidualWrapper",
+        "StackedCells",
+        "ZoneoutWrapper",
+    ),
+    "kernels": ("explain",),
+    "loops": (
+        "LearnedInitialState",
+        "bidirectional",
+        "detach",
+        "last_output",
+        "masks_at",
+        "stack_bidirectional",
+        "unroll",
+    ),
+    "training.runs": ("load",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_SUBMODULES = ("attention", "crf", "data", "decoding", "losses", "models", "nn", "recipes", "tf1")
+
+__all__ = sorted([*_HOME_OF, *_SUBMODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"recurra.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+    value = getattr(import_module(f"recurra.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

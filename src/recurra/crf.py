@@ -1,0 +1,141 @@
+"""Linear-chain conditional random fields (Lafferty, McCallum and Pereira, 2001), with TensorFlow's contrib.crf numbers.
+
+A chain has a score per step and tag, `scores [B, T, K]`, and one per pair of neighbours, `transitions [K, K]` (from,
+to); there are no start and stop transitions. Steps past a row's length count for nothing, whatever they hold; a row of
+length 0 has score, log-norm and log-likelihood 0.
+
+    nll = -log_likelihood(scores, tags, transitions, lengths).mean()
+    best, best_score = viterbi(scores, transitions, lengths)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recurra.cells.checks import check_lengths
+from recurra.errors import InputError, StructureError
+from recurra.kernels.scan import mask_inputs, valid_steps
+
+__all__ = ["log_likelihood", "log_norm", "marginals", "multitag_score", "sequence_score", "viterbi"]
+
+
+def sequence_score(scores: Tensor, tags: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The score `[B]` of the path `tags [B, T]`: `sum_t scores[t, tag_t] + sum_t transitions[tag_t, tag_t+1]`.
+
+    Args:
+        scores: `[B, T, K]`, floating.
+        tags: `[B, T]` integers in `0..K-1` (anything past a row's length).
+        transitions: `[K, K]`, from a tag (row) to the next (column).
+        lengths: `[B]` integers in `0..T`; None means T.
+    """
+    scores, valid = _prepare(scores, transitions, lengths)
+    tags = _prepare_tags(tags, scores, valid)
+    unary = scores.gather(2, tags.unsqueeze(2)).squeeze(2)
+    binary = transitions[tags[:-1], tags[1:]]
+    zero = scores.new_zeros(())
+    return torch.where(valid, unary, zero).sum(0) + torch.where(valid[1:], binary, zero).sum(0)
+
+
+def log_norm(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The logarithm `[B]` of the sum of exp(score) over all paths; arguments as in `sequence_score`."""
+    scores, valid = _prepare(scores, transitions, lengths)
+    if scores.shape[0] == 0:
+        return scores.new_zeros(scores.shape[1])
+    total = torch.logsumexp(_forward(scores, transitions, valid)[-1], -1)
+    return torch.where(valid[0], total, total.new_zeros(()))
+
+
+def log_likelihood(scores: Tensor, tags: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The log-probability `[B]` of the path `tags`; arguments as in `sequence_score`."""
+    return sequence_score(scores, tags, transitions, lengths) - log_norm(scores, transitions, lengths)
+
+
+def multitag_score(scores: Tensor, allowed: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The logarithm `[B]` of the sum of exp(score) over the paths through `allowed [B, T, K]` (bool) tags."""
+    if not isinstance(allowed, Tensor) or allowed.dtype != torch.bool or allowed.shape != scores.shape:
+        raise InputError(f"`allowed` must be a bool tensor of the shape of `scores` {list(scores.shape)}")
+    return log_norm(torch.where(allowed, scores, -torch.inf), transitions, lengths)
+
+
+def marginals(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The probability `[B, T, K]` of each tag at each step under the chain; zeros past a row's length."""
+    scores, valid = _prepare(scores, transitions, lengths)
+    if scores.shape[0] == 0:
+        return scores.transpose(0, 1)
+    alphas = torch.stack(_forward(scores, transitions, valid))
+    betas = [torch.zeros_like(scores[0])]
+    for t in range(scores.shape[0] - 2, -1, -1):
+        step = torch.logsumexp(transitions + (scores[t + 1] + betas[-1]).unsqueeze(1), 2)
+        betas.append(torch.where(valid[t + 1].unsqueeze(1), step, betas[-1]))
+    probabilities = torch.softmax(alphas + torch.stack(betas[::-1]), -1)
+    return mask_inputs(probabilities, valid).transpose(0, 1)
+
+
+def viterbi(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The best path and its score; arguments as in `sequence_score`.
+
+    Returns:
+        `(tags [B, T] int64, score [B])`. Ties go to the lower tag; tags past a row's length are 0. (TensorFlow decodes
+        a row of length 0 as if it had one step: `lengths.clamp(min=1)` gives that.)
+    """
+    scores, valid = _prepare(scores, transitions, lengths)
+    steps, batch, _ = scores.shape
+    if steps == 0:
+        return torch.zeros(batch, 0, dtype=torch.int64, device=scores.device), scores.new_zeros(batch)
+    best, pointers = scores[0], []
+    for t in range(1, steps):
+        reached, pointer = (best.unsqueeze(2) + transitions).max(1)
+        best = torch.where(valid[t].unsqueeze(1), reached + scores[t], best)
+        pointers.append(pointer)
+    score, tag = best.max(1)
+    path = [tag]
+    for t in range(steps - 1, 0, -1):
+        previous = pointers[t - 1].gather(1, tag.unsqueeze(1)).squeeze(1)
+        tag = torch.where(valid[t], previous, tag)
+        path.append(tag)
+    tags = mask_inputs(torch.stack(path[::-1]), valid).t()
+    return tags, torch.where(valid[0], score, score.new_zeros(()))
+
+
+def _forward(scores: Tensor, transitions: Tensor, valid: Tensor) -> list[Tensor]:
+    """The log-weights of all paths into each tag, one `[B, K]` a step; past a row's end the last ones stay."""
+    alphas = [scores[0]]
+    for t in range(1, scores.shape[0]):
+        step = scores[t] + torch.logsumexp(alphas[-1].unsqueeze(2) + transitions, 1)
+        alphas.append(torch.where(valid[t].unsqueeze(1), step, alphas[-1]))
+    return alphas
+
+
+def _prepare(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Checked, time-major scores with the padding zeroed, and the running steps `[T, B]`."""
+    if not isinstance(scores, Tensor) or scores.dim() != 3 or not scores.is_floating_point():
+        raise InputError(f"`scores` must be a floating tensor [B, T, K], got {_shown(scores)}")
+    K = scores.shape[2]
+    if not isinstance(transitions, Tensor) or list(transitions.shape) != [K, K]:
+        raise InputError(
+            f"`transitions` must have shape [{K}, {K}] for scores {list(scores.shape)}: {_shown(transitions)}"
+        )
+    batch, steps = scores.shape[:2]
+    if lengths is None:
+        valid = torch.ones(steps, batch, dtype=torch.bool, device=scores.device)
+    else:
+        check_lengths(lengths, batch, steps, scores.device)
+        valid = valid_steps(lengths, steps)
+    return mask_inputs(scores.transpose(0, 1), valid), valid
+
+
+def _prepare_tags(tags: Tensor, scores: Tensor, valid: Tensor) -> Tensor:
+    if not isinstance(tags, Tensor) or tags.is_floating_point() or tags.dtype == torch.bool:
+        raise StructureError(f"`tags` must be an integer tensor [B, T], got {_shown(tags)}")
+    T, B, K = scores.shape
+    if list(tags.shape) != [B, T]:
+        raise InputError(f"`tags` has shape {list(tags.shape)}, expected {[B, T]} as `scores` say")
+    tags = mask_inputs(tags.long().t(), valid)
+    if not torch.compiler.is_compiling() and tags.numel() and not 0 <= int(tags.min()) <= int(tags.max()) < K:
+        raise InputError(f"`tags` must lie in 0..{K - 1}, got {int(tags.min())}..{int(tags.max())}")
+    return tags
+
+
+def _shown(value: object) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
