@@ -4,7 +4,18 @@ Imports nothing of recurra but the contract (`_typing`, `_nest`, `errors`). Read
 sequence call means; a kernel computes the same numbers, faster. `dispatch.py` decides which of the two runs, and why.
 """
 
-from recurra.kernels.dispatch import Recurrence, run_sequence
+from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence
+from recurra.kernels.explain import Explanation, explain
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 
-__all__ = ["Recurrence", "StateDropout", "Zoneout", "run_sequence", "scan"]
+__all__ = [
+    "Explanation",
+    "Recurrence",
+    "StateDropout",
+    "Zoneout",
+    "explain",
+    "plain",
+    "refusal",
+    "run_sequence",
+    "scan",
+]

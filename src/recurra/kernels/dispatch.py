@@ -6,9 +6,9 @@ silently: each reason is logged once, and `recurra.explain` shows it for a call.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Masks, State
+from recurra.errors import InputError
 from recurra.kernels import ops
+from recurra.kernels.decisions import KERNEL, PLAIN, note
 from recurra.kernels.layouts import check_shapes, layout
 from recurra.kernels.native import library
 from recurra.kernels.scan import After, scan
-
-logger = logging.getLogger("recurra.kernels")
 
 
 class Recurrence(NamedTuple):
@@ -41,41 +41,17 @@ class Recurrence(NamedTuple):
         return self.recur(params, self.project(params, x, options), state, options, masks)
 
 
-class Decision(NamedTuple):
-    """The road one sequence call took."""
-
-    family: str
-    road: str
-    """ "kernel" or "plain loop"."""
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.family}: {self.road} ({self.reason})"
-
-
-_recorders: list[list[Decision]] = []
-_logged: set[tuple[str, str]] = set()
+_plain_only: ContextVar[bool] = ContextVar("recurra_plain_only", default=False)
 
 
 @contextmanager
-def recording() -> Iterator[list[Decision]]:
-    """Collect the decisions of all sequence calls inside."""
-    decisions: list[Decision] = []
-    _recorders.append(decisions)
+def plain() -> Iterator[None]:
+    """Take the plain loop for every sequence call inside: for exports that need torch's own operators."""
+    token = _plain_only.set(True)
     try:
-        yield decisions
+        yield
     finally:
-        _recorders.remove(decisions)
-
-
-def note(decision: Decision) -> None:
-    """Remember a decision for `recording`, and log a fallback's reason once."""
-    for recorder in _recorders:
-        recorder.append(decision)
-    key = (decision.family, decision.reason)
-    if decision.road != "kernel" and key not in _logged:
-        _logged.add(key)
-        logger.log(logging.WARNING if library.missing else logging.INFO, "%s", decision)
+        _plain_only.reset(token)
 
 
 def refusal(
@@ -126,6 +102,8 @@ def _refused_extras(masks: Masks, after: After, resets: Tensor | None, return_st
 
 
 def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
+    if _plain_only.get():
+        return "asked for, by kernels.plain()"
     if torch.compiler.is_compiling():
         return "under torch.compile or torch.export"
     if torch._C._functorch.peek_interpreter_stack() is not None:
@@ -171,9 +149,9 @@ def run_sequence(
         return_states=return_states,
     )
     if reason is None:
-        note(Decision(recurrence.family, "kernel", library.isa()))
+        note(recurrence.family, KERNEL, library.isa())
         return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse)
-    note(Decision(recurrence.family, "plain loop", reason))
+    note(recurrence.family, PLAIN, reason, warn=reason == library.missing)
     return _plain(
         recurrence,
         params,
@@ -196,11 +174,23 @@ def _plain(
     def step(projected: Any, state: State, step_masks: Masks) -> tuple[Any, State]:
         return recurrence.recur(params, projected, state, options, step_masks)
 
-    return scan(step, inputs, state, lengths, project=partial(_project, recurrence, params, options), **call)
+    project = partial(_project, recurrence, params, options)
+    return scan(step, inputs, state, lengths, project=project, noted=True, **call)
 
 
 def _project(recurrence: Recurrence, params: Any, options: Any, inputs: Any) -> Any:
     return recurrence.project(params, inputs, options)
+
+
+def _check_batch(inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor | None) -> None:
+    if inputs.dim() != 3:
+        raise InputError(f"`inputs` has shape {list(inputs.shape)}, expected [T, B, I]")
+    rows, H = inputs.shape[1], states[-1].shape[-1]
+    for state in states:
+        if state.shape != (rows, H):
+            raise InputError(f"`state` has a part of shape {list(state.shape)}, expected {[rows, H]}")
+    if lengths is not None and lengths.shape != (rows,):
+        raise InputError(f"`lengths` has shape {list(lengths.shape)}, expected {[rows]}")
 
 
 def run_kernel(
@@ -219,6 +209,7 @@ def run_kernel(
     tensors = tuple(params)[: len(layout(recurrence.family, 0, 1, 1).shapes)]
     where = layout(recurrence.family, inputs.shape[-1], H, R)
     check_shapes(where, tensors, type(params)._fields[: len(tensors)])
+    _check_batch(inputs, states, lengths)
 
     def reference(
         x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]

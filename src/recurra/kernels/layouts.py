@@ -6,9 +6,9 @@ serves the parameters and their gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -72,7 +72,7 @@ def _gru_after(I: int, H: int, R: int) -> Layout:
     return Layout(GRU_AFTER, tuple(gates), ((I + R, 2 * H), (2 * H,), (I, H), (H,), (R, H), (H,)))
 
 
-def _torch(family: int, order: Sequence[int]) -> object:
+def _torch(family: int, order: Sequence[int]) -> Callable[[int, int, int], Layout]:
     """torch.nn's tensors: weight_ih [G*H, I], weight_hh [G*H, R], bias_ih, bias_hh; `order` of gates in them."""
 
     def make(I: int, H: int, R: int) -> Layout:
@@ -86,7 +86,7 @@ def _torch(family: int, order: Sequence[int]) -> object:
     return make
 
 
-_LAYOUTS = {
+_LAYOUTS: dict[str, Callable[[int, int, int], Layout]] = {
     "rnn": _rnn,
     "lstm": _lstm,
     "gru": _gru,
@@ -104,7 +104,7 @@ def check_shapes(what: Layout, tensors: Sequence[Tensor | None], names: Sequence
             raise InputError(f"`{name}` has shape {list(tensor.shape)}, expected {list(shape)}")
 
 
-def fill_gates(to: Sequence[Gate], what: Layout, tensors: Sequence[Tensor | None]) -> None:
+def fill_gates(to: Any, what: Layout, tensors: Sequence[Tensor | None]) -> None:
     """Point the kernel's gates at the parameters, or at their gradients; None where there is no tensor."""
     bases = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
     strides = [(0, 0) if tensor is None or tensor.dim() < 2 else tensor.stride() for tensor in tensors]
@@ -124,4 +124,4 @@ def fill_gates(to: Sequence[Gate], what: Layout, tensors: Sequence[Tensor | None
         to[index] = Gate(*matrix(gate.x), *matrix(gate.h), vector(gate.x_bias), vector(gate.h_bias))
 
 
-assert GATES >= max(len(layout(name, 1, 1, 1).gates) for name in _LAYOUTS)
+assert max(len(layout(name, 1, 1, 1).gates) for name in _LAYOUTS) <= GATES

@@ -11,7 +11,7 @@ import os
 from ctypes import c_double, c_int, c_int64, c_void_p
 from pathlib import Path
 
-import torch  # noqa: F401  (before the library, see above)
+import torch
 
 from recurra.errors import InputError
 

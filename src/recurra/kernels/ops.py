@@ -36,12 +36,9 @@ def sequence(
     what: Sequence, x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], params: tuple[Tensor | None, ...]
 ) -> tuple[Tensor, ...]:
     """Outputs `[T, B, R]` and the final states (h, or h and c) of `x [T, B, I]`, differentiable."""
-    if torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (x, *states, *params)
-    ):
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, *states, *params)):
         return _Sequence.apply(what, lengths, x, *states, *params)
-    outputs, _, _ = _forward(what, lengths, x, states, params, training=False)
-    return outputs
+    return _forward(what, lengths, x, states, params, training=False)[0]
 
 
 def rows_of(tensor: Tensor | None) -> Rows:
@@ -65,9 +62,16 @@ def empty_like_layout(x: Tensor, features: int) -> Tensor:
     return torch.empty(T, B, features, dtype=x.dtype)
 
 
-def _call(what: Sequence, lengths: Tensor | None, x: Tensor, states: tuple[Tensor, ...]) -> Call:
+def _call(
+    what: Sequence,
+    lengths: Tensor | None,
+    x: Tensor,
+    states: tuple[Tensor, ...],
+    params: tuple[Tensor | None, ...],
+    out: Tensor,
+) -> Call:
+    """The kernel's argument; it holds addresses only, so the tensors must outlive it."""
     T, B, I = x.shape
-    R, H = states[0].shape[-1], states[-1].shape[-1]
     call = Call(
         what.layout.family,
         x.dtype is torch.float64,
@@ -77,14 +81,16 @@ def _call(what: Sequence, lengths: Tensor | None, x: Tensor, states: tuple[Tenso
         T,
         B,
         I,
-        H,
-        R,
+        states[-1].shape[-1],
+        states[0].shape[-1],
         None if lengths is None else lengths.data_ptr(),
         what.forget_bias,
         rows_of(x),
+        rows_of(out),
     )
     for index, state in enumerate(states):
         call.initial[index] = rows_of(state)
+    fill_gates(call.gate, what.layout, params)
     return call
 
 
@@ -96,18 +102,15 @@ def _forward(
     params: tuple[Tensor | None, ...],
     *,
     training: bool,
-) -> tuple[tuple[Tensor, ...], Reserve | None, tuple[Any, ...]]:
-    x = dense_rows(x)
-    states = tuple(dense_rows(state) for state in states)
-    call = _call(what, lengths, x, states)
+) -> tuple[tuple[Tensor, ...], Reserve | None]:
+    x, states = dense_rows(x), tuple(dense_rows(state) for state in states)
     out = empty_like_layout(x, states[0].shape[-1])
     finals = tuple(torch.empty(state.shape, dtype=x.dtype) for state in states)
-    call.out = rows_of(out)
+    call = _call(what, lengths, x, states, params, out)
     for index, final in enumerate(finals):
         call.final[index] = rows_of(final)
-    fill_gates(call.gate, what.layout, params)
     reserve = library.forward(call, training)
-    return (out, *finals), reserve, (call, x, states)
+    return (out, *finals), reserve
 
 
 class _Sequence(torch.autograd.Function):
@@ -116,15 +119,8 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, what: Sequence, lengths: Tensor | None, x: Tensor, *tensors: Tensor | None) -> Any:
         states: Any = tensors[: what.states]
-        params = tensors[what.states :]
-        results, ctx.reserve, (ctx.call, dense_x, dense_states) = _forward(
-            what, lengths, x, states, params, training=True
-        )
+        results, ctx.reserve = _forward(what, lengths, x, states, tensors[what.states :], training=True)
         ctx.what = what
-        # The kernel reads the very rows that forward read: copies of rows that were not dense are kept alive here.
-        ctx.dense = dense_x if dense_x is not x else None, tuple(
-            dense if dense is not state else None for dense, state in zip(dense_states, states, strict=True)
-        )
         ctx.save_for_backward(lengths, results[0], x, *tensors)
         ctx.set_materialize_grads(False)
         return results
@@ -134,20 +130,30 @@ class _Sequence(torch.autograd.Function):
         lengths, out, x, *tensors = ctx.saved_tensors
         wanted = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
-            return (None, None, *_differentiable(ctx.what, lengths, x, tensors, grads, wanted))
-        return (None, None, *_backward(ctx, x, tensors, grads, wanted))
+            found = _differentiable(ctx.what, lengths, x, tensors, grads, wanted)
+        else:
+            found = _backward(ctx.what, ctx.reserve, lengths, out, x, tensors, grads, wanted)
+        return (None, None, *found)
 
 
-def _backward(ctx: Any, x: Tensor, tensors: list[Tensor | None], grads: Any, wanted: Any) -> list[Tensor | None]:
-    what: Sequence = ctx.what
-    call: Call = Call.from_buffer_copy(ctx.call)
-    call.threads = library.threads()
-    call.reserve = ctx.reserve.pointer
+def _backward(
+    what: Sequence,
+    reserve: Reserve,
+    lengths: Tensor | None,
+    out: Tensor,
+    x: Tensor,
+    tensors: list[Any],
+    grads: Any,
+    wanted: Any,
+) -> list[Tensor | None]:
+    states, params = tensors[: what.states], tensors[what.states :]
+    dense_x, dense_states = dense_rows(x), tuple(dense_rows(state) for state in states)
+    call = _call(what, lengths, dense_x, dense_states, tuple(params), out)
+    call.reserve = reserve.pointer
     grads = [None if grad is None else dense_rows(grad) for grad in grads]
     call.d_out = rows_of(grads[0])
     for index, grad in enumerate(grads[1:]):
         call.d_final[index] = rows_of(grad)
-    states, params = tensors[: what.states], tensors[what.states :]
     d_x = empty_like_layout(x, x.shape[2]) if wanted[0] else None
     d_states = [_empty(state, want) for state, want in zip(states, wanted[1:], strict=False)]
     d_params = [_empty(param, want) for param, want in zip(params, wanted[1 + what.states :], strict=True)]
@@ -167,7 +173,7 @@ def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
 
 
 def _differentiable(
-    what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Tensor | None], grads: Any, wanted: Any
+    what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Any], grads: Any, wanted: Any
 ) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""
     inputs = [x, *tensors]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Masks, State
+from recurra.kernels.decisions import PLAIN, note
 
 Step = Callable[[Any, State, Masks], tuple[Any, State]]
 """(input at t, state, masks at t) -> (output at t, new state)."""
@@ -114,6 +115,7 @@ def scan(
     resets: Tensor | None = None,
     reset_state: State = None,
     return_states: bool = False,
+    noted: bool = False,
 ) -> Any:
     """Run `step` over `inputs`.
 
@@ -128,10 +130,14 @@ def scan(
         after: what wrappers do to the new state inside the recurrence.
         resets: `[T, B]` bool: rows that start anew from `reset_state` before step t.
         return_states: also return the state after every step, leaves `[T, B, ...]`.
+        noted: whether the reason for the plain loop is known already; else it is that of a cell of its own equation.
 
     Returns:
         `(outputs, final_state)`, or `(outputs, final_state, states)`; outputs `[T, B, ...]`.
     """
+    if not noted:
+        owner = getattr(step, "__self__", step)
+        note(type(owner).__name__, PLAIN, "its equation is its own")
     total, batch = _nest.flatten(inputs)[0].shape[:2]
     valid = None if lengths is None else valid_steps(lengths, total)
     steps = longest(lengths, total)

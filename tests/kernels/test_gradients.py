@@ -1,0 +1,83 @@
+"""The kernels' own gradients in float64, and gradients of gradients."""
+
+import pytest
+import torch
+
+from recurra import _nest
+from recurra.kernels import dispatch
+from tests.kernels.cases import CELLS, make
+
+SMOOTH = [name for name in CELLS if name != "rnn_relu"]
+
+
+def as_function(case, road):
+    parameters = [leaf.detach().requires_grad_() for leaf in case.cell.params() if leaf is not None]
+    states = [leaf.detach().requires_grad_() for leaf in _nest.flatten(case.state)]
+    inputs = torch.nan_to_num(case.inputs.detach()).requires_grad_()
+
+    def run(inputs, *leaves):
+        state = _nest.pack_as(case.state, list(leaves[: len(states)]))
+        params = type(case.cell.params())(*leaves[len(states) :])
+        recurrence, options = case.cell.recurrence, case.cell.options
+        outputs, final = road(recurrence, params, inputs, state, case.lengths, options=options, reverse=case.reverse)
+        return outputs, *_nest.flatten(final)
+
+    return run, (inputs, *states, *parameters)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradcheck_in_float64(name, reverse):
+    case = make(name, 3, 3, 2, 3, dtype=torch.float64, lengths=torch.tensor([2, 3, 0]), reverse=reverse)
+    run, leaves = as_function(case, dispatch.run_kernel)
+    assert torch.autograd.gradcheck(run, leaves)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_second_derivatives(name):
+    case = make(name, 2, 2, 2, 2, dtype=torch.float64, lengths=torch.tensor([2, 1]))
+    run, leaves = as_function(case, dispatch.run_kernel)
+    assert torch.autograd.gradgradcheck(run, leaves)
+
+
+def test_double_kernel_equals_plain_loop_to_the_last_digits():
+    for name in CELLS:
+        case = make(name, 5, 4, 3, 7, dtype=torch.float64)
+        found, expected = (as_function(case, road) for road in (dispatch.run_kernel, dispatch._plain))
+        for a, b in zip(found[0](*found[1]), expected[0](*expected[1]), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_backward_twice_over_a_kept_graph():
+    case = make("lstm", 4, 3, 2, 5)
+    inputs = case.inputs.requires_grad_()
+    outputs, _ = case.cell.unroll(inputs, case.state)
+    first = torch.autograd.grad(outputs.sum(), inputs, retain_graph=True)[0]
+    assert torch.equal(first, torch.autograd.grad(outputs.sum(), inputs)[0])
+
+
+def test_two_forwards_before_a_backward_do_not_share_memory():
+    case = make("gru", 6, 4, 3, 9)
+    inputs = case.inputs.requires_grad_()
+    alone = torch.autograd.grad(case.cell.unroll(inputs, case.state)[0].sum(), inputs)[0]
+    first = case.cell.unroll(inputs, case.state)[0]
+    second = case.cell.unroll(inputs * 2, case.state)[0]
+    torch.autograd.grad(second.sum(), inputs)
+    assert torch.equal(torch.autograd.grad(first.sum(), inputs)[0], alone)
+
+
+def test_a_parameter_changed_in_place_before_backward_is_an_error():
+    case = make("lstm", 3, 2, 2, 2)
+    outputs, _ = case.cell.unroll(case.inputs, case.state)
+    with torch.no_grad():
+        case.cell.kernel.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()
+
+
+def test_saved_tensor_hooks_may_replace_what_was_saved():
+    case = make("lstm", 3, 2, 2, 5)
+    expected = torch.autograd.grad(case.cell.unroll(case.inputs, case.state)[0].sum(), case.cell.kernel)[0]
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t.clone()):
+        outputs, _ = case.cell.unroll(case.inputs, case.state)
+    assert torch.equal(torch.autograd.grad(outputs.sum(), case.cell.kernel)[0], expected)
