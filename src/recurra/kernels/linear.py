@@ -15,13 +15,14 @@ from torch import Tensor
 from recurra.kernels.scan import traced, valid_steps
 
 
-def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
+def linear_scan(a: Tensor, b: Tensor, initial: Tensor, *, reverse: bool = False) -> Tensor:
     """All `h_t = a_t * h_{t-1} + b_t`.
 
     Args:
         a: `[T, ...]`, real or complex.
         b: `[T, ...]`, of the same shape and dtype.
         initial: `h_{-1} [...]`.
+        reverse: run from the last step to the first, `h_t = a_t * h_{t+1} + b_t` with `h_T = initial`.
 
     Returns:
         `h [T, ...]`.
@@ -29,7 +30,9 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
     if a.shape[0] == 0:
         return b
     if a.device.type == "cpu" and not traced(a, b, initial):
-        return _Steps.apply(a, b, initial, False)
+        return _Steps.apply(a, b, initial, reverse)
+    if reverse:
+        return doubling(a.flip(0), b.flip(0), initial).flip(0)
     return doubling(a, b, initial)
 
 

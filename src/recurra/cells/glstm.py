@@ -1,0 +1,120 @@
+"""The group LSTM (Kuchaiev and Ginsburg, 2017, https://arxiv.org/abs/1703.10722): one small LSTM per slice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Unpack
+
+import torch
+from torch import Tensor
+
+from recurra._typing import LSTMState, Masks
+from recurra.cells.activations import Activation, resolve
+from recurra.cells.checks import positive
+from recurra.cells.family import Common, FamilyCell, lstm_sizes
+from recurra.errors import InputError
+from recurra.kernels import Recurrence
+
+
+class GLSTMParams(NamedTuple):
+    kernel: Tensor
+    """`[N, (I + P) / N, 4H / N]` for N groups: rows of the input's slice, then of the output's; columns i, j, f, o."""
+    bias: Tensor
+    """`[4, H]`, in the same order; the forget bias is not in it."""
+    projection: Tensor | None = None
+    """`[H, P]`."""
+
+
+class GLSTMOptions(NamedTuple):
+    forget_bias: float = 1.0
+    activation: Activation = "tanh"
+
+
+def _by_group(kernel: Tensor, values: Tensor) -> Tensor:
+    """`[..., features]` times each group's kernel -> `[..., 4, H]`: the groups' columns side by side in each gate."""
+    groups, _, columns = kernel.shape
+    slices = values.reshape(-1, groups, values.shape[-1] // groups).transpose(0, 1)
+    gates = torch.bmm(slices, kernel).reshape(groups, -1, 4, columns // 4)
+    return gates.permute(1, 2, 0, 3).reshape(*values.shape[:-1], 4, groups * columns // 4)
+
+
+def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:
+    """The input's share of the gates, `[..., 4, H]`."""
+    rows = inputs.shape[-1] // params.kernel.shape[0]
+    return _by_group(params.kernel[:, :rows], inputs) + params.bias
+
+
+def glstm_recur(
+    params: GLSTMParams, projected: Tensor, state: LSTMState, options: GLSTMOptions, masks: Masks = None
+) -> tuple[Tensor, LSTMState]:
+    """The groups' gates, then one memory; the candidate is always a tanh, as in TensorFlow."""
+    c, m = state
+    rows = m.shape[-1] // params.kernel.shape[0]
+    recurrent = _by_group(params.kernel[:, params.kernel.shape[1] - rows :], m)
+    i, j, f, o = (projected + recurrent).unbind(-2)
+    c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * torch.tanh(j)
+    m = torch.sigmoid(o) * resolve(options.activation)(c)
+    if params.projection is not None:
+        m = m @ params.projection
+    return m, LSTMState(c, m)
+
+
+GLSTM = Recurrence("glstm", glstm_project, glstm_recur)
+
+
+class GLSTMCell(FamilyCell):
+    """LSTM in groups: group g sees its slice of the input and of the output only.
+
+        i_g, j_g, f_g, o_g = split([x_g; m_g] @ group{g}.kernel);  i = [i_0; i_1; …] + bias_i, …
+        c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(j)
+        m' = sigmoid(o) * activation(c') (@ projection.kernel)
+
+    Parameters: `group0.kernel`, `group1.kernel`, … `[(I + P) / N, 4H / N]`, `bias_i`, `bias_j`, `bias_f`, `bias_o`
+    `[H]` (zeros), with a projection `projection.kernel [H, P]`.
+
+    Args:
+        input_size: features of the input, divisible by the number of groups.
+        hidden_size: units, divisible too.
+        number_of_groups: N.
+        projection_size: units P of a projected output, divisible too.
+        forget_bias: added to the forget gate when it runs.
+        activation: of the memory.
+        common: `init`, `device`, `dtype`.
+    """
+
+    recurrence = GLSTM
+    tf_scope = "glstm_cell"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        number_of_groups: int = 1,
+        projection_size: int | None = None,
+        forget_bias: float = 1.0,
+        activation: Activation = "tanh",
+        **common: Unpack[Common],
+    ) -> None:
+        resolve(activation)
+        positive("number_of_groups", number_of_groups)
+        options = GLSTMOptions(forget_bias, activation)
+        super().__init__(positive("input_size", input_size), hidden_size, options, **common)
+        self.number_of_groups = number_of_groups
+        self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
+        self.state_size = lstm_sizes(hidden_size, self.output_size)
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "projection_size": self.output_size}
+        for name, size in sizes.items():
+            if size % number_of_groups:
+                raise InputError(f"`{name}` must be divisible by number_of_groups={number_of_groups}, got {size}")
+        rows = (input_size + self.output_size) // number_of_groups
+        for group in range(number_of_groups):
+            self.variable(f"group{group}.kernel", rows, 4 * hidden_size // number_of_groups)
+        for gate in "ijfo":
+            self.variable(f"bias_{gate}", hidden_size, fill=0.0)
+        if projection_size is not None:
+            self.variable("projection.kernel", hidden_size, projection_size)
+
+    def params(self) -> GLSTMParams:
+        kernel = torch.stack([getattr(self, f"group{group}").kernel for group in range(self.number_of_groups)])
+        bias = torch.stack([self.bias_i, self.bias_j, self.bias_f, self.bias_o])
+        return GLSTMParams(kernel, bias, self.projection.kernel if hasattr(self, "projection") else None)

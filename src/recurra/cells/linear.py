@@ -1,0 +1,103 @@
+"""The base of cells whose recurrence is linear in the state: the sequence is one scan, a step is one multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra import _nest
+from recurra._typing import Masks, State
+from recurra.cells.family import FamilyCell
+from recurra.kernels import Recurrence
+from recurra.kernels.linear import hold_padding, linear_scan
+from recurra.kernels.scan import After, mask_inputs, select, valid_steps
+
+
+class Coefficients(NamedTuple):
+    """What the input says about `h' = a * h + b`, and what the output needs beside h."""
+
+    a: Tensor
+    """`[..., B, *S]` for a state `[B, *S]`."""
+    b: Tensor
+    rest: Any = None
+
+
+class LinearRecurrence(NamedTuple):
+    """`coefficients(params, inputs, options)` for one step or all; `emit(params, rest, h, options)` -> output."""
+
+    family: str
+    coefficients: Callable[..., Coefficients]
+    emit: Callable[..., Tensor]
+
+    def as_steps(self) -> Recurrence:
+        """The same equation in the form of every other cell."""
+
+        def recur(
+            params: Any, projected: Coefficients, state: Tensor, options: Any, masks: Masks = None
+        ) -> tuple[Tensor, Tensor]:
+            h = projected.a * state + projected.b
+            return self.emit(params, projected.rest, h, options), h
+
+        return Recurrence(self.family, self.coefficients, recur)
+
+
+def linear_sequence(
+    recurrence: LinearRecurrence,
+    params: Any,
+    inputs: Tensor,
+    state: Tensor,
+    lengths: Tensor | None = None,
+    *,
+    options: Any = None,
+    reverse: bool = False,
+    resets: Tensor | None = None,
+    reset_state: Tensor | None = None,
+    return_states: bool = False,
+) -> Any:
+    """A whole sequence `[T, B, I]`; arguments and result as in `recurra.kernels.scan`.
+
+    Past a row's end a is 1 and b is 0, so that the state stays; run in reverse, a row then starts at its own end.
+    """
+    steps = inputs.shape[0]
+    valid = None if lengths is None else valid_steps(lengths, steps)
+    inputs = mask_inputs(inputs, valid)
+    a, b, rest = recurrence.coefficients(params, inputs, options)
+    a = a.expand(b.shape)
+    if resets is not None and reset_state is not None:
+        fresh = b + a * reset_state
+        b = select(resets.flatten(), fresh.flatten(0, 1), b.flatten(0, 1)).unflatten(0, b.shape[:2])
+        a = torch.where(resets.reshape(*resets.shape, *[1] * (a.dim() - 2)), a.new_zeros(()), a)
+    a, b = hold_padding(a, b, lengths)
+    states = linear_scan(a, b, state, reverse=reverse)
+    outputs = mask_inputs(recurrence.emit(params, rest, states, options), valid)
+    final = state if steps == 0 else states[0 if reverse else -1]
+    return (outputs, final, states) if return_states else (outputs, final)
+
+
+class LinearCell(FamilyCell):
+    """A cell over a `LinearRecurrence`; wrappers that act inside the recurrence run it step by step."""
+
+    linear: ClassVar[LinearRecurrence]
+    output_is_state = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "linear" in cls.__dict__:
+            cls.recurrence = cls.linear.as_steps()
+
+    def unroll(
+        self,
+        inputs: Any,
+        state: State,
+        lengths: Tensor | None = None,
+        *,
+        masks: Masks = None,
+        after: After = (),
+        **call: Any,
+    ) -> Any:
+        if after or masks is not None or _nest.is_nested(inputs):
+            return super().unroll(inputs, state, lengths, masks=masks, after=after, **call)
+        return linear_sequence(self.linear, self.params(), inputs, state, lengths, options=self.options, **call)
