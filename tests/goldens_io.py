@@ -27,6 +27,10 @@ class Arrays:
     def __getitem__(self, key: str) -> Tensor:
         return torch.from_numpy(np.array(self.arrays[key]))
 
+    def get(self, key: str) -> Tensor | None:
+        """The array, or None where the file has none of that name."""
+        return self[key] if key in self else None
+
     def under(self, prefix: str) -> dict[str, Tensor]:
         """All arrays whose keys begin with `prefix/`, by the rest of the key."""
         return {key[len(prefix) + 1 :]: self[key] for key in self.arrays if key.startswith(f"{prefix}/")}

@@ -3,36 +3,100 @@
 A family's file holds its parameters as a named tuple, its equation as pure functions, and a thin module over both.
 """
 
+from recurra.cells.attention_cell import AttentionCellState, AttentionCellWrapper
 from recurra.cells.base import BaseCell, LeafCell
+from recurra.cells.conv_lstm import Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell, ConvLSTMCell
+from recurra.cells.coupled import CoupledInputForgetGateLSTMCell
 from recurra.cells.dropout import DropoutMasks, DropoutWrapper
+from recurra.cells.glstm import GLSTMCell
+from recurra.cells.grid_lstm import BidirectionalGridLSTMCell, GridLSTMCell
+from recurra.cells.grid_rnn import (
+    Grid1BasicLSTMCell,
+    Grid1BasicRNNCell,
+    Grid1LSTMCell,
+    Grid2BasicLSTMCell,
+    Grid2BasicRNNCell,
+    Grid2GRUCell,
+    Grid2LSTMCell,
+    Grid3LSTMCell,
+    GridRNNCell,
+)
 from recurra.cells.gru import GRUAfterParams, GRUCell, GRUOptions, GRUParams, gru_sequence, gru_step
+from recurra.cells.highway import HighwayWrapper
+from recurra.cells.independent import IndRNNCell, IndyGRUCell, IndyLSTMCell
+from recurra.cells.intersection import IntersectionRNNCell
+from recurra.cells.layer_norm_lstm import LayerNormBasicLSTMCell, LayerNormLSTMCell
 from recurra.cells.lstm import LSTMCell, LSTMOptions, LSTMParams, lstm_sequence, lstm_step
+from recurra.cells.minimal import CFNCell, MinimalRNNCell
+from recurra.cells.nas import NASCell
+from recurra.cells.ntm import NTMCell, NTMState
+from recurra.cells.phased import PhasedLSTMCell
 from recurra.cells.projection import EmbeddingWrapper, InputProjectionWrapper, OutputProjectionWrapper
 from recurra.cells.residual import ResidualWrapper
 from recurra.cells.rnn import RNNCell, RNNOptions, RNNParams, rnn_sequence, rnn_step
+from recurra.cells.sru import SRUCell
 from recurra.cells.stack import StackedCells
+from recurra.cells.time_freq import TimeFreqLSTMCell
+from recurra.cells.ugrnn import UGRNNCell
+from recurra.cells.weight_norm import WeightNormLSTMCell
 from recurra.cells.zoneout import ZoneoutMasks, ZoneoutWrapper
 
 __all__ = [
+    "AttentionCellState",
+    "AttentionCellWrapper",
     "BaseCell",
+    "BidirectionalGridLSTMCell",
+    "CFNCell",
+    "Conv1DLSTMCell",
+    "Conv2DLSTMCell",
+    "Conv3DLSTMCell",
+    "ConvLSTMCell",
+    "CoupledInputForgetGateLSTMCell",
     "DropoutMasks",
     "DropoutWrapper",
     "EmbeddingWrapper",
+    "GLSTMCell",
     "GRUAfterParams",
     "GRUCell",
     "GRUOptions",
     "GRUParams",
+    "Grid1BasicLSTMCell",
+    "Grid1BasicRNNCell",
+    "Grid1LSTMCell",
+    "Grid2BasicLSTMCell",
+    "Grid2BasicRNNCell",
+    "Grid2GRUCell",
+    "Grid2LSTMCell",
+    "Grid3LSTMCell",
+    "GridLSTMCell",
+    "GridRNNCell",
+    "HighwayWrapper",
+    "IndRNNCell",
+    "IndyGRUCell",
+    "IndyLSTMCell",
     "InputProjectionWrapper",
+    "IntersectionRNNCell",
     "LSTMCell",
     "LSTMOptions",
     "LSTMParams",
+    "LayerNormBasicLSTMCell",
+    "LayerNormLSTMCell",
     "LeafCell",
+    "MinimalRNNCell",
+    "NASCell",
+    "NTMCell",
+    "NTMState",
     "OutputProjectionWrapper",
+    "PhasedLSTMCell",
     "RNNCell",
     "RNNOptions",
     "RNNParams",
     "ResidualWrapper",
+    "SRUCell",
     "StackedCells",
+    "TimeFreqLSTMCell",
+    "UGRNNCell",
+    "WeightNormLSTMCell",
     "ZoneoutMasks",
     "ZoneoutWrapper",
     "gru_sequence",

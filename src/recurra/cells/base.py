@@ -18,7 +18,7 @@ from recurra.cells.checks import check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
 from recurra.kernels import Recurrence, run_sequence, scan
-from recurra.kernels.scan import After
+from recurra.kernels.scan import After, masks_at
 
 
 class BaseCell(nn.Module):
@@ -65,6 +65,8 @@ class BaseCell(nn.Module):
         if type(self).recur is BaseCell.recur:
             raise NotImplementedError(f"{type(self).__name__} must define `forward(x, state)`")
         check_step(self, x, state)
+        if masks is None and type(self).draw_masks is not BaseCell.draw_masks:
+            masks = masks_at(self._draw_for(_nest.map_leaves(lambda leaf: leaf.unsqueeze(0), x)), 0)
         return self.recur(self.project(x), state, masks)
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:

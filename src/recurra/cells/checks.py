@@ -20,6 +20,13 @@ def positive(name: str, value: int) -> int:
     return value
 
 
+def natural(name: str, value: int) -> int:
+    """`value` if it is an integer of at least 0, else an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"`{name}` must be an integer of at least 0, got {value!r}")
+    return value
+
+
 def positive_or_none(name: str, value: float | None) -> float | None:
     """`value` if it is None or a positive number, else an error that names the argument."""
     if value is not None and not value > 0:

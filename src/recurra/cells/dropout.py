@@ -63,9 +63,9 @@ class DropoutWrapper(Wrapper):
             raise InputError(f"`variational` must be None, 'row' or 'batch', got {variational!r}")
         if not callable(state_filter):
             raise StructureError(f"`state_filter` must be callable, got {type(state_filter).__name__}")
-        self.input_keep_prob = _probability("input_keep_prob", input_keep_prob)
-        self.output_keep_prob = _probability("output_keep_prob", output_keep_prob)
-        self.state_keep_prob = _probability("state_keep_prob", state_keep_prob)
+        self.input_keep_prob = probability("input_keep_prob", input_keep_prob)
+        self.output_keep_prob = probability("output_keep_prob", output_keep_prob)
+        self.state_keep_prob = probability("state_keep_prob", state_keep_prob)
         self.variational = variational
         self.state_filter = state_filter
 
@@ -87,8 +87,7 @@ class DropoutWrapper(Wrapper):
 
             def mask(size: Any) -> Tensor:
                 shape = (time, rows, *([size] if isinstance(size, int) else size))
-                noise = torch.rand(shape, dtype=like.dtype, device=like.device)
-                return torch.floor(noise + keep) / keep
+                return keep_mask(shape, keep, like)
 
             return _nest.map_leaves(mask, sizes)
 
@@ -117,7 +116,14 @@ class DropoutWrapper(Wrapper):
         )
 
 
-def _probability(name: str, value: float) -> float:
+def keep_mask(shape: tuple[int, ...], keep: float, like: Tensor) -> Tensor:
+    """Draw a mask in `like`'s dtype and device: 1/keep with probability `keep`, else 0."""
+    noise = torch.rand(shape, dtype=torch.float32 if like.dtype.itemsize < 4 else like.dtype, device=like.device)
+    return (torch.floor(noise + keep) / keep).to(like.dtype)
+
+
+def probability(name: str, value: float) -> float:
+    """`value` if it is a probability to keep something, else an error that names the argument."""
     if not 0 < value <= 1:
         raise InputError(f"`{name}` must be a probability in (0, 1], got {value!r}")
     return float(value)

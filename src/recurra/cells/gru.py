@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra._typing import Masks
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
-from recurra.cells.checks import positive
+from recurra.cells.checks import natural, positive
 from recurra.cells.init import Initializer
 from recurra.errors import InputError
 from recurra.kernels import Recurrence, run_sequence
@@ -150,7 +150,7 @@ class GRUCell(LeafCell):
         resolve(activation)
         if reset not in ("before", "after"):
             raise InputError(f"`reset` must be 'before' or 'after', got {reset!r}")
-        self.input_size = positive("input_size", input_size)
+        self.input_size = natural("input_size", input_size)
         self.state_size = self.output_size = positive("hidden_size", hidden_size)
         self.reset = reset
         self.options = GRUOptions(activation)

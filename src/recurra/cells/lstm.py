@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra._typing import LSTMState, Masks
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
-from recurra.cells.checks import positive, positive_or_none
+from recurra.cells.checks import natural, positive, positive_or_none
 from recurra.cells.init import Initializer
 from recurra.kernels import Recurrence, run_sequence
 
@@ -144,7 +144,7 @@ class LSTMCell(LeafCell):
     ) -> None:
         super().__init__(init=init)
         resolve(activation)
-        self.input_size = positive("input_size", input_size)
+        self.input_size = natural("input_size", input_size)
         self.hidden_size = positive("hidden_size", hidden_size)
         self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
         self.state_size = LSTMState(hidden_size, self.output_size)

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra._typing import Masks, State
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
-from recurra.cells.checks import positive
+from recurra.cells.checks import natural, positive
 from recurra.cells.init import Initializer
 from recurra.kernels import Recurrence, run_sequence
 
@@ -94,7 +94,7 @@ class RNNCell(LeafCell):
     ) -> None:
         super().__init__(init=init)
         resolve(activation)
-        self.input_size = positive("input_size", input_size)
+        self.input_size = natural("input_size", input_size)
         self.state_size: State = positive("hidden_size", hidden_size)
         self.output_size = hidden_size
         self.options = RNNOptions(activation)
