@@ -28,6 +28,7 @@ class Commands(LazyGroup):
         "generate": Command("recurra.cli.use:generate_app", "Text from a trained language model."),
         "runs": Command("recurra.cli.use:runs_app", "A table of the runs in a folder."),
         "run": Command("recurra.cli.tf1:app", "Run a TensorFlow 1 program."),
+        "tf1": Command("recurra.cli.tf1:tf1_app", "What recurra knows of TensorFlow 1 (coverage)."),
         "checkpoint": Command("recurra.cli.checkpoint:app", "Look into, convert and write TensorFlow 1 checkpoints."),
         "export": Command("recurra.cli.export:app", "Export a trained model (ONNX, safetensors)."),
         "bench": Command("recurra.cli.bench:app", "Measure speed on this machine."),
@@ -53,9 +54,10 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every expected error becomes one line and an exit code other than 0."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    # --debug is read here too, so that it works wherever it stands
     debug = "--debug" in arguments or bool(os.environ.get("RECURRA_DEBUG"))
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    if "run" not in arguments:
+        # --debug works wherever it stands; only a program that `recurra run` starts keeps its own
+        arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         app(arguments, prog_name="recurra")
     except SystemExit:

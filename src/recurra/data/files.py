@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recurra.errors import DataError
 
@@ -141,22 +143,25 @@ def _download(dataset: DataSet) -> Path:
     return cache
 
 
-def _fetch(pooch: object, dataset: DataSet, name: str, checksum: str, cache: Path) -> None:
+def _fetch(pooch: Any, dataset: DataSet, name: str, checksum: str, cache: Path) -> None:
+    part = cache / f"{name}.part"
+
+    def download(url: str, output_file: str, _: Any) -> None:
+        _resuming(url, part)
+        shutil.move(part, output_file)
+
     try:
-        pooch.retrieve(dataset.urls[name], f"sha256:{checksum}", fname=name, path=cache, downloader=_resuming)  # type: ignore[attr-defined]
+        cache.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(dataset.urls[name], f"sha256:{checksum}", fname=name, path=cache, downloader=download)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"download of {name} failed ({reason}). {_missing(dataset, cache.parent)}") from error
 
 
-def _resuming(url: str, output_file: str, pooch: object) -> None:
-    """Download `url`, going on where an earlier, broken attempt stopped (HTTP range request)."""
-    import shutil
-
+def _resuming(url: str, part: Path) -> None:
+    """Download `url` into `part`, going on where an earlier, broken attempt stopped (HTTP range request)."""
     import requests
 
-    part = Path(pooch.path) / (Path(url).name + ".part")  # type: ignore[attr-defined]
-    part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
@@ -164,8 +169,6 @@ def _resuming(url: str, output_file: str, pooch: object) -> None:
             part.unlink()
             raise OSError("the half-downloaded file was longer than the real one; it is removed, try again")
         answer.raise_for_status()
-        mode = "ab" if answer.status_code == 206 else "wb"
-        with part.open(mode) as file:
+        with part.open("ab" if answer.status_code == 206 else "wb") as file:
             for block in answer.iter_content(1 << 16):
                 file.write(block)
-    shutil.move(part, output_file)

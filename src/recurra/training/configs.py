@@ -38,11 +38,12 @@ class ImageConfig(ReadConfig):
 class DigitsConfig(ImageConfig):
     """scikit-learn's 1,797 digits (8 x 8), read row by row: needs no download."""
 
-    hidden: int = option(64, "units per layer and direction", "Model", ge=1)
-    cell: str = option("lstm", "cell: rnn, lstm, gru, or any other of the library's cells", "Model")
-    epochs: int = option(30, "passes over the training data at most", ge=1)
+    hidden: int = option(96, "units per layer and direction", "Model", ge=1)
+    bidirectional: bool = option(True, "a second, independent stack reads each image from below", "Model")
+    dropout: float = option(0.2, "share of activations dropped on inputs and outputs in training", "Model", ge=0, lt=1)
+    epochs: int = option(40, "passes over the training data at most", ge=1)
     batch_size: int = option(32, "examples (rows) per optimiser step", ge=1)
-    learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
+    learning_rate: float = option(5e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     valid_size: int = option(300, "images kept for validation", "Data", ge=1)
     valid_subset: int = option(300, "of these, the fixed subset that is looked at at every validation", "Data", ge=1)
@@ -51,13 +52,14 @@ class DigitsConfig(ImageConfig):
 
 class MnistConfig(ImageConfig):
     """Document 001: 3 x 100 units (or 2 + 2 in two directions), Adam 1e-3, batch 100, stop after 2,000 steps without
-    progress."""
+    progress; with a linearly falling rate instead of a constant one."""
 
     layers: int = option(3, "recurrent layers (2 per direction with --bidirectional)", "Model", ge=1)
     read: Read = option("state-h", READ_HELP + "; states for the rnn unless given", "Model")
     merge: Merge = option("sum", "how the two directions are joined", "Model")
     activation: str | None = option("relu", "activation of the rnn cell", "Model")
-    epochs: int = option(50, "passes over the training data at most", ge=1)
+    epochs: int = option(20, "passes over the training data at most", ge=1)
+    decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     batch_size: int = option(100, "examples (rows) per optimiser step", ge=1)
     eval_every: int | None = option(100, "steps between looks at the validation subset", ge=1)
     patience: int | None = option(2000, "stop after this many steps without a better validation", ge=1)

@@ -204,7 +204,7 @@ class Loop:
         best = self.progress.quick_best
         if best is None:
             return True
-        margin = 0.5 * math.sqrt(max(best * (1 - best), 1e-4) / count)  # half a standard error of a share
+        margin = math.sqrt(max(best * (1 - best), 1e-4) / count)  # one standard error of a share
         return value >= best - margin if self.task.higher_is_better else value <= best + margin
 
     def _say_validation(self, metrics: dict[str, float], started: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,13 +25,10 @@ def ngram_baseline(
     if len(set(train_labels.tolist())) < 2:
         return {}
     char = level == "char"
-    vectors = TfidfVectorizer(
-        analyzer="char_wb" if char else "word",
-        ngram_range=(1, 4) if char else (1, 2),
-        lowercase=False,
-        token_pattern=r"(?u)\S+",
-        min_df=2 if len(train) > 1000 else 1,
+    kind: dict[str, Any] = (
+        {"analyzer": "char_wb", "ngram_range": (1, 4)} if char else {"ngram_range": (1, 2), "token_pattern": r"(?u)\S+"}
     )
+    vectors = TfidfVectorizer(lowercase=False, min_df=2 if len(train) > 1000 else 1, **kind)
     try:
         pipe = make_pipeline(vectors, LogisticRegression(C=10.0, max_iter=300)).fit(list(train), train_labels)
     except ValueError:  # no n-gram occurs often enough: there is nothing to compare with
@@ -41,5 +38,5 @@ def ngram_baseline(
         "accuracy": float(np.mean(guess == test_labels)),
         "macro_f1": float(f1_score(test_labels, guess, average="macro")),
     }
-    kind = "character 1–4-grams" if char else "word 1–2-grams"
-    return {f"{kind}, logistic regression": scores}
+    name = "character 1–4-grams" if char else "word 1–2-grams"
+    return {f"{name}, logistic regression": scores}

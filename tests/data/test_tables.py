@@ -1,0 +1,144 @@
+"""A person's own files, good and bad."""
+
+import numpy as np
+import pytest
+
+from recurra.data import conll, series, tables
+from recurra.data.tables import Choice
+from recurra.errors import DataError
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_csv_with_quotes_byte_order_mark_and_crlf(tmp_path):
+    path = write(tmp_path / "a.csv", '\ufefftext,label\r\n"one, ""two""\r\nthree",x\r\nvier ß,y\r\n')
+    data = tables.read(path)
+    assert data.kind == "text" and data.inputs == ['one, "two"\nthree', "vier ß"] and data.labels == ["x", "y"]
+
+
+def test_tsv_without_a_header(tmp_path):
+    data = tables.read(write(tmp_path / "a.tsv", "good movie that I liked very much indeed\t1\nbad\t0\n"))
+    assert data.labels == ["1", "0"] and data.inputs[1] == "bad"
+
+
+def test_wide_numbers_and_sequences_in_a_cell(tmp_path):
+    wide = tables.read(write(tmp_path / "w.csv", "a,b,c,class\n1,2,3,x\n4,5,6,y\n"))
+    assert wide.kind == "values" and wide.inputs[1].tolist() == [[4], [5], [6]]
+    cell = tables.read(write(tmp_path / "c.csv", "values,label\n1 2 3,x\n4 5,y\n"))
+    assert [v.shape for v in cell.inputs] == [(3, 1), (2, 1)]
+
+
+def test_jsonl_with_several_features(tmp_path):
+    data = tables.read(
+        write(tmp_path / "a.jsonl", '{"v": [[1, 2], [3, 4]], "label": "x"}\n\n{"v": [[5, 6]], "label": 7}\n')
+    )
+    np.testing.assert_array_equal(data.inputs[0], [[1, 2], [3, 4]])
+    assert data.labels == ["x", "7"]
+
+
+def test_a_folder_with_a_file_per_class(tmp_path):
+    write(tmp_path / "x.txt", "a\nb\n")
+    write(tmp_path / "y.txt", "c\n")
+    assert tables.read(tmp_path).labels == ["x", "x", "y"]
+
+
+BAD_ROWS = [
+    ("a.csv", "text,label\none,x\ntwo\nthree,y\n", r"a.csv, line 3: 1 columns, expected 2"),
+    ("b.csv", "u,v,label\n1,2,x\n1,zwei,y\n3,4,y\n", r"b.csv, line 3: column 'v': 'zwei' is no number"),
+    ("c.csv", "u,v,label\n1,2,x\n1,nan,y\n3,4,y\n", r"c.csv, line 3: column 'v': 'nan' is no finite number"),
+    ("d.jsonl", '{"text": "a", "label": "x"}\n{oops\n{"text": "b", "label": "y"}\n', r"d.jsonl, line 2: not JSON"),
+    (
+        "e.jsonl",
+        '{"text": "a", "label": "x"}\n{"text": "c"}\n{"text": "b", "label": "y"}\n',
+        r"e.jsonl, line 2: no 'label'",
+    ),
+    ("f.csv", "text,label\none,x\ntwo,\nthree,y\n", r"f.csv, line 3: column 'label' is empty"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), BAD_ROWS)
+def test_a_bad_row_is_named_or_counted(tmp_path, name, text, message):
+    path = write(tmp_path / name, text)
+    with pytest.raises(DataError, match=message):
+        tables.read(path)
+    data = tables.read(path, Choice(skip_bad=True))
+    assert data.skipped == 1 and data.labels == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "choice", "message"),
+    [
+        ("", Choice(), "empty"),
+        ("text,label\n", Choice(), "no row with data"),
+        ("text\nabc\n", Choice(), "one column"),
+        ("text,label\na,x\n", Choice(label_column="klass"), "no column 'klass'; columns: text, label"),
+        ("text,label\na,x\n", Choice(text_column="txt"), "no column 'txt'"),
+        ('text,label\n"a,x\n', Choice(), "line 2: unexpected end of data"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, text, choice, message):
+    with pytest.raises(DataError, match=message):
+        tables.read(write(tmp_path / "a.csv", text), choice)
+
+
+def test_every_class_is_split_alike():
+    labels = ["a"] * 80 + ["b"] * 20 + ["c"]
+    train, valid, test = tables.split(labels, [0.1, 0.2], seed=0)
+    assert sorted(np.concatenate([train, valid, test])) == list(range(101))
+    assert sum(labels[i] == "a" for i in valid) == 8 and sum(labels[i] == "b" for i in test) == 4
+    assert 100 in train, "a class with one row stays in training"
+
+
+def test_conll_columns(tmp_path):
+    path = write(
+        tmp_path / "a.conll", "-DOCSTART- O\r\n\r\nEU\tNNP\tB-ORG\r\nrejects\tVBZ\tO\r\n\t\r\nBonn\tNNP\tB-LOC"
+    )
+    found = conll.read(path)
+    assert found.tokens == [["EU", "rejects"], ["Bonn"]] and found.tags == [["B-ORG", "O"], ["B-LOC"]]
+
+
+def test_conll_with_a_broken_line(tmp_path):
+    path = write(tmp_path / "a.conll", "EU B-ORG\nrejects\nBonn B-LOC\n")
+    with pytest.raises(DataError, match=r"a.conll, line 2: 1 columns, expected 2: 'rejects'"):
+        conll.read(path)
+    assert conll.read(path, skip_bad=True).skipped == 1
+
+
+SERIES = "date,site,temp,load\nmon,A,1,10\ntue,A,2,20\nmon,B,3,30\ntue,B,4,40\n"
+
+
+def test_series_by_name(tmp_path):
+    table = series.read(write(tmp_path / "s.csv", SERIES), series="site")
+    assert table.columns == ["temp", "load"] and table.target == 1
+    np.testing.assert_array_equal(table.series["B"], [[3, 30], [4, 40]])
+    assert series.read(write(tmp_path / "s.csv", SERIES), target="temp").target == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (SERIES.replace("2,20", "NaN,20"), {}, r"s.csv, line 3: column 'temp': 'NaN' is no finite number \(--skip-bad"),
+        (SERIES.replace("2,20", ",20"), {}, r"line 3: column 'temp' is empty"),
+        (SERIES.replace("2,20", "2"), {}, "line 3: 3 columns, expected 4"),
+        (SERIES, {"target": "wind"}, "no column 'wind'; columns: date, site, temp, load"),
+        (SERIES, {"target": "site"}, "column 'site' holds no numbers"),
+        ("1,2\n3,4\n", {}, "expected a header"),
+        ("a,b\n", {}, "a header and no rows"),
+        ("", {}, "empty"),
+    ],
+)
+def test_bad_series(tmp_path, text, options, message):
+    with pytest.raises(DataError, match=message):
+        series.read(write(tmp_path / "s.csv", text), **options)
+
+
+def test_windows_look_ahead_by_the_horizon():
+    values = np.arange(10.0)[:, None]
+    windows = series.cut({"": values}, 0, 3, 2, 1, np.zeros(1), np.ones(1))
+    assert windows.inputs.shape == (6, 3, 1)
+    assert (
+        windows.inputs[2, :, 0].tolist() == [2, 3, 4] and windows.targets[2].tolist() == [5, 6] and windows.last[2] == 4
+    )
