@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import recurra as rc
-
-from .goldens import GOLDENS, SHARED
+from tests.tf1.checkpoint.goldens import GOLDENS, SHARED
 
 DATA = SHARED / "data"
 PREFIXES = {

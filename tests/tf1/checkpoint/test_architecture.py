@@ -7,9 +7,8 @@ from torch import nn
 
 import recurra as rc
 import recurra.tf1.checkpoint as ckpt
-
-from .goldens import GOLDENS, RELEASES, needs_shared
-from .published import PREFIXES, prefix
+from tests.tf1.checkpoint.goldens import GOLDENS, RELEASES, needs_shared
+from tests.tf1.checkpoint.published import PREFIXES, prefix
 
 EXPECTED = {
     "01": (["lstm_cell(50, 64, forget_bias=1.0)"] * 2, [2808], [(128, 2)], {}),

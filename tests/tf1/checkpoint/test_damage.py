@@ -11,8 +11,7 @@ from recurra.tf1.checkpoint.messages import BundleEntry, BundleHeader
 from recurra.tf1.checkpoint.source import BytesSource
 from recurra.tf1.checkpoint.table import Table, TableWriter
 from recurra.tf1.checkpoint.table_v1 import TableReader
-
-from .goldens import GOLDENS
+from tests.tf1.checkpoint.goldens import GOLDENS
 
 V2 = GOLDENS / "ckpt_from_tf1.4.0" / "v2.ckpt"
 V1 = GOLDENS / "ckpt_from_tf1.4.0" / "v1.ckpt"

@@ -10,8 +10,7 @@ from torch import nn
 import recurra as rc
 import recurra.tf1.checkpoint as ckpt
 from recurra.tf1.checkpoint.layouts import split_opaque
-
-from .goldens import GOLDENS, RELEASES
+from tests.tf1.checkpoint.goldens import GOLDENS, RELEASES
 
 
 class TwoModels(nn.Module):

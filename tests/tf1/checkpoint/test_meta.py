@@ -3,9 +3,8 @@
 import pytest
 
 import recurra.tf1.checkpoint as ckpt
-
-from .goldens import GOLDENS, needs_shared
-from .published import prefix
+from tests.tf1.checkpoint.goldens import GOLDENS, needs_shared
+from tests.tf1.checkpoint.published import prefix
 
 META = GOLDENS / "ckpt_v2_files" / "model.ckpt-4.meta"
 

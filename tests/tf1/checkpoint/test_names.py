@@ -5,8 +5,7 @@ import json
 import pytest
 
 from recurra.tf1.checkpoint.names import era, modern_name, modern_names, split_slot
-
-from .goldens import GOLDENS
+from tests.tf1.checkpoint.goldens import GOLDENS
 
 
 def release(version: str) -> dict[str, dict[str, tuple[int, ...]]]:

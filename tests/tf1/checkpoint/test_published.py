@@ -6,9 +6,8 @@ import torch
 
 import recurra as rc
 import recurra.tf1.checkpoint as ckpt
-
-from .goldens import GOLDENS, needs_shared
-from .published import PREFIXES, Forecaster, check_numbers, model, prefix, stored_outputs
+from tests.tf1.checkpoint.goldens import GOLDENS, needs_shared
+from tests.tf1.checkpoint.published import PREFIXES, Forecaster, check_numbers, model, prefix, stored_outputs
 
 ERAS = {"05a": "0.6–0.12", "05b": "0.6–0.12", "09": "1.0–1.1"}
 SLOW = ("05a", "05b", "07")

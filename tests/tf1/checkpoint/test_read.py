@@ -11,8 +11,7 @@ import recurra.tf1.checkpoint as ckpt
 from recurra.tf1.checkpoint.messages import BundleEntry, BundleHeader
 from recurra.tf1.checkpoint.source import masked_crc
 from recurra.tf1.checkpoint.table import TableWriter
-
-from .goldens import GOLDENS, RELEASES, as_golden, golden_values
+from tests.tf1.checkpoint.goldens import GOLDENS, RELEASES, as_golden, golden_values
 
 PREFIXES = {
     "ckpt_v2": "model.ckpt-4",

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import recurra.tf1.checkpoint as ckpt
-
-from .goldens import GOLDENS
+from tests.tf1.checkpoint.goldens import GOLDENS
 
 
 @pytest.mark.parametrize("folder", ["ckpt_v2_files", "ckpt_v1_sharded_files"])

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import recurra.tf1.checkpoint as ckpt
-
-from .goldens import GOLDENS, RELEASES
+from tests.tf1.checkpoint.goldens import GOLDENS, RELEASES
 
 DTYPES = [
     "float32",
