@@ -29,16 +29,20 @@ struct Forward : Shape<Cell> {
     int64_t bank_at[Cell::banks + 1];
     Group* group;
     Thread* thread;
+    bool raw_inputs, raw_states;  // read these weights where they lie
 
     Forward(const recurra_call& call, const Plan& plan) : Base(call, plan) {
+        const bool readable = this->units_side_by_side();
+        raw_inputs = readable && plan.total < 4;
+        raw_states = readable && (plan.total < 4 || call.B == 1);
         bank_at[0] = 0;
-        for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + bank[k].count();
+        for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + bank[k].count() + W;
     }
 
     void layout(Arena& arena) {
         for (int k = 0; k < Cell::banks; ++k) {
-            input_weights[k] = arena.take<R>(bank[k].count() * call.I);
-            weights[k] = arena.take<R>(bank[k].count() * call.R);
+            input_weights[k] = arena.take<R>(raw_inputs ? 0 : bank[k].count() * call.I);
+            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * call.R);
         }
         bias = arena.take<R>(bank_at[Cell::banks] + W);
         group = arena.take<Group>(this->groups);
@@ -72,24 +76,20 @@ struct Forward : Shape<Cell> {
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
-            pack<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
-            pack<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
+            if (!raw_inputs) pack<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
+            if (!raw_states) pack<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
             for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(k, b);
         }
     }
 
     void pack_bias(int k, int64_t b) {
+        const int valid = bank[k].valid(b);
         for (int g = 0; g < bank[k].gates; ++g) {
             const recurra_gate& gate = this->gate(k, g);
-            const R *x = static_cast<const R*>(gate.x_bias), *h = static_cast<const R*>(gate.h_bias);
-            R* out = bias + bank_at[k] + bank[k].begin(b) + g * bank[k].pitch(b);
-            for (int u = 0; u < bank[k].pitch(b); ++u) {
-                const bool real = u < bank[k].valid(b);
-                R sum = real ? R(Cell::constant(call, k, g)) : 0;
-                if (real && x) sum += x[b * W + u];
-                if (real && h && Cell::joins_h_bias(k)) sum += h[b * W + u];
-                out[u] = sum;
-            }
+            V sum = V::all(R(Cell::constant(call, k, g)));
+            if (gate.x_bias) sum += V::load(static_cast<const R*>(gate.x_bias) + b * W, valid);
+            if (gate.h_bias && Cell::joins_h_bias(k)) sum += V::load(static_cast<const R*>(gate.h_bias) + b * W, valid);
+            sum.store(bias + bank_at[k] + bank[k].begin(b) + g * bank[k].pitch(b));
         }
     }
 
@@ -106,6 +106,12 @@ struct Forward : Shape<Cell> {
         const Range own = this->own_blocks(team);
         for (int k = 0; k < Cell::banks; ++k) {
             const Columns<V>& columns = bank[k];
+            if (raw_inputs) {
+                if (columns.gates == 4) project_raw<4>(at, k, rows, own);
+                if (columns.gates == 2) project_raw<2>(at, k, rows, own);
+                if (columns.gates == 1) project_raw<1>(at, k, rows, own);
+                continue;
+            }
             const int64_t last = own.end == blocks ? columns.panels() : columns.begin(own.end) / P;
             const Range panels = {columns.begin(own.begin) / P, last};
             const Term<R> terms[] = {{at.x.p, at.x.ld, call.I, input_weights[k]}};
@@ -114,6 +120,19 @@ struct Forward : Shape<Cell> {
                 (sum + V::load(b + column)).store(at.inputs.row(r) + bank_at[k] + column);
             });
         }
+    }
+
+    template <int GATES>
+    void project_raw(Group& at, int k, int64_t rows, Range own) {
+        const R* gates[GATES];
+        for (int g = 0; g < GATES; ++g) gates[g] = static_cast<const R*>(this->gate(k, g).x);
+        direct_product<V, GATES>(at.x.p, at.x.ld, rows, call.I, gates, this->gate(k, 0).x_row, bank[k], own,
+                                 [&](int64_t r, const Block<V>& b) {
+                                     R* out = at.inputs.row(r) + bank_at[k] + b.column;
+                                     const R* add = bias + bank_at[k] + b.column;
+                                     for (int g = 0; g < GATES; ++g)
+                                         (b.gate(g) + V::load(add + g * b.pitch)).store(out + g * b.pitch);
+                                 });
     }
 
     void begin_states(Group& at, int g) {
@@ -161,6 +180,7 @@ struct Forward : Shape<Cell> {
         step.bank = bank;
         step.bank_at = bank_at;
         step.weights = weights;
+        step.raw = raw_states ? call.gate : nullptr;
         step.c = at.c;
         step.work[0] = at.work[0];
         step.work[1] = at.work[1];

@@ -154,8 +154,7 @@ struct WeightGradient {
     void put(const Task& what, const Source& rows, const Columns<V>& columns, int64_t panel, int64_t tile, const R* sums,
              bool add) {
         const int which = Cell::bank_of(what.slot);
-        int first = 0;
-        for (int k = 0; k < which; ++k) first += Cell::gates_of(k);
+        const int first = Step<Cell>::first_gate(which);
         const int width = columns.panel_width(panel);
         const int count = rows.tile_rows(tile);
         for (int64_t v = 0; v < width;) {

@@ -8,6 +8,7 @@
 //          gradient before the reset gate belongs to the input, the one behind it to the state
 //   saved  vectors per block of units that forward keeps for backward, in the call's reserve
 #pragma once
+#include "direct.h"
 #include "math.h"
 #include "memory.h"
 #include "plan.h"
@@ -48,6 +49,7 @@ struct Step {
     const Columns<V>* bank;   // [banks]
     const int64_t* bank_at;   // [slots] first column of a bank, or slot, within a row of all of them
     R* const* weights;        // [banks] packed recurrent weights (backward: transposed)
+    const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
     Matrix<R> work[2];        // [rows][H] for the cell's own use, kept through a step
@@ -63,10 +65,22 @@ struct Step {
     const Team* team;
 
     void sync() const { team->sync_group(); }
+    static constexpr int first_gate(int which) {
+        int first = 0;
+        for (int k = 0; k < which; ++k) first += Cell::gates_of(k);
+        return first;
+    }
 
     // epilogue(row, block) of sum_k x(row, k) * weights(bank).
     template <int GATES, class Epilogue>
     RECURRA_INLINE void multiply(int which, Matrix<R> x, Epilogue&& epilogue) const {
+        if (raw) {
+            const recurra_gate* gate = raw + first_gate(which);
+            const R* at[GATES];
+            for (int g = 0; g < GATES; ++g) at[g] = static_cast<const R*>(gate[g].h);
+            direct_product<V, GATES>(x.p, x.ld, rows, R_width, at, gate->h_row, bank[which], blocks, epilogue);
+            return;
+        }
         const Term<R> terms[] = {{x.p, x.ld, R_width, weights[which]}};
         product<V, GATES>(terms, rows, bank[which], blocks, epilogue);
     }
@@ -201,10 +215,16 @@ struct Shape {
 
     int64_t saved_row() const { return blocks * W * (Cell::saved + (Cell::saves_row ? 1 : 0)); }
 
-    const recurra_gate& gate(int which, int g) const {
-        int first = 0;
-        for (int k = 0; k < which; ++k) first += bank[k].gates;
-        return call.gate[first + g];
+    const recurra_gate& gate(int which, int g) const { return call.gate[Step<Cell>::first_gate(which) + g]; }
+
+    // Whether all weights have their units side by side, the gates of a bank at one row stride.
+    bool units_side_by_side() const {
+        for (int k = 0; k < Cell::banks; ++k)
+            for (int g = 0; g < bank[k].gates; ++g) {
+                const recurra_gate &one = gate(k, g), &first = gate(k, 0);
+                if (one.x_unit != 1 || one.h_unit != 1 || one.x_row != first.x_row || one.h_row != first.h_row) return false;
+            }
+        return true;
     }
 };
 
