@@ -1,0 +1,143 @@
+"""The table of tf.* names: dotted name below `tf` -> the object that serves it, per era.
+
+A module registers what it offers with `@tf_export("math.exp", "exp")` or `export(value, "float32")`; `lookup("math.exp")` answers
+for the era of the running program. The modules of `MODULES` are imported at the first look-up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from recurra.tf1 import eras
+
+T = TypeVar("T")
+Version = tuple[int, int]
+
+MODULES: list[str] = [
+    "dtypes",
+    "shapes",
+    "errors",
+    "graph",
+    "build",
+    "core_ops",
+    "session",
+    "variables",
+    "variable_scope",
+    "gradients",
+    "control_flow",
+    "tensor_array",
+    "functional_ops",
+    "py_func",
+    "meta_graph",
+    "ops",
+    "layers",
+    "losses",
+    "metrics",
+    "rnn",
+    "train",
+    "data",
+    "summary",
+    "io",
+    "contrib",
+    "platform",
+    "testing",
+]
+
+
+class _Entry(NamedTuple):
+    first: Version
+    end: Version
+    value: Any
+
+
+_TABLE: dict[str, list[_Entry]] = {}
+_PREFIXES: set[str] = set()
+_loaded = False
+
+
+def export(value: T, *dotted: str, era: tuple[Version, Version] | None = None) -> T:
+    """Serve `value` under the dotted names (without `tf.`); with `era=(first, end)` only to programs of first <= era < end."""
+    first, end = era or ((0, 0), (99, 0))
+    for name in dotted:
+        entries = _TABLE.setdefault(name, [])
+        entries[:] = [e for e in entries if (e.first, e.end) != (first, end)]
+        entries.append(_Entry(first, end, value))
+        entries.sort(key=lambda e: e.first == (0, 0) and e.end == (99, 0))  # the fallback comes last
+        parts = name.split(".")[:-1]
+        _PREFIXES.update(".".join(parts[: i + 1]) for i in range(len(parts)))
+    return value
+
+
+def tf_export(*dotted: str, era: tuple[Version, Version] | None = None) -> Callable[[T], T]:
+    """Decorator form of `export`."""
+    return lambda value: export(value, *dotted, era=era)
+
+
+def alias(new: str, old: str) -> None:
+    """Serve under `new` whatever `old` is (in the eras it has)."""
+    for entry in _TABLE[old]:
+        export(entry.value, new, era=(entry.first, entry.end))
+
+
+def load_all() -> None:
+    """Import every module that registers names."""
+    global _loaded
+    if _loaded:
+        return
+    _loaded = True
+    for name in MODULES:
+        try:
+            importlib.import_module(f"recurra.tf1.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"recurra.tf1.{name}":
+                raise
+    _answer_for_modules()
+
+
+def _answer_for_modules() -> None:
+    """`import recurra.tf1 as tf; tf.train.X`: our own modules answer for the sub-modules of tf that they are named like."""
+    from recurra.tf1 import namespace
+
+    for prefix in _PREFIXES:
+        module = sys.modules.get(f"recurra.tf1.{prefix}")
+        if module is not None:
+            module.__dict__.setdefault("__getattr__", partial(_resolve_below, namespace.resolve, prefix))
+
+
+def _resolve_below(resolve: Callable[[str], Any], prefix: str, name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return resolve(f"{prefix}.{name}")
+
+
+def lookup(dotted: str) -> Any:
+    """The object of a dotted name for the current era; KeyError when there is none."""
+    load_all()
+    now = tuple(eras.current()[:2])
+    for entry in _TABLE[dotted]:
+        if entry.first <= now < entry.end:
+            return entry.value
+    raise KeyError(dotted)
+
+
+def known() -> list[str]:
+    """All dotted names, sorted."""
+    load_all()
+    return sorted(_TABLE)
+
+
+def has_prefix(dotted: str) -> bool:
+    """Whether some name lies below `dotted` (it is a sub-module)."""
+    load_all()
+    return dotted in _PREFIXES
+
+
+def children(dotted: str) -> Iterable[str]:
+    """Direct child names of a sub-module ('' = tf itself), names and sub-modules alike."""
+    load_all()
+    head = f"{dotted}." if dotted else ""
+    return sorted({name[len(head) :].split(".")[0] for name in _TABLE if name.startswith(head)})

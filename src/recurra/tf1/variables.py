@@ -1,0 +1,898 @@
+"""tf.Variable: reference variables and resource variables, with TensorFlow's operations and names behind them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from recurra.tf1 import dtypes, errors, shape_rules
+from recurra.tf1.build import apply_op, convert_to_tensor, name_scope, register_tensor_conversion_function
+from recurra.tf1.core_ops import group
+from recurra.tf1.dtypes import DType, as_dtype
+from recurra.tf1.fetches import register as register_fetch
+from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.names import export, tf_export
+from recurra.tf1.registry import op
+from recurra.tf1.shapes import TensorShape, as_shape
+from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
+from recurra.tf1.values import Cell
+
+
+# -- operations ------------------------------------------------------------------------------------------------------
+def _bind_cell(operation: Operation, session: Any) -> Callable[[], Cell]:
+    cell = session.cell(operation)
+    return lambda: cell
+
+
+def _assign(ref: Cell, value: Any, validate_shape: bool = True) -> Cell:
+    declared = ref.op.attrs.get("shape")
+    if validate_shape and declared is not None and not as_shape(declared).is_compatible_with(tuple(value.shape)):
+        raise errors.InvalidArgumentError(
+            None, None,
+            f"Assign requires shapes of both tensors to match. lhs shape= {_show(declared)} rhs shape= {_show(value.shape)}",
+        )  # fmt: skip
+    ref.write(value)
+    return ref
+
+
+def _show(shape: Any) -> str:
+    return (
+        "["
+        + ",".join(
+            "?" if d is None else str(d)
+            for d in as_shape(tuple(shape) if not isinstance(shape, TensorShape) else shape).values or ()
+        )
+        + "]"
+    )
+
+
+def _assign_add(ref: Cell, value: Any) -> Cell:
+    ref.data.add_(value.detach())
+    return ref
+
+
+def _assign_sub(ref: Cell, value: Any) -> Cell:
+    ref.data.sub_(value.detach())
+    return ref
+
+
+def _no_result(function: Callable[..., Any]) -> Callable[..., None]:
+    def run(resource: Cell, value: Any) -> None:
+        function(resource, value)
+
+    return run
+
+
+def _rows(indices: Any, updates: Any, data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat row numbers, checked, and the updates as one row each."""
+    flat = indices.reshape(-1).long()
+    if flat.numel() and (int(flat.min()) < 0 or int(flat.max()) >= data.shape[0]):
+        bad = int(((flat < 0) | (flat >= data.shape[0])).nonzero()[0, 0])
+        raise errors.InvalidArgumentError(
+            None, None, f"indices[{bad}] = {int(flat[bad])} is not in [0, {data.shape[0]})"
+        )
+    shape = (flat.numel(), *data.shape[1:])
+    updates = updates.detach().expand(shape) if updates.dim() == 0 else updates.detach().reshape(shape)
+    return flat, updates
+
+
+def _scatter(how: str) -> Callable[..., Cell]:
+    def run(ref: Cell, indices: Any, updates: Any) -> Cell:
+        data = ref.data
+        rows, values = _rows(indices, updates, data)
+        if how == "update":
+            data[rows] = values
+        elif how == "add":
+            data.index_add_(0, rows, values)
+        elif how == "sub":
+            data.index_add_(0, rows, values, alpha=-1)
+        elif how == "mul":
+            data.index_reduce_(0, rows, values, "prod")
+        elif how == "div":
+            data.index_reduce_(0, rows, 1 / values, "prod")
+        else:
+            data.index_reduce_(0, rows, values, "amax" if how == "max" else "amin")
+        return ref
+
+    return run
+
+
+def _is_initialized(ref: Cell) -> torch.Tensor:
+    return torch.tensor(ref.value is not None)
+
+
+def _count_up_to(ref: Cell, limit: int) -> torch.Tensor:
+    if int(ref.read()) >= limit:
+        raise errors.OutOfRangeError(None, None, f"Reached limit of {limit}")
+    before = ref.read().clone()
+    ref.data.add_(1)
+    return before
+
+
+_ref = shape_rules.from_attr("shape")
+op("VariableV2", "-> &dtype", bind=_bind_cell, shape=_ref)
+op("Variable", "-> &dtype", bind=_bind_cell, shape=_ref)
+op("TemporaryVariable", "-> &dtype", bind=_bind_cell, shape=_ref)
+op("VarHandleOp", "-> resource", bind=_bind_cell, shape=shape_rules.scalar, diff=True)
+op("Assign", "ref:&T, value:T -> &T", _assign, writes=True,
+   shape=lambda o: o.inputs[0].shape.merge_with(o.inputs[1].shape) if o.attrs.get("validate_shape", True) else o.inputs[1].shape)  # fmt: skip
+op("AssignAdd", "ref:&T, value:T -> &T", _assign_add, writes=True, shape=shape_rules.merged)
+op("AssignSub", "ref:&T, value:T -> &T", _assign_sub, writes=True, shape=shape_rules.merged)
+op("IsVariableInitialized", "ref:&dtype -> bool", _is_initialized, stateful=True, shape=shape_rules.scalar, diff=False)
+op("CountUpTo", "ref:&T -> T", _count_up_to, writes=True, shape=shape_rules.scalar, diff=False)
+
+
+def _read_shape(o: Operation) -> TensorShape:
+    return as_shape(o.inputs[0].op.attrs.get("shape"))
+
+
+op("ReadVariableOp", "resource:resource -> dtype", lambda resource: resource.read(), shape=_read_shape, stateful=True)
+op("AssignVariableOp", "resource:resource, value:dtype ->", _no_result(lambda r, v: _assign(r, v, False)), writes=True)
+op("AssignAddVariableOp", "resource:resource, value:dtype ->", _no_result(_assign_add), writes=True)
+op("AssignSubVariableOp", "resource:resource, value:dtype ->", _no_result(_assign_sub), writes=True)
+op(
+    "VarIsInitializedOp",
+    "resource:resource -> bool",
+    _is_initialized,
+    stateful=True,
+    shape=shape_rules.scalar,
+    diff=False,
+)
+op("ResourceCountUpTo", "resource:resource -> T", lambda resource, limit: _count_up_to(resource, limit), writes=True,
+   shape=shape_rules.scalar, diff=False)  # fmt: skip
+for _how in ("update", "add", "sub", "mul", "div", "max", "min"):
+    op(
+        f"Scatter{_how.title()}",
+        "ref:&T, indices:Tindices, updates:T -> &T",
+        _scatter(_how),
+        writes=True,
+        shape=shape_rules.same,
+    )
+    op(f"ResourceScatter{_how.title()}", "resource:resource, indices:Tindices, updates:dtype ->",
+       (lambda run: lambda resource, indices, updates: run(resource, indices, updates) and None)(_scatter(_how)), writes=True)  # fmt: skip
+
+
+# -- enumerations ----------------------------------------------------------------------------------------------------
+@tf_export("VariableSynchronization")
+class VariableSynchronization(enum.Enum):
+    AUTO, NONE, ON_WRITE, ON_READ = 0, 1, 2, 3
+
+
+@tf_export("VariableAggregation")
+class VariableAggregation(enum.Enum):
+    NONE, SUM, MEAN, ONLY_FIRST_REPLICA, ONLY_FIRST_TOWER = 0, 1, 2, 3, 3
+
+
+class _Meta(type):
+    """`tf.Variable(…)` makes a RefVariable, or a ResourceVariable when resources are asked for."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is not Variable:
+            return super().__call__(*args, **kwargs)
+        from recurra.tf1.variable_scope import default_variable_creator
+
+        def make(*a: Any, **k: Any) -> Any:
+            chosen = k.pop("use_resource", None)
+            if chosen is None:
+                chosen = default_variable_creator()
+            kind = ResourceVariable if chosen else RefVariable
+            return type.__call__(kind, *a, **k)
+
+        previous = lambda **k: make(**k)  # noqa: E731
+        creators = get_default_graph().extra.get("variable_creators", [])
+        if creators:
+            names = ["initial_value", "trainable", "collections", "validate_shape", "caching_device", "name"]
+            kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
+            for creator in creators:
+                previous = _chain(creator, previous)
+            return previous(**kwargs)
+        return make(*args, **kwargs)
+
+
+def _chain(creator: Callable[..., Any], following: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda **kwargs: creator(following, **kwargs)
+
+
+@tf_export("Variable")
+class Variable(TensorLike, metaclass=_Meta):
+    """A value that lives in the session and is initialised, read and assigned by operations."""
+
+    __array_priority__ = 100
+    _variable: Tensor
+    _initializer_op: Operation
+    _initial_value: Tensor
+    _snapshot: Tensor
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool | None = None,
+        collections: Any = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        expected_shape: Any = None,
+        import_scope: str | None = None,
+        constraint: Any = None,
+        synchronization: Any = VariableSynchronization.AUTO,
+        aggregation: Any = VariableAggregation.NONE,
+        shape: Any = None,
+        use_resource: bool | None = None,
+    ):
+        if variable_def is not None:
+            self._from_proto(variable_def, import_scope)
+            return
+        if initial_value is None:
+            raise ValueError("initial_value must be specified.")
+        if constraint is not None and not callable(constraint):
+            raise ValueError("The `constraint` argument must be a callable.")
+        if synchronization is VariableSynchronization.ON_READ:
+            if trainable:
+                raise ValueError(
+                    "Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables. "
+                    "You have specified trainable=True and synchronization=VariableSynchronization.ON_READ."
+                )
+            trainable = False
+        trainable = True if trainable is None else trainable
+        self._trainable, self._constraint = bool(trainable), constraint
+        self._synchronization, self._aggregation = synchronization, aggregation
+        self._save_slice_info: Any = None
+        self._validate_shape = validate_shape
+        graph = get_default_graph()
+        collections = [GraphKeys.GLOBAL_VARIABLES] if collections is None else collections
+        if not isinstance(collections, list | tuple | set):
+            raise ValueError(
+                f"collections argument to Variable constructor must be a list, tuple, or set. Got {collections} of type {type(collections)}"
+            )
+        collections = list(collections)
+        if trainable and GraphKeys.TRAINABLE_VARIABLES not in collections:
+            collections.append(GraphKeys.TRAINABLE_VARIABLES)
+        with (
+            graph.control_dependencies(None),
+            name_scope(name, "Variable", [] if callable(initial_value) else [initial_value]) as scope,
+        ):
+            self._make(
+                scope, initial_value, None if dtype is None else as_dtype(dtype).base_dtype, validate_shape, shape
+            )
+        self._graph_key = self._initial_name(scope)
+        graph.add_to_collections(list(dict.fromkeys(collections)), self)
+
+    def _initial_name(self, scope: str) -> str:
+        return f"{scope}"
+
+    def _value_for_init(self, scope: str, initial_value: Any, dtype: DType | None) -> Tensor:
+        if callable(initial_value):
+            with name_scope("Initializer"), get_default_graph().device(None):
+                return convert_to_tensor(initial_value(), dtype=dtype, name="initial_value")
+        return convert_to_tensor(initial_value, dtype=dtype, name="initial_value")
+
+    def _make(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
+        raise NotImplementedError
+
+    def _from_proto(self, proto: Any, import_scope: str | None) -> None:
+        graph = get_default_graph()
+        prefix = f"{import_scope}/" if import_scope else ""
+
+        def find(name: str) -> Any:
+            return graph.as_graph_element(prefix + name)
+
+        self._variable = find(proto.variable_name)
+        self._initializer_op = find(proto.initializer_name)
+        self._snapshot = find(proto.snapshot_name)
+        self._initial_value = find(proto.initial_value_name) if proto.initial_value_name else None  # type: ignore[assignment]
+        self._trainable = getattr(proto, "trainable", True)
+        self._save_slice_info = None
+        self._constraint, self._validate_shape = None, True
+        self._synchronization, self._aggregation = VariableSynchronization.AUTO, VariableAggregation.NONE
+        if proto.HasField("save_slice_info_def"):
+            self._save_slice_info = Variable.SaveSliceInfo(save_slice_info_def=proto.save_slice_info_def)
+
+    # -- what programs ask -------------------------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        return self._variable.name
+
+    @property
+    def op(self) -> Operation:
+        return self._variable.op
+
+    @property
+    def graph(self) -> Any:
+        return self._variable.graph
+
+    @property
+    def device(self) -> str:
+        return self._variable.device
+
+    @property
+    def dtype(self) -> DType:
+        return self._variable.dtype
+
+    @property
+    def shape(self) -> TensorShape:
+        return self._variable.shape
+
+    def get_shape(self) -> TensorShape:
+        return self.shape
+
+    def set_shape(self, shape: Any) -> None:
+        self._variable.set_shape(shape)
+        self._snapshot.set_shape(shape)
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @property
+    def constraint(self) -> Any:
+        return self._constraint
+
+    @property
+    def synchronization(self) -> Any:
+        return self._synchronization
+
+    @property
+    def aggregation(self) -> Any:
+        return self._aggregation
+
+    @property
+    def initializer(self) -> Operation:
+        return self._initializer_op
+
+    @property
+    def initial_value(self) -> Tensor:
+        return self._initial_value
+
+    @property
+    def _shared_name(self) -> str:
+        return self.op.name
+
+    @property
+    def _in_graph_mode(self) -> bool:
+        return True
+
+    def initialized_value(self) -> Tensor:
+        """The value, or the initial value while the variable is uninitialised."""
+        from recurra.tf1 import control_flow
+
+        with name_scope("initialized_value") if False else get_default_graph().control_dependencies(None):
+            return control_flow.cond(is_variable_initialized(self), self.read_value, lambda: self._initial_value)
+
+    def eval(self, session: Any = None) -> Any:
+        return (
+            self._variable.eval(session=session)
+            if not isinstance(self, ResourceVariable)
+            else self._snapshot.eval(session=session)
+        )
+
+    def load(self, value: Any, session: Any = None) -> None:
+        """Write `value` in the session, bypassing the graph's own operations."""
+        from recurra.tf1.session import get_default_session
+
+        session = session or get_default_session()
+        if session is None:
+            raise ValueError("Either session argument should be provided or default session should be established")
+        session.run(self._initializer_op, {self._initializer_op.inputs[1]: value})
+
+    def get_operation(self) -> Operation:
+        return self.op
+
+    def _as_graph_element(self) -> Tensor:
+        return self._variable
+
+    def _set_save_slice_info(self, info: Any) -> None:
+        self._save_slice_info = info
+
+    def _get_save_slice_info(self) -> Any:
+        return self._save_slice_info
+
+    def experimental_ref(self) -> Reference:
+        return Reference(self)
+
+    def count_up_to(self, limit: int) -> Tensor:
+        return count_up_to(self, limit)
+
+    def value(self) -> Tensor:
+        raise NotImplementedError
+
+    def read_value(self) -> Tensor:
+        raise NotImplementedError
+
+    def __int__(self) -> int:
+        raise TypeError("int() argument must be a string, a bytes-like object or a number, not 'Variable'")
+
+    def __iter__(self) -> Any:
+        raise TypeError("'Variable' object is not iterable.")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __repr__(self) -> str:
+        return f"<tf.Variable {self.name!r} shape={self.get_shape()} dtype={self.dtype.name}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """The VariableDef of a MetaGraphDef; None outside `export_scope`."""
+        from recurra.tf1.protos import message
+
+        if export_scope and not self._variable.name.startswith(export_scope):
+            return None
+        strip = len(export_scope) + 1 if export_scope else 0
+        proto = message("variable_pb2", "VariableDef")(
+            variable_name=self._variable.name[strip:], initializer_name=self._initializer_op.name[strip:],
+            snapshot_name=self._snapshot.name[strip:], trainable=self._trainable,
+            is_resource=isinstance(self, ResourceVariable),
+        )  # fmt: skip
+        if self._initial_value is not None:
+            proto.initial_value_name = self._initial_value.name[strip:]
+        if self._save_slice_info is not None:
+            proto.save_slice_info_def.MergeFrom(self._save_slice_info.to_proto(export_scope))
+        return proto
+
+    @staticmethod
+    def from_proto(variable_def: Any, import_scope: str | None = None) -> Variable:
+        kind = ResourceVariable if variable_def.is_resource else RefVariable
+        return kind(variable_def=variable_def, import_scope=import_scope)
+
+    class SaveSliceInfo:
+        """Which part of a partitioned variable this one is."""
+
+        def __init__(self, full_name: Any = None, full_shape: Any = None, var_offset: Any = None, var_shape: Any = None,
+                     save_slice_info_def: Any = None, import_scope: Any = None):  # fmt: skip
+            if save_slice_info_def is not None:
+                proto = save_slice_info_def
+                full_name = f"{import_scope}/{proto.full_name}" if import_scope else proto.full_name
+                full_shape, var_offset, var_shape = (
+                    list(p) for p in (proto.full_shape, proto.var_offset, proto.var_shape)
+                )
+            self.full_name, self.full_shape, self.var_offset, self.var_shape = (
+                full_name,
+                full_shape,
+                var_offset,
+                var_shape,
+            )
+
+        @property
+        def spec(self) -> str:
+            """`full shape` and `offset,size` per dimension, as checkpoints of version 1 write it."""
+            extents = ":".join(f"{o},{s}" for o, s in zip(self.var_offset, self.var_shape, strict=True))
+            return " ".join(str(d) for d in self.full_shape) + " " + extents
+
+        def to_proto(self, export_scope: str | None = None) -> Any:
+            from recurra.tf1.protos import message
+
+            return message("variable_pb2", "SaveSliceInfoDef")(
+                full_name=self.full_name, full_shape=list(self.full_shape), var_offset=list(self.var_offset),
+                var_shape=list(self.var_shape),
+            )  # fmt: skip
+
+
+class RefVariable(Variable):
+    """The variable of TensorFlow 1: its operation's output is a reference that assignments write through."""
+
+    def _make(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
+        self._initial_value = self._value_for_init(scope, initial_value, dtype)
+        known = (
+            as_shape(shape) if shape is not None else self._initial_value.shape if validate_shape else TensorShape(None)
+        )
+        if validate_shape and shape is None and not known.is_fully_defined():
+            raise ValueError(f"initial_value must have a shape specified: {self._initial_value}")
+        self._variable = apply_op("VariableV2", dtype=self._initial_value.dtype.base_dtype, shape=known, name=scope)
+        with name_scope(scope):
+            assigned = assign(
+                self._variable, _uncycled(self._initial_value), validate_shape=validate_shape, name="Assign"
+            )
+            self._initializer_op = assigned.op
+            self._snapshot = apply_op("Identity", self._variable, name="read")
+
+    def value(self) -> Tensor:
+        return self._snapshot
+
+    def read_value(self) -> Tensor:
+        return apply_op("Identity", self._variable, name="read")
+
+    def _ref(self) -> Tensor:
+        return self._variable
+
+    def _dense_var_to_tensor(self, dtype: DType | None = None, name: str | None = None, as_ref: bool = False) -> Any:
+        if dtype is not None and not dtype.is_compatible_with(self.dtype):
+            raise ValueError(
+                f"Incompatible type conversion requested to type '{dtype.name}' for variable of type '{self.dtype.name}'"
+            )
+        return self._variable if as_ref else self._snapshot
+
+    def is_initialized(self, name: str | None = None) -> Tensor:
+        return is_variable_initialized(self)
+
+    def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        result = assign(self._variable, value, use_locking=use_locking, name=name)
+        return result if read_value else result.op
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
+        result = apply_op("AssignAdd", self._variable, delta, name=name)
+        return result if read_value else result.op
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
+        result = apply_op("AssignSub", self._variable, delta, name=name)
+        return result if read_value else result.op
+
+    def _scatter(self, how: str, slices: Any, name: str | None) -> Any:
+        if not (hasattr(slices, "indices") and hasattr(slices, "values")):
+            raise TypeError(f"sparse_delta is not IndexedSlices: {slices}")
+        return apply_op(f"Scatter{how}", self._variable, slices.indices, slices.values, name=name)
+
+
+class ResourceVariable(Variable):
+    """A variable behind a handle, read by explicit operations (`use_resource=True`)."""
+
+    _handle_name: str
+
+    def _make(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
+        with name_scope("Initializer") if callable(initial_value) else _nothing():
+            raw = initial_value() if callable(initial_value) else initial_value
+            self._initial_value = convert_to_tensor(raw, name="initial_value", dtype=dtype)
+        known = (
+            as_shape(shape) if shape is not None else self._initial_value.shape if validate_shape else TensorShape(None)
+        )
+        kind = self._initial_value.dtype.base_dtype
+        self._dtype = kind
+        self._handle = apply_op("VarHandleOp", dtype=kind, shape=known, shared_name=scope.rstrip("/"), name=scope)
+        self._handle_name = f"{self._handle.op.name}:0"
+        self._variable = self._handle
+        with name_scope(scope):
+            with name_scope("IsInitialized"):
+                self._is_initialized_op = apply_op("VarIsInitializedOp", self._handle)
+            self._initializer_op = apply_op(
+                "AssignVariableOp", self._handle, _uncycled(self._initial_value), name="Assign", dtype=kind
+            )
+            with name_scope("Read"):
+                self._snapshot = apply_op("ReadVariableOp", self._handle, dtype=kind)
+
+    def _from_proto(self, proto: Any, import_scope: str | None) -> None:
+        super()._from_proto(proto, import_scope)
+        self._handle, self._handle_name = self._variable, self._variable.name
+        self._dtype = self._snapshot.dtype.base_dtype
+        self._is_initialized_op = self.graph.get_tensor_by_name(
+            f"{self._handle.op.name}/IsInitialized/VarIsInitializedOp:0"
+        )
+
+    @property
+    def handle(self) -> Tensor:
+        return self._handle
+
+    @property
+    def dtype(self) -> DType:
+        return self._dtype
+
+    @property
+    def shape(self) -> TensorShape:
+        return as_shape(self._handle.op.attrs["shape"])
+
+    @property
+    def create(self) -> Operation:
+        return self._initializer_op
+
+    def set_shape(self, shape: Any) -> None:
+        self._handle.op.attrs["shape"] = self.shape.merge_with(as_shape(shape))
+
+    def _as_graph_element(self) -> Tensor:
+        return self._snapshot
+
+    def value(self) -> Tensor:
+        return self._read_variable_op()
+
+    def _read_variable_op(self) -> Tensor:
+        return apply_op("ReadVariableOp", self._handle, dtype=self._dtype)
+
+    def read_value(self) -> Tensor:
+        with name_scope("Read"):
+            value = self._read_variable_op()
+        return apply_op("Identity", value)
+
+    def sparse_read(self, indices: Any, name: str | None = None) -> Tensor:
+        with name_scope("Gather" if name is None else name) as scope:
+            value = apply_op("ResourceGather", self._handle, indices, dtype=self._dtype, name=scope)
+        return apply_op("Identity", value)
+
+    def _ref(self) -> Tensor:
+        return self._handle
+
+    def _dense_var_to_tensor(self, dtype: DType | None = None, name: str | None = None, as_ref: bool = False) -> Any:
+        if dtype is not None and not dtype.is_compatible_with(self.dtype):
+            raise ValueError(
+                f"Incompatible type conversion requested to type {dtype.name!r} for variable of type {self.dtype.name!r}"
+            )
+        return self.read_value().op.inputs[0] if as_ref else self.value()
+
+    def is_initialized(self, name: str | None = None) -> Tensor:
+        return apply_op("VarIsInitializedOp", self._handle, name=name)
+
+    def _assigned(self, assign_op: Operation, read_value: bool) -> Any:
+        if not read_value:
+            return assign_op
+        with get_default_graph().control_dependencies([assign_op]):
+            return _UnreadVariable(self, assign_op)
+
+    def assign(self, value: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        tensor = convert_to_tensor(value, dtype=self.dtype)
+        self.shape.assert_is_compatible_with(tensor.shape)
+        return self._assigned(
+            apply_op("AssignVariableOp", self._handle, tensor, dtype=self._dtype, name=name), read_value
+        )
+
+    def assign_add(self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        made = apply_op(
+            "AssignAddVariableOp", self._handle, convert_to_tensor(delta, self.dtype), dtype=self._dtype, name=name
+        )
+        return self._assigned(made, read_value)
+
+    def assign_sub(self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        made = apply_op(
+            "AssignSubVariableOp", self._handle, convert_to_tensor(delta, self.dtype), dtype=self._dtype, name=name
+        )
+        return self._assigned(made, read_value)
+
+    def _scatter(self, how: str, slices: Any, name: str | None) -> Any:
+        if not (hasattr(slices, "indices") and hasattr(slices, "values")):
+            raise TypeError(f"sparse_delta is not IndexedSlices: {slices}")
+        values = convert_to_tensor(slices.values, self.dtype)
+        return self._assigned(
+            apply_op(f"ResourceScatter{how}", self._handle, slices.indices, values, dtype=self._dtype, name=name), True
+        )
+
+
+class _UnreadVariable(ResourceVariable):
+    """What a resource variable's assignment returns: reading it happens after the assignment."""
+
+    def __init__(self, parent: ResourceVariable, after: Operation):
+        self.__dict__.update(parent.__dict__)
+        self._parent_op = after
+        self._snapshot_made: Tensor | None = None
+
+    @property
+    def op(self) -> Operation:
+        return self._parent_op
+
+    def _read_variable_op(self) -> Tensor:
+        with self.graph.control_dependencies([self._parent_op]):
+            return apply_op("ReadVariableOp", self._handle, dtype=self._dtype)
+
+    def _as_graph_element(self) -> Tensor:
+        if self._snapshot_made is None:
+            self._snapshot_made = self._read_variable_op()
+        return self._snapshot_made
+
+    def eval(self, session: Any = None) -> Any:
+        return self._as_graph_element().eval(session=session)
+
+
+class _Nothing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exc: Any) -> None:
+        return None
+
+
+def _nothing() -> Any:
+    return _Nothing()
+
+
+for _name, _how in (("scatter_sub", "Sub"), ("scatter_add", "Add"), ("scatter_update", "Update"), ("scatter_max", "Max"),
+                    ("scatter_min", "Min"), ("scatter_mul", "Mul"), ("scatter_div", "Div")):  # fmt: skip
+
+    def _method(
+        self: Any, sparse_delta: Any, use_locking: bool = False, name: str | None = None, _how: str = _how
+    ) -> Any:
+        return self._scatter(_how, sparse_delta, name)
+
+    setattr(Variable, _name, _method)
+
+
+def _uncycled(value: Tensor) -> Tensor:
+    """An initial value that reads other variables reads their initial values instead, so that initialisers need no order."""
+    replaced: dict[Tensor, Tensor] = {}
+
+    def safe(tensor: Tensor) -> Tensor:
+        if tensor in replaced:
+            return replaced[tensor]
+        source = tensor.op
+        owner = _variable_of(source)
+        if owner is not None and source.type in ("VariableV2", "ReadVariableOp", "Identity", "VarHandleOp"):
+            replaced[tensor] = owner.initialized_value()
+        else:
+            replaced[tensor] = tensor
+        return replaced[tensor]
+
+    return safe(value)
+
+
+def _variable_of(source: Operation) -> Variable | None:
+    if (source.type == "Identity" and source.inputs[0].op.type in ("VariableV2", "Variable")) or source.type == "ReadVariableOp":
+        source = source.inputs[0].op
+    if source.type not in ("VariableV2", "Variable", "VarHandleOp"):
+        return None
+    graph = source.graph
+    for key in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.LOCAL_VARIABLES):
+        for variable in graph.get_collection(key):
+            if isinstance(variable, Variable) and variable._variable.op is source:
+                return variable
+    return None
+
+
+# -- functions -------------------------------------------------------------------------------------------------------
+@tf_export("assign")
+def assign(ref: Any, value: Any, validate_shape: Any = None, use_locking: Any = None, name: str | None = None) -> Any:
+    """Give a variable a new value; the result reads it afterwards."""
+    if isinstance(ref, ResourceVariable):
+        return ref.assign(value, name=name)
+    if isinstance(ref, TensorLike) and not isinstance(ref, Variable | Tensor):
+        return ref.assign(value, name=name)  # type: ignore[attr-defined]
+    return apply_op(
+        "Assign",
+        ref,
+        value,
+        validate_shape=validate_shape is not False,
+        use_locking=use_locking is not False,
+        name=name,
+    )
+
+
+@tf_export("assign_add")
+def assign_add(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Any:
+    if isinstance(ref, ResourceVariable):
+        return ref.assign_add(value, name=name)
+    return apply_op("AssignAdd", ref, value, name=name)
+
+
+@tf_export("assign_sub")
+def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Any:
+    if isinstance(ref, ResourceVariable):
+        return ref.assign_sub(value, name=name)
+    return apply_op("AssignSub", ref, value, name=name)
+
+
+@tf_export("count_up_to", "train.count_up_to")
+def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
+    if isinstance(ref, ResourceVariable):
+        return apply_op("ResourceCountUpTo", ref.handle, limit=limit, T=ref.dtype, name=name)
+    return apply_op("CountUpTo", ref, limit=limit, name=name)
+
+
+def _scatter_function(name: str, how: str) -> None:
+    def function(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
+        if isinstance(ref, ResourceVariable):
+            made = apply_op(
+                f"ResourceScatter{how}",
+                ref.handle,
+                indices,
+                convert_to_tensor(updates, ref.dtype),
+                dtype=ref.dtype,
+                name=name,
+            )
+            return ref._assigned(made, True)
+        return apply_op(f"Scatter{how}", ref, indices, updates, name=name)
+
+    function.__name__ = name
+    export(function, name)
+
+
+for _how in ("update", "add", "sub", "mul", "div", "max", "min"):
+    _scatter_function(f"scatter_{_how}", _how.title())
+
+
+@tf_export("is_variable_initialized")
+def is_variable_initialized(variable: Any, name: str | None = None) -> Tensor:
+    if isinstance(variable, ResourceVariable):
+        return variable.is_initialized(name=name)
+    return apply_op("IsVariableInitialized", variable, name=name)
+
+
+@tf_export("global_variables", "all_variables")
+def global_variables(scope: str | None = None) -> list[Any]:
+    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
+
+
+@tf_export("local_variables")
+def local_variables(scope: str | None = None) -> list[Any]:
+    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
+
+
+@tf_export("model_variables")
+def model_variables(scope: str | None = None) -> list[Any]:
+    return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
+
+
+@tf_export("trainable_variables")
+def trainable_variables(scope: str | None = None) -> list[Any]:
+    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
+
+
+@tf_export("moving_average_variables")
+def moving_average_variables(scope: str | None = None) -> list[Any]:
+    return get_default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
+
+
+@tf_export("variables_initializer", "initialize_variables", "initializers.variables")
+def variables_initializer(var_list: Any, name: str = "init") -> Operation:
+    """An operation that initialises all of `var_list`."""
+    return group(*[v.initializer for v in var_list], name=name) if var_list else group(name=name)
+
+
+@tf_export("global_variables_initializer", "initialize_all_variables", "initializers.global_variables")
+def global_variables_initializer() -> Operation:
+    return variables_initializer(global_variables())
+
+
+@tf_export("local_variables_initializer", "initialize_local_variables", "initializers.local_variables")
+def local_variables_initializer() -> Operation:
+    return variables_initializer(local_variables())
+
+
+@tf_export("report_uninitialized_variables")
+def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:
+    """The names of the variables that have no value yet."""
+    if var_list is None:
+        var_list = global_variables() + local_variables()
+        if not var_list:
+            var_list = [
+                o.outputs[0] for o in get_default_graph().get_operations() if o.type in ("Variable", "VariableV2")
+            ]
+    with name_scope(name):
+        flags = [is_variable_initialized(v) for v in var_list]
+        return apply_op("UninitializedNames", flags, names=[v.op.name for v in var_list])
+
+
+def _names_of(flags: list[torch.Tensor], names: list[str]) -> Any:
+    import numpy as np
+
+    missing = [n.encode() for f, n in zip(flags, names, strict=True) if not bool(f)]
+    out = np.empty(len(missing), dtype=object)
+    out[:] = missing
+    return out
+
+
+op("UninitializedNames", "flags:N*bool -> string", _names_of, stateful=True, shape=shape_rules.vector, diff=False)
+
+
+@tf_export("assert_variables_initialized")
+def assert_variables_initialized(var_list: Any = None) -> Any:
+    """An operation that raises FailedPreconditionError when a variable has no value."""
+    if var_list is None:
+        var_list = global_variables() + local_variables()
+    if not var_list:
+        return None
+    return group(*[v.value() for v in var_list])
+
+
+register_fetch(
+    Variable,
+    lambda v: ([v._as_graph_element()], lambda values: values[0]),
+    lambda v, value: [(v._as_graph_element(), value)],
+)
+register_tensor_conversion_function(
+    Variable,
+    lambda value, dtype=None, name=None, as_ref=False: value._dense_var_to_tensor(
+        dtype=dtype, name=name, as_ref=as_ref
+    ),
+)
+export(RefVariable, "python.ops.variables.RefVariable", "python.ops.variables.Variable")
+export(ResourceVariable, "python.ops.resource_variable_ops.ResourceVariable", "contrib.eager.Variable")
+export(dtypes.resource, "resource")
