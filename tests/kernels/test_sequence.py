@@ -28,7 +28,7 @@ def calls(draw):
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(call=calls(), threads=st.integers(1, 3))
 def test_kernel_equals_plain_loop(isa, monkeypatch, call, threads):
     monkeypatch.setattr(library, "threads", lambda: threads)

@@ -17,7 +17,7 @@ from recurra._typing import SCALAR, Masks, State, StateSize
 from recurra.cells.checks import check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
-from recurra.kernels import Recurrence, run_sequence, scan
+from recurra.kernels import Recurrence, make_stepper, run_sequence, run_step, scan
 from recurra.kernels.scan import After, masks_at
 
 
@@ -188,6 +188,16 @@ class LeafCell(BaseCell):
 
     def recur(self, projected: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         return self.recurrence.recur(self.params(), projected, state, self.options, masks)
+
+    def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+        if masks is None and not torch.is_grad_enabled():
+            stepped = run_step(self, x, state)
+            if stepped is not None:
+                return stepped
+        return super().forward(x, state, masks)
+
+    def stepper(self, batch_size: int) -> Any:
+        return make_stepper(self, batch_size) or super().stepper(batch_size)
 
     def unroll(
         self,

@@ -7,6 +7,7 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence
 from recurra.kernels.explain import Explanation, explain
 from recurra.kernels.scan import StateDropout, Zoneout, scan
+from recurra.kernels.step import make_stepper, run_step
 
 __all__ = [
     "Explanation",
@@ -14,8 +15,10 @@ __all__ = [
     "StateDropout",
     "Zoneout",
     "explain",
+    "make_stepper",
     "plain",
     "refusal",
     "run_sequence",
+    "run_step",
     "scan",
 ]

@@ -193,6 +193,28 @@ def _check_batch(inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor | N
         raise InputError(f"`lengths` has shape {list(lengths.shape)}, expected {[rows]}")
 
 
+def sequence_of(
+    recurrence: Recurrence, params: Any, features: int, state: State, *, options: Any = None, reverse: bool = False
+) -> tuple[ops.Sequence, tuple[Tensor | None, ...]]:
+    """What a call is to the kernels, and its parameters as they take them; shapes are checked."""
+    H, R = (leaf.shape[-1] for leaf in (_nest.flatten(state)[0], _nest.flatten(state)[-1]))
+    where = layout(recurrence.family, features, H, R)
+    tensors = tuple(params)[: len(where.shapes)]
+    check_shapes(where, tensors, type(params)._fields[: len(tensors)])
+
+    def reference(
+        x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, ...]:
+        start = _nest.pack_as(state, list(reversed(states)))
+        out, final = _plain(recurrence, type(params)(*tensors), x, start, lengths, options=options, reverse=reverse)
+        return out, *reversed(_nest.flatten(final))
+
+    activation = ops.ACTIVATIONS.index(getattr(options, "activation", "tanh"))
+    forget_bias = getattr(options, "forget_bias", 0.0)
+    states = len(_nest.flatten(state))
+    return ops.Sequence(where, states, reverse, activation, forget_bias, reference), tensors
+
+
 def run_kernel(
     recurrence: Recurrence,
     params: Any,
@@ -205,35 +227,8 @@ def run_kernel(
 ) -> tuple[Tensor, State]:
     """The compiled road, for a call that `refusal` lets through (and for float64, which it does not)."""
     states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
-    R, H = states[0].shape[-1], states[-1].shape[-1]
-    tensors = tuple(params)[: len(layout(recurrence.family, 0, 1, 1).shapes)]
-    where = layout(recurrence.family, inputs.shape[-1], H, R)
-    check_shapes(where, tensors, type(params)._fields[: len(tensors)])
     _check_batch(inputs, states, lengths)
-
-    def reference(
-        x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]
-    ) -> tuple[Tensor, ...]:
-        out, final = _plain(
-            recurrence,
-            type(params)(*tensors),
-            x,
-            _nest.pack_as(state, list(reversed(states))),
-            lengths,
-            options=options,
-            reverse=reverse,
-        )
-        return out, *reversed(_nest.flatten(final))
-
-    activation = getattr(options, "activation", "tanh")
-    what = ops.Sequence(
-        where,
-        len(states),
-        reverse,
-        ops.ACTIVATIONS.index(activation),
-        getattr(options, "forget_bias", 0.0),
-        reference,
-    )
+    what, tensors = sequence_of(recurrence, params, inputs.shape[2], state, options=options, reverse=reverse)
     if lengths is not None:
         lengths = lengths.to(torch.int64).contiguous()
     outputs, *finals = ops.sequence(what, inputs, lengths, states, tensors)

@@ -95,6 +95,7 @@ class Library:
         core.recurra_forward.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
         self.core = core
+        self._forward = core.recurra_forward
         if hasattr(os, "register_at_fork"):
             # An OpenMP team does not survive a fork: children compute on the thread they have.
             os.register_at_fork(after_in_child=self._forked)
@@ -121,6 +122,11 @@ class Library:
         assert self.core is not None
         self._check(self.core.recurra_forward(ctypes.addressof(call), training))
         return Reserve(self.core, call.reserve) if training else None
+
+    def run_prepared(self, address: int) -> None:
+        """Run the `Call` at an address, for inference."""
+        if self._forward(address, 0):
+            raise RuntimeError("the recurrent kernels refused a prepared call")
 
     def backward(self, call: Call) -> None:
         """Run the gradients of a sequence."""

@@ -62,7 +62,7 @@ def empty_like_layout(x: Tensor, features: int) -> Tensor:
     return torch.empty(T, B, features, dtype=x.dtype)
 
 
-def _call(
+def make_call(
     what: Sequence,
     lengths: Tensor | None,
     x: Tensor,
@@ -106,7 +106,7 @@ def _forward(
     x, states = dense_rows(x), tuple(dense_rows(state) for state in states)
     out = empty_like_layout(x, states[0].shape[-1])
     finals = tuple(torch.empty(state.shape, dtype=x.dtype) for state in states)
-    call = _call(what, lengths, x, states, params, out)
+    call = make_call(what, lengths, x, states, params, out)
     for index, final in enumerate(finals):
         call.final[index] = rows_of(final)
     reserve = library.forward(call, training)
@@ -148,7 +148,7 @@ def _backward(
 ) -> list[Tensor | None]:
     states, params = tensors[: what.states], tensors[what.states :]
     dense_x, dense_states = dense_rows(x), tuple(dense_rows(state) for state in states)
-    call = _call(what, lengths, dense_x, dense_states, tuple(params), out)
+    call = make_call(what, lengths, dense_x, dense_states, tuple(params), out)
     call.reserve = reserve.pointer
     grads = [None if grad is None else dense_rows(grad) for grad in grads]
     call.d_out = rows_of(grads[0])
