@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, TypedDict, Unpack
 
 import torch
@@ -64,11 +65,7 @@ def lstm_sizes(hidden_size: int, output_size: int | None = None) -> LSTMState:
 
 def uniform(low: float, high: float) -> Initializer:
     """An initializer that draws from [low, high)."""
-
-    def fill(tensor: Tensor) -> Tensor:
-        return torch.nn.init.uniform_(tensor, low, high)
-
-    return fill
+    return partial(torch.nn.init.uniform_, a=low, b=high)
 
 
 def input_rows(kernel: Tensor, inputs: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple, Unpack
 
 import torch
@@ -44,6 +45,11 @@ class PhasedInput(NamedTuple):
     mask: Tensor
     new: Tensor
     output: Tensor
+
+
+def log_uniform(tensor: Tensor, low: float, high: float) -> Tensor:
+    """Fill with numbers whose logarithm is uniform between those of `low` and `high`."""
+    return torch.nn.init.uniform_(tensor, math.log(low), math.log(high)).exp_()
 
 
 def openness(params: PhasedLSTMParams, time: Tensor, leak: float) -> Tensor:
@@ -149,11 +155,16 @@ class PhasedLSTMCell(FamilyCell):
         for name, height, width in (("mask_gates", seen, 2), ("new_input", rows, 1), ("output_gate", seen, 1)):
             self.variable(f"{name}.kernel", height, width * hidden_size)
             self.variable(f"{name}.bias", width * hidden_size, fill=0.0)
-        logs = uniform(math.log(period_init_min), math.log(period_init_max))
-        self.variable("period", hidden_size, fill=lambda tensor: logs(tensor).exp_())  # type: ignore[attr-defined]
-        self.variable("phase", hidden_size, fill=lambda tensor: tensor.copy_(torch.rand_like(tensor) * self.period))
+        self.variable("period", hidden_size, fill=partial(log_uniform, low=period_init_min, high=period_init_max))
+        self.variable("phase", hidden_size, fill=uniform(0, 1))
         self.variable("ratio_on", hidden_size, fill=ratio_on)
         self.ratio_on.requires_grad_(trainable_ratio_on)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        with torch.no_grad():
+            self.phase.mul_(self.period)  # uniform within each unit's period
 
     def params(self) -> PhasedLSTMParams:
         mask, new, out = self.mask_gates, self.new_input, self.output_gate

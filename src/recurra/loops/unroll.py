@@ -59,7 +59,11 @@ def prepare(
 
 def batch_major(values: Any, time_major: bool) -> Any:
     """Time-major results in the caller's layout, as views."""
-    return values if time_major else _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), values)
+    return (
+        values
+        if time_major
+        else _nest.map_leaves(lambda leaf: leaf.transpose(0, 1) if leaf.dim() > 1 else leaf, values)
+    )
 
 
 def unroll(

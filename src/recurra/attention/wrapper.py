@@ -1,0 +1,184 @@
+"""A cell that attends to a memory at every step, and feeds what it read back into the next one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from recurra._typing import SCALAR, Masks, State
+from recurra.attention import functional
+from recurra.attention.mechanisms import AttentionMechanism, Memory
+from recurra.cells.base import BaseCell
+from recurra.cells.checks import check_step, positive
+from recurra.cells.init import glorot_uniform
+from recurra.errors import InputError, StructureError
+
+
+class AttentionWrapperState(NamedTuple):
+    """TensorFlow's state. `alignments` and `attention_state` are tuples where there are several mechanisms."""
+
+    cell_state: State
+    attention: Tensor
+    """`[B, A]`: what was read, fed back at the next step."""
+    time: Tensor
+    """Scalar int32: steps so far."""
+    alignments: Any
+    """`[B, L]`."""
+    alignment_history: tuple[()]
+    """Empty: `unroll(…, return_states=True)` and `dynamic_decode(…, record=…)` keep every step's alignments."""
+    attention_state: Any
+    """`[B, L]`."""
+
+
+def concat_inputs(x: Tensor, attention: Tensor) -> Tensor:
+    """The default `cell_input_fn`."""
+    return torch.cat([x, attention], -1)
+
+
+class AttentionWrapper(BaseCell):
+    """Attention around a cell (Luong, Pham and Manning, 2015, with the attention fed back).
+
+        y, cell_state' = cell([x; attention], cell_state)
+        alignments = mechanism(y, alignments, memory);  context = Σ alignments * memory
+        attention' = [y; context] @ attention_layer.kernel         # or the context, without a layer
+        output = attention'                                        # or y
+
+    The memory is given per batch, and masked and projected once:
+
+        cell = AttentionWrapper(LSTMCell(64 + 32, 128), BahdanauAttention(128, 256, 128), attention_layer_size=32)
+        outputs, state = recurra.unroll(cell.attend(memory, memory_lengths), inputs)      # memory [B, L, 256]
+
+    Args:
+        cell: takes the input and the attention side by side (or what `cell_input_fn` makes of them).
+        mechanism: one, or several that read side by side.
+        attention_layer_size: features A of the attention, one number a mechanism; None: the context itself.
+        cell_input_fn: of (x, attention).
+        output_attention: give the attention; else the cell's output.
+    """
+
+    def __init__(
+        self,
+        cell: BaseCell,
+        mechanism: AttentionMechanism | Sequence[AttentionMechanism],
+        *,
+        attention_layer_size: int | Sequence[int] | None = None,
+        cell_input_fn: Callable[[Tensor, Tensor], Tensor] = concat_inputs,
+        output_attention: bool = True,
+    ) -> None:
+        super().__init__()
+        self.several = not isinstance(mechanism, AttentionMechanism)
+        mechanisms = [mechanism] if isinstance(mechanism, AttentionMechanism) else list(mechanism)
+        for part in mechanisms:
+            if not isinstance(part, AttentionMechanism):
+                raise StructureError(f"`mechanism` must be attention mechanisms, got {type(part).__name__}")
+        self.cell = cell
+        self.mechanisms = nn.ModuleList(mechanisms)
+        self.cell_input_fn, self.output_attention = cell_input_fn, output_attention
+        self.attention_layers = nn.ParameterList(self._layers(attention_layer_size))
+        sizes = [layer.shape[1] for layer in self.attention_layers] or [part.memory_size for part in mechanisms]
+        self.attention_size = sum(sizes)
+        self.memories: tuple[Memory, ...] = ()
+        if cell_input_fn is concat_inputs and cell.input_size is not None:
+            self.input_size = positive("cell.input_size - attention", cell.input_size - self.attention_size)
+
+    def _layers(self, sizes: int | Sequence[int] | None) -> list[nn.Parameter]:
+        if sizes is None:
+            return []
+        chosen = [sizes] if isinstance(sizes, int) else list(sizes)
+        if len(chosen) != len(self.mechanisms):
+            raise InputError(
+                f"`attention_layer_size` has {len(chosen)} sizes for {len(self.mechanisms)} attention mechanisms"
+            )
+        like = next(self.cell.parameters())
+        rows = [self.cell.output_size + part.memory_size for part in self.mechanisms]
+        return [
+            nn.Parameter(glorot_uniform(like.detach().new_empty(row, positive("attention_layer_size", size))))
+            for row, size in zip(rows, chosen, strict=True)
+        ]
+
+    def attend(self, memory: Tensor | Sequence[Tensor], lengths: Tensor | None = None) -> Self:
+        """This cell (sharing all parameters) over a memory: `[B, L, D]`, or one for each mechanism."""
+        each = [memory] * len(self.mechanisms) if isinstance(memory, Tensor) else list(memory)
+        return self.bind(
+            [part.memorize(rows, lengths) for part, rows in zip(self.mechanisms, each, strict=True)]  # type: ignore[operator]
+        )
+
+    def bind(self, memories: Sequence[Memory]) -> Self:
+        """As `attend`, with memories that the mechanisms have prepared."""
+        bound = copy.copy(self)
+        bound.memories = tuple(memories)
+        return bound
+
+    @property
+    def state_size(self) -> AttentionWrapperState:  # type: ignore[override]
+        sizes: Any = self._pack([memory.values.shape[1] for memory in self._memories()])
+        attention: Any = self.attention_size
+        scalar: Any = SCALAR
+        return AttentionWrapperState(self.cell.state_size, attention, scalar, sizes, (), sizes)
+
+    @property
+    def output_size(self) -> int:  # type: ignore[override]
+        return self.attention_size if self.output_attention else self.cell.output_size
+
+    def _memories(self) -> tuple[Memory, ...]:
+        if not self.memories:
+            raise InputError("`memory` is missing: call `attend(memory, lengths)` and use the cell that it gives")
+        return self.memories
+
+    def _pack(self, parts: Sequence[Any]) -> Any:
+        return tuple(parts) if self.several else parts[0]
+
+    def _unpack(self, parts: Any) -> tuple[Any, ...]:
+        return tuple(parts) if self.several else (parts,)
+
+    def initial_state(self, batch_size: int, **factory: Any) -> AttentionWrapperState:
+        memories = self._memories()
+        values = memories[0].values
+        if values.shape[0] != batch_size:
+            raise InputError(
+                f"`memory` has batch size {values.shape[0]}, the call has {batch_size}; "
+                "for a beam search tile both (`recurra.decoding.tile_batch`)"
+            )
+        starts: Any = self._pack(
+            [part.initial_alignments(rows) for part, rows in zip(self.mechanisms, memories, strict=True)]  # type: ignore[operator]
+        )
+        attention = values.new_zeros(batch_size, self.attention_size)
+        time = torch.zeros((), dtype=torch.int32, device=values.device)
+        zeros: Any = self._pack([values.new_zeros(values.shape[0], rows.values.shape[1]) for rows in memories])
+        state = self.cell.initial_state(batch_size, **factory)
+        return AttentionWrapperState(state, attention, time, zeros, (), starts)
+
+    def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
+        return self.cell.draw_masks(steps, batch_size, like=like, input_size=self.cell.input_size)
+
+    def recur(self, x: Tensor, state: AttentionWrapperState, masks: Masks = None) -> tuple[Tensor, State]:
+        inner = self.cell_input_fn(x, state.attention)
+        output, cell_state = (
+            self.cell(inner, state.cell_state) if masks is None else self.cell(inner, state.cell_state, masks)
+        )
+        previous = self._unpack(state.attention_state)
+        alignments = [
+            part(output, before, memory)
+            for part, before, memory in zip(self.mechanisms, previous, self._memories(), strict=True)
+        ]
+        attention = self.attention(output, alignments)
+        packed = self._pack(alignments)
+        new = AttentionWrapperState(cell_state, attention, state.time + 1, packed, (), packed)
+        return attention if self.output_attention else output, new
+
+    def attention(self, output: Tensor, alignments: Sequence[Tensor]) -> Tensor:
+        """What is read with these alignments, `[B, A]`."""
+        kernels = list(self.attention_layers) or [None] * len(alignments)
+        parts = [
+            functional.attention_vector(output, functional.read(weights, memory.values), kernel)
+            for weights, memory, kernel in zip(alignments, self._memories(), kernels, strict=True)
+        ]
+        return torch.cat(parts, -1)
+
+    def forward(self, x: Tensor, state: AttentionWrapperState, masks: Masks = None) -> tuple[Tensor, State]:
+        check_step(self, x, state)
+        return self.recur(x, state, masks)

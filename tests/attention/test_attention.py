@@ -1,0 +1,242 @@
+"""Attention mechanisms and the wrapper against TensorFlow 1.15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import recurra
+from recurra import attention
+from recurra.attention import (
+    AttentionMechanism,
+    AttentionWrapper,
+    BahdanauAttention,
+    BahdanauMonotonicAttention,
+    LuongAttention,
+    LuongMonotonicAttention,
+    functional,
+)
+from recurra.cells import GRUCell, LSTMCell
+from tests.goldens_io import Arrays
+
+MECHANISMS: dict[str, tuple[str, Callable[[], AttentionMechanism]]] = {
+    "bahdanau": ("bahdanau_attention", lambda: BahdanauAttention(6, 3, 4)),
+    "bahdanau_norm": ("bahdanau_attention", lambda: BahdanauAttention(6, 3, 4, normalize=True)),
+    "bahdanau_nolen": ("bahdanau_attention", lambda: BahdanauAttention(6, 3, 4)),
+    "luong": ("luong_attention", lambda: LuongAttention(3, 6)),
+    "luong_scale": ("luong_attention", lambda: LuongAttention(3, 6, scale=True)),
+    "luong_hardmax": ("luong_attention", lambda: LuongAttention(3, 6, probability_fn=attention.hardmax)),
+    "luong_mask_value": ("luong_attention", lambda: LuongAttention(3, 6, score_mask_value=-1.5)),
+    "bahdanau_mono_parallel": ("bahdanau_monotonic_attention", lambda: BahdanauMonotonicAttention(6, 3, 4)),
+    "bahdanau_mono_recursive": (
+        "bahdanau_monotonic_attention",
+        lambda: BahdanauMonotonicAttention(6, 3, 4, mode="recursive"),
+    ),
+    "bahdanau_mono_hard": ("bahdanau_monotonic_attention", lambda: BahdanauMonotonicAttention(6, 3, 4, mode="hard")),
+    "bahdanau_mono_norm": ("bahdanau_monotonic_attention", lambda: BahdanauMonotonicAttention(6, 3, 4, normalize=True)),
+    "luong_mono": ("luong_monotonic_attention", lambda: LuongMonotonicAttention(3, 6, scale=True)),
+    "luong_mono_hard": ("luong_monotonic_attention", lambda: LuongMonotonicAttention(3, 6, mode="hard")),
+}
+
+
+def fill(module: nn.Module, golden: Arrays, names: dict[str, str]) -> None:
+    """Parameters from `var/…`; every variable of the file must be used."""
+    left = {key for key in golden.arrays if key.startswith("var/")}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(golden[names[name]])
+            left.discard(names[name])
+    assert not left, left
+
+
+def mechanism_names(part: AttentionMechanism, own: str, memory: str = "var/att/memory_layer/kernel") -> dict[str, str]:
+    return {
+        name: memory if name.startswith("memory_layer") else f"{own}/{name.replace('.', '/')}"
+        for name, _ in part.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_mechanism(name: str) -> None:
+    scope, make = MECHANISMS[name]
+    part, golden = make(), Arrays(f"seq2seq/att_{name}")
+    names = mechanism_names(part, f"var/att/{scope}")
+    fill(part, golden, names)
+    tensors = {key: golden[key].requires_grad_() for key in ("memory", "query", "prev")}
+    memory = part.memorize(tensors["memory"], None if "nolen" in name else golden["memory_len"])
+    golden.check("keys", memory.keys)
+    golden.check("values", memory.values)
+    if name == "bahdanau_mono_norm":
+        golden.check("prev", part.initial_alignments(memory))
+    alignments = part(tensors["query"], tensors["prev"], memory)
+    context = functional.read(alignments, memory.values)
+    golden.check("outputs/0", alignments)
+    golden.check("outputs/1", context)
+    parts = {"outputs/0": alignments, "outputs/1": context, "state": alignments}
+    sum((value * golden[f"loss_w/{key}"]).sum() for key, value in parts.items()).backward()
+    for key in ("memory", "query", "prev"):
+        if f"grad/{key}" in golden:
+            golden.check(f"grad/{key}", tensors[key].grad)
+    for parameter, key in names.items():
+        if f"grad/{key}" in golden:
+            golden.check(f"grad/{key}", part.get_parameter(parameter).grad)
+
+
+def test_monotonic_functions() -> None:
+    golden = Arrays("seq2seq/att_monotonic_fn")
+    p, previous = golden["p_choose"], golden["prev"]
+    golden.check("recursive", functional.monotonic_attention(p, previous, "recursive"))
+    golden.check("parallel", functional.monotonic_attention(p, previous, "parallel"))
+    golden.check("hard", functional.monotonic_attention((p > 0.5).float(), previous, "hard"))
+    golden.check("safe_cumprod", functional.safe_cumprod(p))
+    golden.check("safe_cumprod_excl", functional.safe_cumprod(p, exclusive=True))
+    golden.check("hardmax", functional.hardmax(p))
+    with pytest.raises(ValueError, match="`mode` must be"):
+        functional.monotonic_attention(p, previous, "soft")  # type: ignore[arg-type]
+
+
+def _add(x: Tensor, read: Tensor) -> Tensor:
+    return x + read
+
+
+BAHDANAU, LUONG = "bahdanau_attention", "luong_attention"
+WRAPPERS: dict[str, tuple[list[str], Callable[[], AttentionWrapper]]] = {
+    "bahdanau": (
+        [BAHDANAU],
+        lambda: AttentionWrapper(LSTMCell(8, 6), BahdanauAttention(6, 3, 4), attention_layer_size=5),
+    ),
+    "luong_noattlayer": ([LUONG], lambda: AttentionWrapper(LSTMCell(6, 6), LuongAttention(3, 6))),
+    "output_cell": (
+        [LUONG],
+        lambda: AttentionWrapper(LSTMCell(8, 6), LuongAttention(3, 6), attention_layer_size=5, output_attention=False),
+    ),
+    "multi": (
+        [BAHDANAU, LUONG],
+        lambda: AttentionWrapper(
+            LSTMCell(10, 6), [BahdanauAttention(6, 3, 4), LuongAttention(3, 6)], attention_layer_size=[5, 2]
+        ),
+    ),
+    "cell_input_fn": (
+        [BAHDANAU],
+        lambda: AttentionWrapper(LSTMCell(3, 6), BahdanauAttention(6, 3, 4), cell_input_fn=_add),
+    ),
+    "monotonic": (
+        ["bahdanau_monotonic_attention"],
+        lambda: AttentionWrapper(LSTMCell(8, 6), BahdanauMonotonicAttention(6, 3, 4), attention_layer_size=5),
+    ),
+}
+
+
+def wrapper_names(wrapper: AttentionWrapper, kinds: list[str], outer: str, own: str, cell: str) -> dict[str, str]:
+    names = {}
+    for name, _ in wrapper.named_parameters():
+        head, *rest = name.split(".")
+        if head == "cell":
+            names[name] = "/".join([own, cell, *rest])
+        elif head == "attention_layers":
+            names[name] = f"{own}/attention_layer{'' if rest[0] == '0' else '_' + rest[0]}/kernel"
+        elif rest[1] == "memory_layer":
+            names[name] = f"{outer}memory_layer{'' if rest[0] == '0' else '_' + rest[0]}/kernel"
+        else:
+            names[name] = "/".join([own, kinds[int(rest[0])], *rest[1:]])
+    return names
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrapper(name: str) -> None:
+    kinds, make = WRAPPERS[name]
+    wrapper, golden = make(), Arrays(f"seq2seq/attwrap_{name}")
+    names = wrapper_names(wrapper, kinds, "var/dec/", "var/dec/attention_wrapper", "lstm_cell")
+    fill(wrapper, golden, names)
+    memory, inputs = golden["memory"].requires_grad_(), golden["inputs"].requires_grad_()
+    bound = wrapper.attend(memory, golden["memory_len"])
+    outputs, state, states = recurra.unroll(bound, inputs, return_states=True)
+    golden.check("outputs", outputs)
+    finals = (state.cell_state.c, state.cell_state.h, state.attention)
+    for index, leaf in enumerate(finals):
+        golden.check(f"final_state/{index}", leaf)
+    for t in range(3):
+        golden.check(f"attention_t{t}", states.attention[:, t])
+    for index, leaf in enumerate(state.alignments if wrapper.several else (state.alignments,)):
+        golden.check(f"last/alignments/{index}", leaf)
+    assert int(state.time) == int(golden["last/time"]) == 3
+    for index, leaf in enumerate(states.alignments if wrapper.several else (states.alignments,)):
+        if f"last/alignment_history/{index}" in golden:
+            golden.check(f"last/alignment_history/{index}", leaf.transpose(0, 1))
+    loss = (outputs * golden["loss_w/outputs"]).sum()
+    loss = loss + sum((leaf * golden[f"loss_w/state/{index}"]).sum() for index, leaf in enumerate(finals))
+    loss.backward()
+    golden.check("grad/memory", memory.grad)
+    golden.check("grad/inputs", inputs.grad)
+    for parameter, key in names.items():
+        if f"grad/{key}" in golden:
+            golden.check(f"grad/{key}", wrapper.get_parameter(parameter).grad)
+
+
+def test_ragged_loop() -> None:
+    wrapper = AttentionWrapper(GRUCell(8, 6), LuongAttention(3, 6), attention_layer_size=5)
+    golden = Arrays("seq2seq/attwrap_dynamic_rnn")
+    names = wrapper_names(wrapper, [LUONG], "var/", "var/rnn/attention_wrapper", "gru_cell")
+    fill(wrapper, golden, names)
+    memory, inputs = golden["memory"].requires_grad_(), golden["inputs"].requires_grad_()
+    outputs, state = recurra.unroll(wrapper.attend(memory, golden["memory_len"]), inputs, lengths=golden["seq_len"])
+    golden.check("outputs", outputs)
+    finals: Any = (state.cell_state, state.attention, state.alignments, state.time)
+    for index, leaf in enumerate(finals):
+        golden.check(f"final_state/{index}", leaf)
+    loss = (outputs * golden["loss_w/outputs"]).sum()
+    loss = loss + sum((leaf * golden[f"loss_w/state/{index}"]).sum() for index, leaf in enumerate(finals[:3]))
+    loss.backward()
+    golden.check("grad/memory", memory.grad)
+    golden.check("grad/inputs", inputs.grad)
+
+
+def test_padding_of_the_memory_may_hold_anything() -> None:
+    part = BahdanauAttention(6, 3, 4)
+    memory, lengths = torch.randn(2, 5, 3), torch.tensor([3, 5])
+    dirty = memory.clone()
+    dirty[0, 3:] = float("nan")
+    query, before = torch.randn(2, 6), torch.zeros(2, 5)
+    clean = part(query, before, part.memorize(memory, lengths))
+    part.zero_grad()
+    noisy = part(query, before, part.memorize(dirty.requires_grad_(), lengths))
+    assert torch.equal(clean, noisy)
+    functional.read(noisy, part.memorize(dirty, lengths).values).sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in part.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: BahdanauAttention(6, 3, 4).memorize(torch.zeros(2, 5, 4)), r"`memory` has shape \[2, 5, 4\]"),
+        (
+            lambda: LuongAttention(3, 4).memorize(torch.zeros(2, 5, 3), torch.tensor([5, 0])),
+            "must all be at least 1, got 0",
+        ),
+        (
+            lambda: LuongAttention(3, 4)(
+                torch.zeros(2, 6), torch.zeros(2, 5), LuongAttention(3, 4).memorize(torch.zeros(2, 5, 3))
+            ),
+            "`query` has 6 features and the keys 4",
+        ),
+        (lambda: BahdanauMonotonicAttention(6, 3, 4, mode="soft"), "`mode` must be"),
+        (lambda: AttentionWrapper(LSTMCell(9, 6), LuongAttention(3, 6)).initial_state(2), "call `attend"),
+        (
+            lambda: (
+                AttentionWrapper(LSTMCell(9, 6), LuongAttention(3, 6)).attend(torch.zeros(4, 5, 3)).initial_state(2)
+            ),
+            "`memory` has batch size 4, the call has 2",
+        ),
+        (
+            lambda: AttentionWrapper(LSTMCell(9, 6), LuongAttention(3, 6), attention_layer_size=[2, 3]),
+            "has 2 sizes for 1",
+        ),
+    ],
+)
+def test_errors(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
