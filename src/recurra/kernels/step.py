@@ -32,8 +32,7 @@ class _Prepared:
         what, tensors = sequence_of(cell.recurrence, params, cell.input_size, state, options=cell.options)
         self.x_shape = torch.Size((B, cell.input_size))
         self.state_shapes = [leaf.shape for leaf in reversed(_nest.flatten(state))]
-        self.sources = [_owner(cell, tensor) for tensor in tensors if tensor is not None]
-        self.pointers = [tensor.data_ptr() for tensor in tensors if tensor is not None]
+        self.sources = [(*_owner(cell, tensor), tensor.data_ptr()) for tensor in tensors if tensor is not None]
         x = torch.empty(1, *self.x_shape)
         leaves = tuple(reversed(_nest.flatten(state)))
         self.call = ops.make_call(what, None, x, leaves, tensors, torch.empty(1, *self.state_shapes[0]))
@@ -47,10 +46,17 @@ class _Prepared:
 
     def current(self) -> bool:
         """Whether the parameters still lie where they did."""
-        return all(
-            owner[name].data_ptr() == pointer
-            for (owner, name), pointer in zip(self.sources, self.pointers, strict=True)
-        )
+        for owner, name, pointer in self.sources:  # noqa: SIM110  (a generator costs a microsecond more)
+            if owner[name].data_ptr() != pointer:
+                return False
+        return True
+
+    def fits(self, leaves: Any) -> bool:
+        """Whether the parts of a state are plain tensors of the right shape."""
+        for leaf, shape in zip(leaves, self.state_shapes, strict=True):  # noqa: SIM110
+            if not _plain_tensor(leaf, shape):
+                return False
+        return True
 
 
 def _owner(cell: nn.Module, tensor: Tensor) -> tuple[dict[str, Any], str]:
@@ -62,30 +68,28 @@ def _owner(cell: nn.Module, tensor: Tensor) -> tuple[dict[str, Any], str]:
 
 
 class Steps:
-    """Prepared calls of a cell, by rows; several, when several threads step it at once. Copies of it are empty."""
+    """Prepared calls of a cell, by input shape; several, when several threads step it at once. Copies are empty."""
 
     def __init__(self) -> None:
-        self.ready: dict[int, list[_Prepared]] = {}
+        self.ready: dict[torch.Size, list[_Prepared]] = {}
 
     def __reduce__(self) -> tuple[type[Steps], tuple[()]]:
         return Steps, ()
 
-    def take(self, cell: Any, B: int) -> _Prepared | None:
-        """A prepared call for B rows; None where the kernels do not run this cell."""
-        waiting = self.ready.setdefault(B, [])
-        try:
-            prepared = waiting.pop()
-            if prepared.current():
+    def take(self, cell: Any, shape: torch.Size) -> _Prepared | None:
+        """A prepared call for inputs of a shape; None where the kernels do not run this cell."""
+        waiting = self.ready.get(shape)
+        if waiting:
+            try:
+                prepared = waiting.pop()
+            except IndexError:  # another thread was faster
+                prepared = None
+            if prepared is not None and prepared.current():
                 return prepared
-        except IndexError:
-            pass
-        if not _eligible(cell, B):
+        if len(shape) != 2 or not _eligible(cell, shape[0]):
             return None
-        return _Prepared(cell, B)
-
-    def give(self, B: int, prepared: _Prepared) -> None:
-        """Back for the next step."""
-        self.ready[B].append(prepared)
+        self.ready.setdefault(shape, [])
+        return _Prepared(cell, shape[0])
 
 
 def _eligible(cell: Any, B: int) -> bool:
@@ -105,43 +109,40 @@ def _plain_tensor(tensor: Any, shape: torch.Size) -> bool:
         type(tensor) is Tensor
         and tensor.shape == shape
         and tensor.dtype is torch.float32
+        and tensor.is_cpu
         and tensor.is_contiguous()
-        and tensor.device.type == "cpu"
     )
 
 
 def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     """One step of `cell` without gradients, `(output, new state)`; None where the kernels do not run it."""
-    if torch.compiler.is_compiling() or library.core is None or not isinstance(x, Tensor) or x.dim() != 2:
+    if torch.compiler.is_compiling() or library.core is None or type(x) is not Tensor:
         return None
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return None
-    B = x.shape[0]
-    if B > MOST_ROWS:
-        return None
-    steps = cell.__dict__.get("_steps")
+    attributes = cell.__dict__
+    steps = attributes.get("_steps")
     if steps is None:
-        steps = cell.__dict__["_steps"] = Steps()
-    prepared = steps.take(cell, B)
-    if prepared is None:
+        steps = attributes["_steps"] = Steps()
+    shape = x.shape
+    prepared = steps.take(cell, shape)
+    leaves = (state,) if type(state) is Tensor else state[::-1]
+    if prepared is None or not _plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
         return None
-    leaves = (state,) if isinstance(state, Tensor) else state[::-1]
-    if not _plain_tensor(x, prepared.x_shape) or not all(map(_plain_tensor, leaves, prepared.state_shapes)):
-        return None
-    out = torch.empty(prepared.state_shapes[0])
+    h = leaves[0]
+    out = torch.empty_like(h)
     prepared.x.base = x.data_ptr()
+    prepared.initial[0].base = h.data_ptr()
     prepared.out.base = prepared.final[0].base = out.data_ptr()
-    prepared.initial[0].base = leaves[0].data_ptr()
-    if len(leaves) == 1:
-        library.run_prepared(prepared.address)
-        steps.give(B, prepared)
-        return out, out
-    memory = torch.empty(prepared.state_shapes[1])
-    prepared.initial[1].base = leaves[1].data_ptr()
-    prepared.final[1].base = memory.data_ptr()
+    new: State = out
+    if len(leaves) == 2:
+        memory = torch.empty_like(leaves[1])
+        prepared.initial[1].base = leaves[1].data_ptr()
+        prepared.final[1].base = memory.data_ptr()
+        new = type(state)(memory, out)
     library.run_prepared(prepared.address)
-    steps.give(B, prepared)
-    return out, type(state)(memory, out)
+    steps.ready[shape].append(prepared)
+    return out, new
 
 
 class KernelStepper:
@@ -181,7 +182,7 @@ class KernelStepper:
         prepared = self._prepared
         if not _plain_tensor(x, prepared.x_shape):
             x = self._converted(x)
-        out = torch.empty(prepared.state_shapes[0])
+        out = torch.empty_like(self._buffers[0])
         prepared.x.base = x.data_ptr()
         prepared.out.base = out.data_ptr()
         library.run_prepared(prepared.address)
