@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.models.encoder import Encoder, Merge, Read
+from recurra.models.ngrams import NgramEmbedding
 
 
 class SequenceClassifier(nn.Module):
@@ -20,6 +21,9 @@ class SequenceClassifier(nn.Module):
         merge: how two directions are joined.
         vocabulary: number of tokens, for `[B, T]` token inputs; None for `[B, T, F]` values.
         embedding: size of the embedding of a token.
+        ngrams: embed n-grams of tokens up to this order (1: tokens alone).
+        bag: the output layer also sees the mean of the embedded n-grams (a bag beside the sequence).
+        dropout: share of what the output layer sees of the bag that is dropped.
     """
 
     def __init__(
@@ -31,13 +35,18 @@ class SequenceClassifier(nn.Module):
         merge: Merge = "concat",
         vocabulary: int | None = None,
         embedding: int = 0,
+        ngrams: int = 1,
+        bag: bool = False,
+        dropout: float = 0.0,
     ):
         super().__init__()
-        self.embedding = None if vocabulary is None else nn.Embedding(vocabulary, embedding)
+        self.embedding = None if vocabulary is None else NgramEmbedding(vocabulary, embedding, ngrams)
         self.encoder = encoder
         self.how: Read = read
         self.merge: Merge = merge
-        self.output = nn.Linear(encoder.read_size(read, merge), classes)
+        self.bag = embedding if bag and vocabulary is not None else 0
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(encoder.read_size(read, merge) + self.bag, classes)
         nn.init.xavier_uniform_(self.output.weight)  # tf.layers.dense's default
         nn.init.zeros_(self.output.bias)
 
@@ -45,8 +54,18 @@ class SequenceClassifier(nn.Module):
         """Logits `[B, classes]` of `inputs [B, T, F]` or tokens `[B, T]`."""
         if self.embedding is not None:
             inputs = self.embedding(inputs)
-        encoded = self.encoder(inputs, lengths)
-        return self.output(self.encoder.read(encoded, lengths, self.how, self.merge))
+        vector = self.encoder.read(self.encoder(inputs, lengths), lengths, self.how, self.merge)
+        if self.bag:
+            vector = torch.cat([vector, self.dropout(_mean(inputs, lengths))], dim=-1)
+        return self.output(vector)
+
+
+def _mean(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """The mean of each row's real steps, `[B, F]`; zeros for an empty row."""
+    if lengths is None:
+        return values.mean(1)
+    real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+    return torch.where(real[..., None], values, 0.0).sum(1) / lengths.clamp(min=1)[:, None]
 
 
 def uniform_(module: nn.Module, scale: float) -> None:
@@ -75,4 +94,7 @@ def make_classifier(config: Any, classes: int, features: int, vocabulary: int | 
         merge=config.merge,
         vocabulary=vocabulary,
         embedding=getattr(config, "embedding", 0),
+        ngrams=getattr(config, "ngrams", 1),
+        bag=getattr(config, "bag", False),
+        dropout=config.dropout,
     )

@@ -38,6 +38,7 @@ class ImageConfig(ReadConfig):
 class DigitsConfig(ImageConfig):
     """scikit-learn's 1,797 digits (8 x 8), read row by row: needs no download."""
 
+    threads: int | None = option(1, "threads of torch (so small a model gains nothing from more)", "Run", ge=1)
     hidden: int = option(96, "units per layer and direction", "Model", ge=1)
     bidirectional: bool = option(True, "a second, independent stack reads each image from below", "Model")
     dropout: float = option(0.2, "share of activations dropped on inputs and outputs in training", "Model", ge=0, lt=1)
@@ -92,6 +93,8 @@ class TextReadConfig(ReadConfig):
     """A sequence of characters or words read into one vector."""
 
     embedding: int = option(64, "size of the embedding", "Model", ge=1)
+    ngrams: int = option(1, "embed each token with those before it: n-grams up to this order", "Model", ge=1, le=5)
+    bag: bool = option(False, "the output layer also sees the mean of the embedded n-grams", "Model")
     init_scale: float | None = option(
         None,
         "embedding and output layer start uniform in ± this (default: the library's initialisation)",
@@ -108,6 +111,7 @@ class NamesConfig(TextReadConfig):
         "the document's 35 names (400 iterations, its 35 logits), or the real ones with a held-out split",
         "Data",
     )
+    threads: int | None = option(1, "threads of torch (so small a model gains nothing from more)", "Run", ge=1)
     held_out: float = option(0.1, "share of the distinct names kept for the test (real)", "Data", gt=0, lt=1)
     bidirectional: bool = option(True, "a second, independent stack reads each name backwards", "Model")
     hidden: int = option(150, "units per layer and direction", "Model", ge=1)
@@ -124,7 +128,7 @@ class NamesConfig(TextReadConfig):
             return values
         document = {
             "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
-            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "log_every": 1, "eval_every": 50, "read": "state-c",
+            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False, "log_every": 1, "eval_every": 50, "read": "state-c",
         }  # fmt: skip
         return document | values
 
@@ -225,6 +229,7 @@ class ToyConfig(ModelConfig):
         "right: rows are sequences (7 x 50); wrong: reshaped so that neighbours lie in different rows (2 x 50)",
         "Data",
     )
+    threads: int | None = option(1, "threads of torch (so small a model gains nothing from more)", "Run", ge=1)
     hidden: int = option(5, "units per layer and direction", "Model", ge=1)
     layers: int = option(2, "recurrent layers", "Model", ge=1)
     optimizer: Literal["adam", "sgd"] = option("sgd", "adam or plain gradient descent")

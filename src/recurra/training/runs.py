@@ -175,9 +175,13 @@ def read_result(folder: RunFolder) -> Result:
 
 def read_config(folder: RunFolder) -> tuple[str, RunConfig, str | None]:
     """Recipe, options and data path of a run."""
-    values = folder.config()
+    return _resolved(folder.config(), str(folder.path / "config.yaml"))
+
+
+def _resolved(values: dict[str, Any], where: str) -> tuple[str, RunConfig, str | None]:
+    values = dict(values)
     recipe, data = values.pop("recipe"), values.pop("data_path", None)
-    return recipe, build(get(recipe).config_class(), values, str(folder.path / "config.yaml")), data
+    return recipe, build(get(recipe).config_class(), values, where), data
 
 
 def make_task(recipe: str, config: RunConfig, data: str | None) -> Task[Any]:
@@ -205,16 +209,26 @@ class Trained:
         if not weights.is_file():
             weights = folder.path / "last.pt"
         self.recipe, self.config, self.data = read_config(folder)
-        self.task = get(self.recipe).task_class()(self.config)
         artifacts = folder.read_json("artifacts.json")
         if artifacts is None:
             raise CheckpointError(
                 f"{folder.path}: artifacts.json is missing; the run was stopped before it began to train"
             )
-        self.task.restore(artifacts)
-        self.model = self.task.build_model()
+        self._build(artifacts)
         checkpoint.load_weights(self.model, checkpoint.load(weights, self.recipe), weights)
-        self.model.eval()
+
+    @classmethod
+    def from_parts(cls, values: dict[str, Any], artifacts: dict[str, Any], where: str) -> Trained:
+        """From what config.yaml and artifacts.json hold; `model` has fresh weights, `where` names the source."""
+        trained = cls.__new__(cls)
+        trained.recipe, trained.config, trained.data = _resolved(values, where)
+        trained._build(artifacts)
+        return trained
+
+    def _build(self, artifacts: dict[str, Any]) -> None:
+        self.task = get(self.recipe).task_class()(self.config)
+        self.task.restore(artifacts)
+        self.model = self.task.build_model().eval()
 
     def predict(self, lines: Iterable[str]) -> Iterator[str]:
         """One line out for each line in."""

@@ -1,0 +1,239 @@
+"""The command line from outside: what it prints, what it refuses, how it ends."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from recurra.cli import main as entry
+from recurra.cli.main import Commands, main, report
+from recurra.errors import DataError
+from recurra.training.config import build
+from recurra.training.registry import RECIPES
+from recurra.training.runs import train
+
+FAST = ["--no-report", "--no-progress", "--threads", "1"]
+
+
+def call(capsys, *arguments):
+    """Exit code, standard output, standard error."""
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "words.csv"
+    rows = [("ab" * (i % 4 + 1), "x") if i % 2 else ("cd" * (i % 3 + 1), "y") for i in range(80)]
+    path.write_text("\ufefftext,label\r\n" + "".join(f'"{text}",{label}\r\n' for text, label in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "words"
+    config = RECIPES["classify"].config_class()
+    train(
+        "classify",
+        build(config, dict(out=out, epochs=8, hidden=12, report=False, progress=False, threads=1)),
+        str(table),
+    )
+    return out
+
+
+def test_help_lists_every_command_and_is_quick():
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "recurra.cli.main", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in Commands.table:
+        assert name in done.stdout
+    assert (
+        time.monotonic() - started < 20
+    )  # torch alone takes longer than that on a busy machine only if it is imported
+
+
+def test_help_of_a_recipe_shows_every_option(capsys):
+    for name in ("ptb", "classify"):
+        code, out, _ = call(capsys, "train", name, "--help")
+        assert code == 0
+        for field in RECIPES[name].config_class().model_fields:
+            assert f"--{field.replace('_', '-')}"[:20] in out, field
+
+
+def test_a_slip_in_an_option_names_the_nearest(capsys):
+    code, _, err = call(capsys, "train", "digits", "--epoch", "3")
+    assert code == 2 and "--epochs" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "digits", "--dropout", "2"], "dropout = '2': input should be less than 1"),
+        (["train", "digits", "--optimizer", "adm"], "optimizer = 'adm': input should be 'adam' or 'sgd'"),
+        (["train", "digits", "--cell", "lstmm"], "'lstmm'"),
+        (["train", "names", "--cell", "gru", "--data", "document"], "cell 'gru' has no memory c"),
+        (["train", "lm", "nowhere.txt"], "nowhere.txt: No such file"),
+        (["train", "ptb", "--data-dir", "/nowhere"], "no free licence"),
+        (["train", "--resume", "/nowhere"], "no run here"),
+        (["evaluate", "/nowhere", "x.csv"], "no run here"),
+        (["runs", "/nowhere"], "no such folder"),
+        (["train", "digits", "--out", "/proc/nothing/here"], "cannot be made"),
+    ],
+)
+def test_one_clear_line_and_no_traceback(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(capsys, *arguments)
+    assert code == 1
+    assert message in err and err.startswith("error: ") and err.count("\n") == 1
+    assert not list(tmp_path.glob("runs/*/last.pt"))
+
+
+BAD_FILES = {
+    "one class only": ("a,b\n" + "foo,x\nbar,x\n" * 5, "one class only ('x')"),
+    "wrong columns": ("text,label\nfoo,x\nbar\n", "line 3: 1 columns, expected 2"),
+    "empty": ("", "empty"),
+    "too few": ("text,label\nfoo,x\nbar,y\n", "too few to split"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_data(capsys, tmp_path, case):
+    text, message = BAD_FILES[case]
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    code, _, err = call(capsys, "train", "classify", path, "--out", tmp_path / "run", *FAST)
+    assert code == 1 and message in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists(), "nothing is left of a run that could not begin"
+
+
+def test_a_class_that_training_never_saw(capsys, table, tmp_path):
+    test = tmp_path / "test.csv"
+    test.write_text("text,label\nab,x\ncd,z\n")
+    arguments = [
+        "train",
+        "classify",
+        table,
+        "--test",
+        test,
+        "--epochs",
+        1,
+        "--hidden",
+        4,
+        "--out",
+        tmp_path / "run",
+        *FAST,
+    ]
+    code, _, err = call(capsys, *arguments)
+    assert code == 1 and "class 'z' (1 rows) never occurs in training" in err
+    code, out, _ = call(capsys, *arguments, "--skip-bad")
+    assert code == 0 and "1 test" in out
+
+
+def test_sequences_of_length_0_and_100000(capsys, tmp_path):
+    path = tmp_path / "long.jsonl"
+    rows = [{"text": "ab" * 50_000 if i == 0 else "" if i == 1 else "ab" * 3, "label": "xy"[i % 2]} for i in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = [
+        "train",
+        "classify",
+        path,
+        "--epochs",
+        1,
+        "--hidden",
+        4,
+        "--level",
+        "char",
+        "--out",
+        tmp_path / "run",
+        *FAST,
+    ]
+    code, out, err = call(capsys, *arguments)
+    assert code == 0, err
+    assert "longest sequence 2000" in out
+
+
+def test_predict_from_arguments_a_file_and_a_stream(capsys, classifier, tmp_path):
+    _, out, _ = call(capsys, "predict", classifier, "ababab", "cdcd")
+    lines = out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["x", "y"]
+    assert all(0.5 < float(line.split("\t")[1]) <= 1 for line in lines)
+    file = tmp_path / "in.txt"
+    file.write_text("ababab\ncdcd\n")
+    assert call(capsys, "predict", classifier, file)[1] == out
+    words = [sys.executable, "-m", "recurra.cli.main", "predict", str(classifier), "-"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for text, line in zip(("ababab", "cdcd"), lines, strict=True):
+            process.stdin.write(text + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline().rstrip("\n") == line, "an answer comes before the next question"
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_evaluate_and_runs(capsys, classifier, table):
+    code, out, _ = call(capsys, "evaluate", classifier, table)
+    assert code == 0 and float(dict(line.split("\t") for line in out.splitlines())["accuracy"]) > 0.9
+    code, out, _ = call(capsys, "runs", classifier.parent)
+    assert code == 0 and "classify" in out
+
+
+def test_generate_needs_a_language_model(capsys, classifier):
+    code, _, err = call(capsys, "generate", classifier)
+    assert code == 1 and "a run of recipe 'classify' cannot generate" in err
+
+
+def test_a_checkpoint_of_another_recipe(capsys, classifier, tmp_path):
+    foreign = tmp_path / "digits"
+    foreign.mkdir()
+    for name in ("best.pt", "artifacts.json"):
+        (foreign / name).write_bytes((classifier / name).read_bytes())
+    (foreign / "config.yaml").write_text("recipe: digits\n")
+    (foreign / "artifacts.json").write_text('{"classes": ["0"], "features": 8, "shape": [8, 8]}')
+    code, _, err = call(capsys, "predict", foreign, "1 2 3")
+    assert code == 1 and "a checkpoint of recipe 'classify', expected 'digits'" in err
+
+
+def test_a_broken_checkpoint(capsys, classifier, tmp_path):
+    broken = tmp_path / "run"
+    broken.mkdir()
+    for name in ("config.yaml", "artifacts.json", "best.pt"):
+        (broken / name).write_bytes((classifier / name).read_bytes())
+    (broken / "best.pt").write_bytes((classifier / "best.pt").read_bytes()[:500])
+    code, _, err = call(capsys, "predict", broken, "ab")
+    assert code == 1 and "broken checkpoint" in err
+
+
+def test_an_existing_run_is_not_overwritten(capsys, classifier, table):
+    code, _, err = call(capsys, "train", "classify", table, "--out", classifier)
+    assert code == 1 and "holds a run already" in err and "--resume" in err
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(Exception, match="no run here"):
+        main(["--debug", "evaluate", "/nowhere", "x"])
+    with pytest.raises(Exception, match="no run here"):
+        main(["evaluate", "/nowhere", "x", "--debug"])
+
+
+def test_what_is_not_expected_is_called_internal(capsys):
+    assert report(ZeroDivisionError("oops")) == 1
+    assert "internal error: ZeroDivisionError: oops" in capsys.readouterr().err
+    assert report(KeyboardInterrupt()) == entry.INTERRUPTED == 130
+    assert report(DataError("a\nb")) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: a b"
+
+
+def test_a_missing_part_breaks_only_itself(capsys, monkeypatch):
+    from recurra.cli.lazy import Command
+
+    monkeypatch.setitem(Commands.table, "ghost", Command("recurra.cli.no_such_part:app", "not there"))
+    code, _, err = call(capsys, "ghost")
+    assert code == 1 and "`recurra ghost` is not available here" in err
+    assert call(capsys, "--help")[0] == 0
