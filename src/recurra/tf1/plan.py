@@ -44,16 +44,23 @@ def compile_function(
     results: Sequence[Tensor],
     targets: Iterable[Operation] = (),
     recording: bool = False,
+    done: Iterable[Operation] = (),
+    cells: bool = False,
 ) -> Plan:
-    """`call(*values of args) -> values of results`, having run `targets` too. With `recording` the caller's grad mode stays."""
-    return _Compiler(session, args, results, list(targets), recording).compile()
+    """`call(*values of args) -> values of results`, having run `targets` too. With `recording` the caller's grad mode stays.
+
+    Operations in `done` were run before. With `cells`, arguments that are references come as Cells.
+    """
+    return _Compiler(session, args, results, list(targets), recording, set(done), cells).compile()
 
 
-def needed_ops(results: Iterable[Tensor], targets: Iterable[Operation], args: Iterable[Tensor]) -> list[Operation]:
-    """The operations that results and targets need, in a valid order, stopping at `args`."""
+def needed_ops(
+    results: Iterable[Tensor], targets: Iterable[Operation], args: Iterable[Tensor], done: Iterable[Operation] = ()
+) -> list[Operation]:
+    """The operations that results and targets need, in a valid order, stopping at `args` and at `done`."""
     given = set(args)
     order: list[Operation] = []
-    state: dict[Operation, int] = {}
+    state: dict[Operation, int] = dict.fromkeys(done, 2)
     stack = [t.op for t in results if t not in given] + list(targets)
     stack.reverse()
     while stack:
@@ -74,8 +81,16 @@ def needed_ops(results: Iterable[Tensor], targets: Iterable[Operation], args: It
 
 class _Compiler:
     def __init__(
-        self, session: Any, args: Sequence[Tensor], results: Sequence[Tensor], targets: list[Operation], recording: bool
+        self,
+        session: Any,
+        args: Sequence[Tensor],
+        results: Sequence[Tensor],
+        targets: list[Operation],
+        recording: bool,
+        done: set[Operation],
+        cells: bool,
     ):
+        self.done, self.cells = done, cells
         self.session, self.args, self.results, self.targets = session, list(args), list(results), targets
         self.recording = recording
         self.given = set(args)
@@ -87,7 +102,7 @@ class _Compiler:
         self.substituted: set[Tensor] = set()
 
     def compile(self) -> Plan:
-        ops = needed_ops(self.results, self.targets, self.given)
+        ops = needed_ops(self.results, self.targets, self.given, self.done)
         ops = self._follow_fed_gradients(ops)
         self.gradient_ops = [op for op in ops if op.type == "Gradients"]
         self._fold(ops)
@@ -107,12 +122,12 @@ class _Compiler:
             return ops
         sources = {t for op in gradients for t in gradient_targets(op)}
         for tensor in fed:
-            before = needed_ops([tensor], [], self.given - {tensor})
+            before = needed_ops([tensor], [], self.given - {tensor}, self.done)
             if tensor not in sources and any(out in sources for op in before for out in op.outputs):
                 self.substituted.add(tensor)
         if not self.substituted:
             return ops
-        return needed_ops(self.results, self.targets, self.given - self.substituted)
+        return needed_ops(self.results, self.targets, self.given - self.substituted, self.done)
 
     def _fold(self, ops: list[Operation]) -> None:
         """Values that no feed, state or random number can change."""
@@ -280,7 +295,7 @@ class _Compiler:
                 self.scope[name] = to_torch(np.asarray(self.known[tensor]))
             return name
         name = self.names[tensor]
-        if tensor.dtype._is_ref_dtype and not by_reference and tensor not in self.given:
+        if tensor.dtype._is_ref_dtype and not by_reference and (self.cells or tensor not in self.given):
             return f"{name}.read()"
         return name
 

@@ -172,7 +172,7 @@ class _Meta(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is not Variable:
             return super().__call__(*args, **kwargs)
-        from recurra.tf1.variable_scope import default_variable_creator
+        from recurra.tf1.scopes import default_variable_creator
 
         def make(*a: Any, **k: Any) -> Any:
             chosen = k.pop("use_resource", None)
