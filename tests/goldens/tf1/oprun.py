@@ -2,7 +2,10 @@
 
 import numpy as np
 
-import opcases
+try:
+    from tests.goldens.tf1 import opcases
+except ImportError:  # run by make_opcases.py, next to it
+    import opcases
 
 
 def run_case(tf, expression):

@@ -1,0 +1,438 @@
+"""tf.nn's convolutions: the primitives and the functions over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor as TorchTensor
+
+from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.constants import constant_value_as_shape
+from recurra.tf1.names import export, tf_export
+from recurra.tf1.ops.compute import windows
+from recurra.tf1.registry import op
+from recurra.tf1.shapes import TensorShape
+
+__all__ = ["conv2d", "depthwise_conv2d"]
+
+_CHANNELS_FIRST = ("NCHW", "NCDHW", "NCW")
+
+
+def channels_last(x: TorchTensor, data_format: str) -> TorchTensor:
+    return x.movedim(1, -1) if data_format in _CHANNELS_FIRST else x
+
+
+def as_format(x: TorchTensor, data_format: str) -> TorchTensor:
+    """A channels-last result in the format asked for."""
+    return x.movedim(-1, 1) if data_format in _CHANNELS_FIRST else x
+
+
+def spatial(values: Sequence[int], data_format: str) -> tuple[int, ...]:
+    """The spatial entries of a per-dimension attribute such as `strides`."""
+    return tuple(values[2:] if data_format in _CHANNELS_FIRST else values[1:-1])
+
+
+def _explicit(padding: str, explicit_paddings: Sequence[int], data_format: str) -> windows.Padding:
+    if padding != "EXPLICIT":
+        return padding
+    pairs = list(zip(explicit_paddings[::2], explicit_paddings[1::2], strict=True))
+    return list(spatial(pairs, data_format))  # type: ignore[arg-type]
+
+
+def _conv(
+    input: TorchTensor, filter: TorchTensor, strides: Sequence[int], padding: str, data_format: str,
+    dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+) -> TorchTensor:
+    around = _explicit(padding, explicit_paddings, data_format)
+    x = channels_last(input, data_format)
+    groups = x.shape[-1] // filter.shape[-2]
+    out = windows.conv(x, filter, spatial(strides, data_format), around, spatial(dilations, data_format), groups)
+    return as_format(out, data_format)
+
+
+def _depthwise(
+    input: TorchTensor, filter: TorchTensor, strides: Sequence[int], padding: str, data_format: str, dilations: Sequence[int]
+) -> TorchTensor:
+    x = channels_last(input, data_format)
+    out = windows.depthwise_conv(x, filter, spatial(strides, data_format), padding, spatial(dilations, data_format))
+    return as_format(out, data_format)
+
+
+def _input_gradient(
+    input_sizes: TorchTensor, filter: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
+    data_format: str, dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+) -> TorchTensor:
+    sizes = input_sizes.tolist()
+    if data_format in _CHANNELS_FIRST:
+        sizes = [sizes[0], *sizes[2:], sizes[1]]
+    around = _explicit(padding, explicit_paddings, data_format)
+    y = channels_last(out_backprop, data_format)
+    out = windows.conv_transpose(y, filter, sizes, spatial(strides, data_format), around, spatial(dilations, data_format))
+    return as_format(out, data_format)
+
+
+def _depthwise_input_gradient(
+    input_sizes: TorchTensor, filter: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
+    data_format: str, dilations: Sequence[int],
+) -> TorchTensor:
+    sizes, channels = input_sizes.tolist(), filter.shape[-2]
+    if data_format in _CHANNELS_FIRST:
+        sizes = [sizes[0], *sizes[2:], sizes[1]]
+    flat = filter.reshape(*filter.shape[:-2], 1, -1)
+    y = channels_last(out_backprop, data_format)
+    steps, holes = spatial(strides, data_format), spatial(dilations, data_format)
+    return as_format(windows.conv_transpose(y, flat, sizes, steps, padding, holes, groups=channels), data_format)
+
+
+def _filter_gradient(depthwise: bool) -> Callable[..., TorchTensor]:
+    def lower(
+        input: TorchTensor, filter_sizes: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
+        data_format: str, dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+    ) -> TorchTensor:
+        around = _explicit(padding, explicit_paddings, data_format)
+        x, y = channels_last(input, data_format), channels_last(out_backprop, data_format)
+        steps, holes = spatial(strides, data_format), spatial(dilations, data_format)
+        return windows.conv_filter_gradient(x, y, filter_sizes.tolist(), steps, around, holes, depthwise)
+
+    return lower
+
+
+def window_shape(sizes: TensorShape, window: Sequence[int | None], channels: int | None, attrs: dict[str, Any]) -> TensorShape:
+    """The static shape after a window op; `window` per spatial axis."""
+    data_format = attrs.get("data_format", "NHWC" if len(window) == 2 else "NDHWC")
+    rank = len(window) + 2
+    dims = sizes.with_rank(rank).values or (None,) * rank
+    strides, rates = spatial(attrs["strides"], data_format), attrs.get("dilations")
+    holes = spatial(rates, data_format) if rates else (1,) * len(window)
+    around = _explicit(attrs["padding"], attrs.get("explicit_paddings", ()), data_format)
+    out: list[int | None] = []
+    for n, size in enumerate(spatial(dims, data_format)):  # type: ignore[arg-type]
+        out.append(_axis_size(size, window[n], strides[n], holes[n], around if isinstance(around, str) else around[n]))
+    ends = (dims[0], channels)
+    return TensorShape([*ends, *out] if data_format in _CHANNELS_FIRST else [ends[0], *out, ends[1]])
+
+
+def _axis_size(size: int | None, window: int | None, stride: int, rate: int, padding: Any) -> int | None:
+    if size is None or window is None:
+        return None
+    if not isinstance(padding, str):
+        size, padding = size + sum(padding), "VALID"
+    result = windows.out_size(size, window, stride, padding, rate)
+    if result < 0:
+        reach = (window - 1) * rate + 1
+        raise ValueError(f"Negative dimension size caused by subtracting {reach} from {size}")
+    return result
+
+
+def _conv_shape(rank: int, depthwise: bool = False) -> Callable[[Any], TensorShape]:
+    def rule(operation: Any) -> TensorShape:
+        x, kernel = (t.shape.with_rank(rank + 2) for t in operation.inputs[:2])
+        sizes = kernel.values or (None,) * (rank + 2)
+        first = operation.attrs.get("data_format", "") in _CHANNELS_FIRST
+        depth = x.values and x.values[1 if first else -1]
+        if depth is not None and sizes[-2] is not None and (depth != sizes[-2] if depthwise else depth % sizes[-2]):
+            raise ValueError(f"Dimensions must be equal, but are {depth} and {sizes[-2]}")
+        channels = sizes[-1] if not depthwise else None if None in sizes[-2:] else sizes[-2] * sizes[-1]  # type: ignore[operator]
+        return window_shape(x, sizes[:rank], channels, operation.attrs)
+
+    return rule
+
+
+def _shape_from(index: int) -> Callable[[Any], TensorShape]:
+    return lambda operation: constant_value_as_shape(operation.inputs[index])
+
+
+op("Conv2D", "input:T, filter:T -> T", _conv, shape=_conv_shape(2))
+op("Conv3D", "input:T, filter:T -> T", _conv, shape=_conv_shape(3))
+op("DepthwiseConv2dNative", "input:T, filter:T -> T", _depthwise, shape=_conv_shape(2, depthwise=True))
+op("Conv2DBackpropInput", "input_sizes:int32, filter:T, out_backprop:T -> T", _input_gradient, shape=_shape_from(0))
+op("Conv3DBackpropInputV2", "input_sizes:Tshape, filter:T, out_backprop:T -> T", _input_gradient, shape=_shape_from(0))
+op("DepthwiseConv2dNativeBackpropInput", "input_sizes:int32, filter:T, out_backprop:T -> T", _depthwise_input_gradient, shape=_shape_from(0))
+op("Conv2DBackpropFilter", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(False), shape=_shape_from(1))
+op("Conv3DBackpropFilterV2", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(False), shape=_shape_from(1))
+op("DepthwiseConv2dNativeBackpropFilter", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(True), shape=_shape_from(1))
+
+
+def per_dimension(value: Any, rank: int, channel_index: int, name: str) -> list[int]:
+    """A window argument given as a number, per spatial axis, or in full: always in full."""
+    if value is None:
+        value = [1]
+    elif not isinstance(value, (list, tuple)):
+        value = [value]
+    if len(value) == rank + 2:
+        return list(value)
+    if len(value) not in (1, rank):
+        raise ValueError(f"{name} should be of length 1, {rank} or {rank + 2} but was {len(value)}")
+    inner = list(value) * rank if len(value) == 1 else list(value)
+    return [1, 1, *inner] if channel_index == 1 else [1, *inner, 1]
+
+
+def _padding(padding: Any) -> tuple[str, list[int]]:
+    if isinstance(padding, (list, tuple)):
+        return "EXPLICIT", [int(p) for pair in padding for p in pair]
+    return padding, []
+
+
+def _one_of(first_name: str, first: Any, second_name: str, second: Any) -> Any:
+    if first is not None and second is not None:
+        raise ValueError(f"Cannot specify both '{second_name}' and '{first_name}'")
+    return second if first is None else first
+
+
+@tf_export("nn.conv2d")
+def conv2d(
+    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, use_cudnn_on_gpu: bool = True,
+    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
+) -> Any:
+    kernel = _one_of("filter", filter, "filters", filters)
+    data_format = data_format or "NHWC"
+    around, explicit = _padding(padding)
+    channel = 1 if data_format == "NCHW" else 3
+    return apply_op(
+        "Conv2D", input, kernel, name=name, strides=per_dimension(strides, 2, channel, "strides"), padding=around,
+        use_cudnn_on_gpu=use_cudnn_on_gpu, explicit_paddings=explicit, data_format=data_format,
+        dilations=per_dimension(dilations, 2, channel, "dilations"),
+    )
+
+
+@tf_export("nn.conv3d")
+def conv3d(
+    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, data_format: str = "NDHWC",
+    dilations: Any = (1, 1, 1, 1, 1), name: str | None = None, filters: Any = None,
+) -> Any:
+    kernel = _one_of("filter", filter, "filters", filters)
+    return apply_op(
+        "Conv3D", input, kernel, name=name, strides=list(strides), padding=padding, data_format=data_format or "NDHWC",
+        dilations=list(dilations),
+    )
+
+
+@tf_export("nn.conv1d")
+def conv1d(
+    value: Any = None, filters: Any = None, stride: Any = None, padding: Any = None, use_cudnn_on_gpu: bool | None = None,
+    data_format: str | None = None, name: str | None = None, input: Any = None, dilations: Any = None,
+) -> Any:
+    value = _one_of("value", value, "input", input)
+    with name_scope(name, "conv1d", [value, filters]) as scope:
+        first = data_format in ("NCW", "NCHW")
+        if data_format not in (None, "NHWC", "NWC", "NCW", "NCHW"):
+            raise ValueError("data_format must be 'NWC' or 'NCW'.")
+        axis, channel = (2, 1) if first else (1, 2)
+        strides = _one_dimension(stride, channel, "stride")
+        rates = _one_dimension(dilations, channel, "dilations")
+        planes = apply_op("ExpandDims", value, axis)
+        kernel = apply_op("ExpandDims", filters, 0)
+        result = apply_op(
+            "Conv2D", planes, kernel, name=scope, strides=strides, padding=padding, data_format="NCHW" if first else "NHWC",
+            dilations=rates, use_cudnn_on_gpu=True, explicit_paddings=[],
+        )
+        return apply_op("Squeeze", result, squeeze_dims=[axis])
+
+
+def _one_dimension(value: Any, channel: int, name: str) -> list[int]:
+    return [1, *per_dimension(value, 1, channel, name)]
+
+
+@tf_export("nn.conv2d_transpose")
+def conv2d_transpose(
+    value: Any = None, filter: Any = None, output_shape: Any = None, strides: Any = None, padding: str = "SAME",
+    data_format: str = "NHWC", name: str | None = None, input: Any = None, filters: Any = None, dilations: Any = None,
+) -> Any:
+    value, kernel = _one_of("value", value, "input", input), _one_of("filter", filter, "filters", filters)
+    channel = 1 if data_format == "NCHW" else 3
+    with name_scope(name, "conv2d_transpose", [value, kernel, output_shape]) as scope:
+        return apply_op(
+            "Conv2DBackpropInput", output_shape, kernel, value, name=scope,
+            strides=per_dimension(strides, 2, channel, "strides"), padding=padding, data_format=data_format,
+            dilations=per_dimension(dilations, 2, channel, "dilations"), use_cudnn_on_gpu=True, explicit_paddings=[],
+        )
+
+
+@tf_export("nn.conv3d_transpose")
+def conv3d_transpose(
+    value: Any, filter: Any = None, output_shape: Any = None, strides: Any = None, padding: str = "SAME",
+    data_format: str = "NDHWC", name: str | None = None, input: Any = None, filters: Any = None, dilations: Any = None,
+) -> Any:
+    value, kernel = _one_of("value", value, "input", input), _one_of("filter", filter, "filters", filters)
+    channel = 1 if data_format == "NCDHW" else 4
+    with name_scope(name, "conv3d_transpose", [value, kernel, output_shape]) as scope:
+        return apply_op(
+            "Conv3DBackpropInputV2", output_shape, kernel, value, name=scope,
+            strides=per_dimension(strides, 3, channel, "strides"), padding=padding, data_format=data_format,
+            dilations=per_dimension(dilations, 3, channel, "dilations"),
+        )
+
+
+@tf_export("nn.conv2d_backprop_input")
+def conv2d_backprop_input(
+    input_sizes: Any, filter: Any = None, out_backprop: Any = None, strides: Any = None, padding: Any = None,
+    use_cudnn_on_gpu: bool = True, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
+) -> Any:
+    around, explicit = _padding(padding)
+    return apply_op(
+        "Conv2DBackpropInput", input_sizes, _one_of("filter", filter, "filters", filters), out_backprop, name=name,
+        strides=list(strides), padding=around, data_format=data_format, dilations=list(dilations), explicit_paddings=explicit,
+        use_cudnn_on_gpu=use_cudnn_on_gpu,
+    )
+
+
+@tf_export("nn.conv2d_backprop_filter")
+def conv2d_backprop_filter(
+    input: Any, filter_sizes: Any, out_backprop: Any, strides: Any, padding: Any, use_cudnn_on_gpu: bool = True,
+    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None,
+) -> Any:
+    around, explicit = _padding(padding)
+    return apply_op(
+        "Conv2DBackpropFilter", input, filter_sizes, out_backprop, name=name, strides=list(strides), padding=around,
+        data_format=data_format, dilations=list(dilations), explicit_paddings=explicit, use_cudnn_on_gpu=use_cudnn_on_gpu,
+    )
+
+
+@tf_export("nn.conv3d_backprop_filter_v2", "nn.conv3d_backprop_filter")
+def conv3d_backprop_filter_v2(
+    input: Any, filter_sizes: Any, out_backprop: Any, strides: Any, padding: str, data_format: str = "NDHWC",
+    dilations: Any = (1, 1, 1, 1, 1), name: str | None = None,
+) -> Any:
+    return apply_op(
+        "Conv3DBackpropFilterV2", input, filter_sizes, out_backprop, name=name, strides=list(strides), padding=padding,
+        data_format=data_format, dilations=list(dilations),
+    )
+
+
+@tf_export("nn.depthwise_conv2d_native", "nn.depthwise_conv2d_native_")
+def depthwise_conv2d_native(
+    input: Any, filter: Any, strides: Any, padding: str, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None
+) -> Any:
+    return apply_op(
+        "DepthwiseConv2dNative", input, filter, name=name, strides=list(strides), padding=padding, data_format=data_format,
+        dilations=list(dilations),
+    )
+
+
+def _native_gradient(kind: str, *order: str) -> Callable[..., Any]:
+    def gradient(
+        a: Any, b: Any, out_backprop: Any, strides: Any, padding: str, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1),
+        name: str | None = None,
+    ) -> Any:
+        return apply_op(
+            kind, a, b, out_backprop, name=name, strides=list(strides), padding=padding, data_format=data_format, dilations=list(dilations)
+        )
+
+    return gradient
+
+
+export(_native_gradient("DepthwiseConv2dNativeBackpropInput"), "nn.depthwise_conv2d_native_backprop_input", "nn.depthwise_conv2d_backprop_input")
+export(_native_gradient("DepthwiseConv2dNativeBackpropFilter"), "nn.depthwise_conv2d_native_backprop_filter", "nn.depthwise_conv2d_backprop_filter")
+
+
+def _rates(rate: Any) -> list[int]:
+    return [1, 1] if rate is None else [rate, rate] if isinstance(rate, int) else [int(r) for r in rate]
+
+
+def _with_rate(rates: list[int], data_format: str) -> list[int]:
+    return [1, 1, *rates] if data_format == "NCHW" else [1, *rates, 1]
+
+
+@tf_export("nn.depthwise_conv2d")
+def depthwise_conv2d(
+    input: Any, filter: Any, strides: Any, padding: str, rate: Any = None, name: str | None = None, data_format: str | None = None,
+    dilations: Any = None,
+) -> Any:
+    rates, data_format = _rates(_one_of("rate", rate, "dilations", dilations)), data_format or "NHWC"
+    with name_scope(name, "depthwise", [input, filter]) as scope:
+        return depthwise_conv2d_native(
+            convert_to_tensor(input, name="tensor_in"), convert_to_tensor(filter, name="filter_in"), strides, padding,
+            data_format, _with_rate(rates, data_format), name=scope,
+        )
+
+
+@tf_export("nn.separable_conv2d")
+def separable_conv2d(
+    input: Any, depthwise_filter: Any, pointwise_filter: Any, strides: Any, padding: str, rate: Any = None, name: str | None = None,
+    data_format: str | None = None, dilations: Any = None,
+) -> Any:
+    rates, data_format = _rates(_one_of("rate", rate, "dilations", dilations)), data_format or "NHWC"
+    with name_scope(name, "separable_conv2d", [input, depthwise_filter, pointwise_filter]) as scope:
+        input = convert_to_tensor(input, name="tensor_in")
+        depthwise_filter = convert_to_tensor(depthwise_filter, name="depthwise_filter")
+        pointwise_filter = convert_to_tensor(pointwise_filter, name="pointwise_filter")
+        pointwise_filter.get_shape().with_rank(4)
+        depthwise = depthwise_conv2d_native(
+            input, depthwise_filter, strides, padding, data_format, _with_rate(rates, data_format), name="depthwise"
+        )
+        return conv2d(depthwise, pointwise_filter, [1, 1, 1, 1], "VALID", data_format=data_format, name=scope)
+
+
+@tf_export("nn.convolution")
+def convolution(
+    input: Any, filter: Any, padding: str, strides: Any = None, dilation_rate: Any = None, name: str | None = None,
+    data_format: str | None = None, filters: Any = None, dilations: Any = None,
+) -> Any:
+    """Convolution of 1 to 3 spatial axes; dilation is the kernel's own instead of a detour over batches."""
+    kernel = _one_of("filter", filter, "filters", filters)
+    with name_scope(name, "convolution", [input, kernel]) as scope:
+        input, kernel = convert_to_tensor(input, name="input"), convert_to_tensor(kernel, name="filter")
+        rank = input.get_shape().ndims - 2
+        rates = list(_one_of("dilation_rate", dilation_rate, "dilations", dilations) or [1] * rank)
+        steps = list(strides or [1] * rank)
+        if any(s > 1 for s in steps) and any(r > 1 for r in rates):
+            raise ValueError("strides > 1 not supported in conjunction with dilation_rate > 1")
+        first = data_format is not None and data_format.startswith("NC")
+        if rank == 1:
+            return conv1d(input, kernel, steps, padding, data_format=data_format, dilations=rates, name=scope)
+        full = lambda values: [1, 1, *values] if first else [1, *values, 1]
+        run, default = (conv2d, "NHWC") if rank == 2 else (conv3d, "NDHWC")
+        return run(input, kernel, full(steps), padding, data_format=data_format or default, dilations=full(rates), name=scope)
+
+
+@tf_export("nn.atrous_conv2d")
+def atrous_conv2d(value: Any, filters: Any, rate: int, padding: str, name: str | None = None) -> Any:
+    return convolution(value, filters, padding, dilation_rate=[rate, rate], name=name)
+
+
+@tf_export("nn.atrous_conv2d_transpose")
+def atrous_conv2d_transpose(value: Any, filters: Any, output_shape: Any, rate: int, padding: str, name: str | None = None) -> Any:
+    with name_scope(name, "atrous_conv2d_transpose", [value, filters, output_shape]) as scope:
+        return conv2d_transpose(value, filters, output_shape, 1, padding, dilations=[1, rate, rate, 1], name=scope)
+
+
+def _dilation2d(
+    input: TorchTensor, filter: TorchTensor, strides: Sequence[int], rates: Sequence[int], padding: str
+) -> TorchTensor:
+    """Grey-scale dilation: max over the window of input + filter; padding never wins."""
+    window, steps, holes = filter.shape[:2], spatial(strides, "NHWC"), spatial(rates, "NHWC")
+    around = windows.pads(input.shape[1:-1], window, steps, padding, holes)
+    pad = torch.nn.functional.pad(input, (0, 0, *around[1], *around[0]), value=float(torch.finfo(input.dtype).min))
+    cells = windows.patches(pad, window, steps, "VALID", holes)
+    cells = cells.unflatten(-1, (window[0] * window[1], filter.shape[-1]))
+    return (cells + filter.reshape(-1, filter.shape[-1])).amax(-2)
+
+
+def _dilation_shape(operation: Any) -> TensorShape:
+    kernel = operation.inputs[1].shape.with_rank(3).values or (None,) * 3
+    attrs = {**operation.attrs, "dilations": operation.attrs["rates"], "data_format": "NHWC"}
+    return window_shape(operation.inputs[0].shape, kernel[:2], kernel[2], attrs)
+
+
+op("Dilation2D", "input:T, filter:T -> T", _dilation2d, shape=_dilation_shape)
+
+
+@tf_export("nn.dilation2d")
+def dilation2d(
+    input: Any, filter: Any = None, strides: Any = None, rates: Any = None, padding: Any = None, name: str | None = None,
+    filters: Any = None, dilations: Any = None,
+) -> Any:
+    kernel, holes = _one_of("filter", filter, "filters", filters), _one_of("rates", rates, "dilations", dilations)
+    return apply_op("Dilation2D", input, kernel, name=name, strides=list(strides), rates=list(holes), padding=padding)
+
+
+@tf_export("nn.erosion2d")
+def erosion2d(value: Any, kernel: Any, strides: Any, rates: Any, padding: str, name: str | None = None) -> Any:
+    with name_scope(name, "erosion2d", [value, kernel]) as scope:
+        flipped = apply_op("ReverseV2", kernel, [0, 1])
+        grown = dilation2d(apply_op("Neg", value), flipped, strides, rates, padding)
+        return apply_op("Neg", grown, name=scope)
+
+
