@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         WeightNormLSTMCell,
         ZoneoutWrapper,
     )
+    from recurra.export.safetensors import load
     from recurra.kernels import explain
     from recurra.loops import (
         FusedRNNCellAdaptor,
@@ -77,7 +78,6 @@ if TYPE_CHECKING:
         stack_bidirectional,
         unroll,
     )
-    from recurra.training.runs import load
 
 __version__ = "0.1.0"
 
@@ -146,7 +146,7 @@ _HOMES = {
         "stack_bidirectional",
         "unroll",
     ),
-    "training.runs": ("load",),
+    "export.safetensors": ("load",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _SUBMODULES = ("attention", "crf", "data", "decoding", "losses", "models", "nn", "recipes", "tf1")

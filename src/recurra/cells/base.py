@@ -37,6 +37,13 @@ class BaseCell(nn.Module):
     output_size: Any
     output_is_state: bool = False
     """Whether the output is the last leaf of the new state (as in RNN, GRU, LSTM)."""
+    constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
+    """The constructor's arguments, so that an export can write down how to make the cell again."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        cell = super().__new__(cls)
+        cell.__dict__["constructed_with"] = args, kwargs
+        return cell
 
     def initial_state(
         self, batch_size: int, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None

@@ -79,9 +79,9 @@ def export_onnx(cell: BaseCell, path: str | os.PathLike[str], *, tolerance: floa
 
 
 def sequence_model(
-    cell: BaseCell, operators: list[str] | None = None, traced: onnx.ModelProto | None = None
+    cell: Any, operators: list[str] | None = None, traced: onnx.ModelProto | None = None
 ) -> onnx.ModelProto:
-    """The model for sequences, batch first; `operators` is told what each cell becomes, `traced` is the cell's step."""
+    """The model for sequences, batch first; `operators` is told what cells become, `traced` is the step."""
     graph = Graph()
     x = _nest.flatten(example_inputs(cell, (2, 3)))
     state = _nest.flatten(example_state(cell, 2))
@@ -155,9 +155,9 @@ def _about(cell: BaseCell) -> dict[str, str]:
 
 
 def check_cell(
-    cell: BaseCell, sequence: onnx.ModelProto, step: onnx.ModelProto, tolerance: float = TOLERANCE
+    cell: Any, sequence: onnx.ModelProto, step: onnx.ModelProto, tolerance: float = TOLERANCE
 ) -> tuple[float, int]:
-    """Run both models in ONNX Runtime on random inputs; (greatest difference, runs), OnnxCheckError past `tolerance`."""
+    """Run both models in ONNX Runtime on random inputs; (greatest difference, runs), or OnnxCheckError."""
     run_sequence, run_step = _session(sequence), _session(step)
     worst = 0.0
     for seed, (batch, time, rows) in enumerate(CHECKS):

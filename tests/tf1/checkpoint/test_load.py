@@ -9,7 +9,7 @@ from torch import nn
 
 import recurra as rc
 import recurra.tf1.checkpoint as ckpt
-from recurra.tf1.checkpoint.layouts import split_opaque
+from recurra.cells.layouts import split_opaque
 from tests.tf1.checkpoint.goldens import GOLDENS, RELEASES
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .containers import read_any
 from .errors import CheckpointError
-from .files import Checkpoint, open
+from .files import Checkpoint
 from .match import partner
 from .meta import CellFacts, Meta, read_meta
 from .view import CELL_SCOPES, View, in_cell, natural_key, scope_class
@@ -124,7 +125,7 @@ def infer(prefix: str | os.PathLike[str] | Mapping[str, np.ndarray], meta: Meta 
 
     `meta` is the graph to ask; by default the `.meta` file beside the checkpoint.
     """
-    tensors = prefix if isinstance(prefix, Mapping) else open(prefix)
+    tensors = prefix if isinstance(prefix, Mapping) else read_any(prefix)
     try:
         if meta is None and isinstance(tensors, Checkpoint):
             meta = _meta_beside(tensors.prefix)

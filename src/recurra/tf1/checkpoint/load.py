@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import nn
 
+from .containers import read_any
 from .errors import CheckpointError
-from .files import Checkpoint, open
+from .files import Checkpoint
 from .match import Candidate, match
 from .meta import Meta, read_meta
 from .modules import Unit, units_of
@@ -70,12 +71,12 @@ def load_into(
     Nothing is changed unless all is well. Raises CheckpointError where parameters stay without a variable or several
     fit (the message lists both sides), and where the graph ran with another forget bias than the module's.
     """
-    opened = None if isinstance(prefix, Mapping) else open(prefix)
+    opened = None if isinstance(prefix, Mapping) else read_any(prefix)
     tensors: Mapping[str, np.ndarray] = prefix if isinstance(prefix, Mapping) else opened  # type: ignore[assignment]
     try:
         return _load(module, tensors, scope, dict(names or {}), allow_partial)
     finally:
-        if opened is not None:
+        if isinstance(opened, Checkpoint):
             opened.close()
 
 

@@ -14,20 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import (
-    BaseCell,
-    EmbeddingWrapper,
-    GRUCell,
-    InputProjectionWrapper,
-    LeafCell,
-    LSTMCell,
-    OutputProjectionWrapper,
-    RNNCell,
-    StackedCells,
-)
+from recurra.cells import BaseCell, LeafCell, LSTMCell, StackedCells
+from recurra.cells.layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
+from recurra.cells.names import scope_of
 from recurra.cells.wrapper import Wrapper
-
-from .layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
 
 __all__ = ["Slot", "Unit", "units_of", "variables_of"]
 
@@ -88,7 +78,7 @@ def units_of(module: nn.Module, scope: str = "", path: str = "") -> Iterator[Uni
         for k, cell in enumerate(module.cells):
             yield from units_of(cell, f"{inner}multi_rnn_cell/cell_{k}", f"{dot}cells.{k}")
     elif isinstance(module, Wrapper):
-        own = _WRAPPER_SCOPES.get(type(module), getattr(module, "tf_scope", ""))
+        own = scope_of(module)
         here = f"{inner}{own}".rstrip("/")
         if any(True for _ in module.parameters(recurse=False)):
             yield _plain_unit(module, here, path, "wrapper", (own,) if own else (), recurse=False)
@@ -104,35 +94,21 @@ def units_of(module: nn.Module, scope: str = "", path: str = "") -> Iterator[Uni
         yield _renamed_unit(module, scope, path, "other", {"weight": "gamma", "bias": "beta"})
     else:
         if any(True for _ in module.parameters(recurse=False)):
-            yield _plain_unit(module, scope, path, "other", _named_class(module), recurse=False)
+            named = getattr(module, "tf_scope", None)
+            yield _plain_unit(module, scope, path, "other", (named,) if named else (), recurse=False)
         for name, child in module.named_children():
             yield from units_of(child, f"{inner}{name}", f"{dot}{name}")
 
 
-_WRAPPER_SCOPES: dict[type, str] = {
-    InputProjectionWrapper: "input_projection_wrapper",
-    OutputProjectionWrapper: "output_projection_wrapper",
-    EmbeddingWrapper: "embedding_wrapper",
-}
-
-
 def _cell_classes(cell: BaseCell) -> tuple[str, ...]:
     """The scope classes under which TensorFlow keeps such a cell, its own name first."""
+    own = scope_of(cell)
     if isinstance(cell, LSTMCell):
         options = cell.options
         plain = not cell.peepholes and cell.output_size == cell.hidden_size and options.cell_clip is None
-        names = ["lstm_cell", "lstm_fused_cell"] + ["basic_lstm_cell"] * plain
-        return tuple([*names, "cudnn_compatible_lstm_cell"] if options.forget_bias == 0 else names)
-    if isinstance(cell, GRUCell):
-        return ("gru_cell",) if cell.reset == "before" else ("cudnn_compatible_gru_cell",)
-    if isinstance(cell, RNNCell):
-        return ("basic_rnn_cell",)
-    return _named_class(cell)
-
-
-def _named_class(module: nn.Module) -> tuple[str, ...]:
-    named = getattr(module, "tf_scope", None)
-    return (str(named),) if named else ()
+        names = [own, "lstm_cell", "lstm_fused_cell"] + ["basic_lstm_cell"] * plain
+        return tuple(dict.fromkeys([*names, "cudnn_compatible_lstm_cell"] if options.forget_bias == 0 else names))
+    return (own,) if own else ()
 
 
 # -- units whose parameters are TensorFlow's variables as they are -----------------------------------------------------

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .layouts import gru_after_from_torch, lstm_from_torch, split_opaque
+from recurra.cells.layouts import gru_after_from_torch, lstm_from_torch, split_opaque
+
 from .modules import Unit
 
 __all__ = ["expand_opaque"]

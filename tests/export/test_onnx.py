@@ -1,0 +1,100 @@
+"""Exported models compute what torch computes; the export itself checks that, and its check can fail."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import recurra as rc
+from recurra.export import onnx as export
+from recurra.export.sequences import native_reason
+from tests.laws.table import ROWS, build
+
+pytest.importorskip("onnxruntime")
+
+QUICK = ("stack", "lstm_peep_clip", "output_projection")
+UNLIKE: dict[str, str] = {}
+
+
+def run_all(name, tmp_path):
+    cell = build(ROWS[name])
+    cell.train()
+    report = export.export_onnx(cell, tmp_path / "model.onnx")
+    assert report.difference <= 1e-5 and report.checks == 6
+    assert cell.training, "the cell's mode is as before"
+    for file in report.files:
+        onnx.checker.check_model(file)
+    return cell.eval(), report
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_native_operator_a_scan_and_a_wrapper(name, tmp_path):
+    run_all(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in QUICK])
+def test_every_cell_and_wrapper(name, tmp_path):
+    run_all(name, tmp_path)
+
+
+def test_a_stream_carried_on_equals_the_whole(tmp_path):
+    cell, report = run_all("gru", tmp_path)
+    sequence, step = (rc.load(file) for file in report.files)
+    x = torch.randn(2, 9, 4)
+    whole = sequence(inputs=x)
+    first = sequence(inputs=x[:, :4])
+    rest = sequence(inputs=x[:, 4:], **sequence.state_of(first))
+    np.testing.assert_allclose(np.concatenate([first["outputs"], rest["outputs"]], 1), whole["outputs"], atol=1e-6)
+    state = {}
+    for t in range(9):
+        result = step(inputs=x[:, t], **state)
+        state = step.state_of(result)
+        np.testing.assert_allclose(result["outputs"], whole["outputs"][:, t], atol=1e-6)
+    with torch.no_grad():
+        np.testing.assert_allclose(whole["outputs"], rc.unroll(cell, x)[0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"there is no input \['nope'\]"):
+        sequence(inputs=x, nope=1)
+
+
+def test_lengths_mask_and_nan_in_the_padding_stays_there(tmp_path):
+    _, report = run_all("lstm", tmp_path)
+    x = torch.randn(3, 5, 4)
+    lengths = torch.tensor([5, 2, 0])
+    poisoned = x.clone()
+    poisoned[1, 2:] = poisoned[2, :] = float("nan")
+    model = rc.load(report.files[0])
+    clean, dirty = model(inputs=x, lengths=lengths), model(inputs=poisoned, lengths=lengths)
+    for name in clean:
+        np.testing.assert_array_equal(clean[name], dirty[name], err_msg=name)
+    assert not dirty["outputs"][1, 2:].any() and not dirty["outputs"][2].any()
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (lambda: rc.LSTMCell(3, 4), None),
+        (lambda: rc.LSTMCell(3, 4, peepholes=True), None),
+        (lambda: rc.GRUCell(3, 4, activation="relu"), None),
+        (lambda: rc.LSTMCell(3, 4, cell_clip=1.0), "clip acts on the gates"),
+        (lambda: rc.LSTMCell(3, 4, projection_size=2), "no projection"),
+        (lambda: rc.GRUCell(3, 4, activation="elu"), "no activation 'elu'"),
+        (lambda: rc.UGRNNCell(3, 4), "no operator"),
+    ],
+)
+def test_which_cells_are_onnxs_own(cell, reason):
+    got = native_reason(cell())
+    assert (got is None) if reason is None else reason in got
+
+
+def test_a_wrong_model_is_noticed_and_not_written(tmp_path, monkeypatch):
+    cell = build(ROWS["rnn"])
+    sequence, step = export.sequence_model(cell.eval()), export.step_model(cell)
+    with torch.no_grad():
+        cell.bias.add_(0.1)
+    with pytest.raises(export.OnnxCheckError, match="sequence model of RNNCell: ONNX Runtime differs by"):
+        export.check_cell(cell, sequence, step)
+    monkeypatch.setattr(export, "sequence_model", lambda *_: sequence)
+    with pytest.raises(export.OnnxCheckError):
+        export.export_onnx(cell, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
