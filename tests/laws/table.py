@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -158,6 +159,28 @@ ROWS = {
         *(Row(name, make) for name, make in FAMILY.items() if not name.endswith("_f64")),
     ]
 }
+
+
+VARIANTS = {
+    "rnn_relu", "basic_lstm", "basic_lstm_relu", "lstm_cudnn", "lstm_relu", "lstm_peep", "lstm_clip", "lstm_peep_clip",
+    "lstm_proj", "gru_relu", "layer_norm_basic_lstm_relu", "layer_norm_basic_lstm_off", "layer_norm_lstm_off",
+    "coupled_peep_proj",
+}  # fmt: skip
+"""Rows whose equation another row covers with more options: under the laws in `make check-full` only."""
+
+
+def over_rows(law: str) -> pytest.MarkDecorator:
+    """Every row of the table to which the law applies; of each class of the family one in `make test`."""
+    cases: list[Any] = []
+    classes: set[str] = set()
+    for row in ROWS.values():
+        if law in row.unlike:
+            continue
+        kind = type(row.make()).__name__
+        covered = row.name in VARIANTS or (row.name in FAMILY and kind in classes)
+        classes.add(kind)
+        cases.append(pytest.param(row, id=row.name, marks=[pytest.mark.slow] if covered else []))
+    return pytest.mark.parametrize("row", cases)
 
 
 def golden_cases() -> list[tuple[Row, str]]:

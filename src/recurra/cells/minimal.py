@@ -47,7 +47,7 @@ def minimal_recur(
     """One gate between the state and the embedding."""
     z, gate = projected
     u = torch.sigmoid(gate + state @ params.kernel[params.kernel.shape[0] - state.shape[-1] :])
-    h = torch.lerp(z, state, u)
+    h = u * state + (1 - u) * z
     return h, h
 
 

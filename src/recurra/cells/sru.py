@@ -34,7 +34,7 @@ def sru_coefficients(params: SRUParams, inputs: Tensor, options: RNNOptions) -> 
 def sru_emit(params: SRUParams, rest: tuple[Tensor, Tensor], c: Tensor, options: RNNOptions) -> Tensor:
     """`h = r * activation(c) + (1 - r) * passed`."""
     r, passed = rest
-    return torch.lerp(passed, resolve(options.activation)(c), r)
+    return r * resolve(options.activation)(c) + (1 - r) * passed
 
 
 class SRUCell(LinearCell):

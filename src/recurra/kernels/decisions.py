@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import torch
+
 logger = logging.getLogger("recurra.kernels")
 
 KERNEL = "kernel"
@@ -43,6 +45,8 @@ def recording() -> Iterator[list[Decision]]:
 
 def note(family: str, road: str, reason: str, *, warn: bool = False) -> None:
     """Remember a decision for `recording`, and log a fallback's reason once."""
+    if torch.compiler.is_compiling():  # a compiled graph can neither log nor append
+        return
     if not _recorders and (road == KERNEL or (family, reason) in _logged):
         return
     decision = Decision(family, road, reason)

@@ -102,10 +102,10 @@ def _refused_extras(masks: Masks, after: After, resets: Tensor | None, return_st
 
 
 def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
-    if _plain_only.get():
-        return "asked for, by kernels.plain()"
     if torch.compiler.is_compiling():
         return "under torch.compile or torch.export"
+    if _plain_only.get():
+        return "asked for, by kernels.plain()"
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "inside a functorch transform"
     if torch.autograd.forward_ad._current_level >= 0:

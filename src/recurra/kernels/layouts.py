@@ -96,6 +96,9 @@ _LAYOUTS: dict[str, Callable[[int, int, int], Layout]] = {
     "torch_gru": _torch(GRU_AFTER, (0, 1, 2)),
 }
 
+FAMILIES = frozenset(_LAYOUTS)
+"""The families that a kernel knows."""
+
 
 def check_shapes(what: Layout, tensors: Sequence[Tensor | None], names: Sequence[str]) -> None:
     """Raise InputError for a parameter of a wrong shape, naming it."""

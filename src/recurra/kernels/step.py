@@ -18,6 +18,7 @@ from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import ops
 from recurra.kernels.dispatch import refusal, sequence_of
+from recurra.kernels.layouts import FAMILIES
 from recurra.kernels.native import library
 
 MOST_ROWS = 3
@@ -94,6 +95,9 @@ class Steps:
 
 def _eligible(cell: Any, B: int) -> bool:
     if not 0 < B <= MOST_ROWS or not isinstance(cell.input_size, int):
+        return False
+    recurrence = getattr(cell, "recurrence", None)
+    if recurrence is None or recurrence.family not in FAMILIES:
         return False
     params = cell.params()
     owned = {id(parameter) for parameter in cell.parameters()}
