@@ -125,7 +125,10 @@ def range_(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, nam
     if limit is None:
         start, limit = 0, start
     with name_scope(name, "Range", [start, limit, delta]) as scope:
-        parts = [convert_to_tensor(v, dtype=None if isinstance(v, TensorLike) else dtype, name=n) for v, n in ((start, "start"), (limit, "limit"), (delta, "delta"))]
+        parts = [
+            convert_to_tensor(v, dtype=None if isinstance(v, TensorLike) else dtype, name=n)
+            for v, n in ((start, "start"), (limit, "limit"), (delta, "delta"))
+        ]
         if dtype is None:
             kinds = [p.dtype.base_dtype for p in parts]
             common = max(kinds, key=lambda k: _ORDER.index(k) if k in _ORDER else -1)
@@ -226,7 +229,9 @@ def diag_part(input: Any, name: str | None = None) -> Any:
 
 
 @tf_export("matrix_diag", "linalg.diag")
-def matrix_diag(diagonal: Any, name: str = "diag", k: Any = 0, num_rows: int = -1, num_cols: int = -1, padding_value: Any = 0) -> Any:
+def matrix_diag(
+    diagonal: Any, name: str = "diag", k: Any = 0, num_rows: int = -1, num_cols: int = -1, padding_value: Any = 0
+) -> Any:
     _offset_unsupported(k)
     return apply_op("MatrixDiag", diagonal, name=name)
 
@@ -249,22 +254,38 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
 
 
 @tf_export("eye", "linalg.eye")
-def eye(num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32, name: str | None = None) -> Any:
+def eye(
+    num_rows: Any,
+    num_columns: Any = None,
+    batch_shape: Any = None,
+    dtype: Any = dtypes.float32,
+    name: str | None = None,
+) -> Any:
     with name_scope(name, "eye", [num_rows, num_columns, batch_shape]):
         square = num_columns is None
         num_columns = num_rows if square else num_columns
         batch = [] if batch_shape is None else batch_shape
         if isinstance(num_rows, TensorLike) or isinstance(num_columns, TensorLike) or isinstance(batch, TensorLike):
-            rows, columns = convert_to_tensor(num_rows, name="num_rows"), convert_to_tensor(num_columns, name="num_columns")
+            rows, columns = (
+                convert_to_tensor(num_rows, name="num_rows"),
+                convert_to_tensor(num_columns, name="num_columns"),
+            )
             short = apply_op("Minimum", rows, columns)
             batch = convert_to_tensor(batch, dtype=dtypes.int32)
             diagonal = ones(apply_op("ConcatV2", [batch, apply_op("Pack", [short], axis=0)], 0), dtype=dtype)
             if square:
                 return matrix_diag(diagonal)
-            return matrix_set_diag(zeros(apply_op("ConcatV2", [batch, apply_op("Pack", [rows, columns], axis=0)], 0), dtype=dtype), diagonal)
+            return matrix_set_diag(
+                zeros(apply_op("ConcatV2", [batch, apply_op("Pack", [rows, columns], axis=0)], 0), dtype=dtype),
+                diagonal,
+            )
         batch = [int(b) for b in batch]
         diagonal = ones([*batch, min(int(num_rows), int(num_columns))], dtype=dtype)
-        return matrix_diag(diagonal) if square else matrix_set_diag(zeros([*batch, int(num_rows), int(num_columns)], dtype=dtype), diagonal)
+        return (
+            matrix_diag(diagonal)
+            if square
+            else matrix_set_diag(zeros([*batch, int(num_rows), int(num_columns)], dtype=dtype), diagonal)
+        )
 
 
 @tf_export("meshgrid")
@@ -277,7 +298,12 @@ def meshgrid(*args: Any, **kwargs: Any) -> Any:
         raise ValueError("indexing parameter must be either 'xy' or 'ij'")
     with name_scope(name, "meshgrid", args):
         count = len(args)
-        parts = [apply_op("Reshape", apply_op("Pack", [convert_to_tensor(a)], axis=0), [1] * n + [-1] + [1] * (count - n - 1)) for n, a in enumerate(args)]
+        parts = [
+            apply_op(
+                "Reshape", apply_op("Pack", [convert_to_tensor(a)], axis=0), [1] * n + [-1] + [1] * (count - n - 1)
+            )
+            for n, a in enumerate(args)
+        ]
         sizes = [apply_op("Size", convert_to_tensor(a), out_type=dtypes.int32) for a in args]
         if indexing == "xy" and count > 1:
             parts[0] = apply_op("Reshape", parts[0], [1, -1] + [1] * (count - 2))
@@ -301,7 +327,13 @@ def _repeat_shape(operation: Any) -> TensorShape:
     if times is None:
         dims[axis] = None
     else:
-        dims[axis] = int(np.sum(times)) if np.ndim(times) and len(times) > 1 else None if dims[axis] is None else dims[axis] * int(np.ravel(times)[0])  # type: ignore[operator]
+        dims[axis] = (
+            int(np.sum(times))
+            if np.ndim(times) and len(times) > 1
+            else None
+            if dims[axis] is None
+            else dims[axis] * int(np.ravel(times)[0])
+        )  # type: ignore[operator]
     return TensorShape(dims)
 
 

@@ -62,7 +62,11 @@ def _batched(params: TorchTensor, indices: TorchTensor, axis: int, batch_dims: i
     picked = rows[(indices.long() + offset).reshape(-1)]
     out = picked.reshape(*indices.shape, *params.shape[batch_dims + 1 :])
     moved = axis - batch_dims
-    return out.movedim(tuple(range(indices.dim(), indices.dim() + moved)), tuple(range(batch_dims, batch_dims + moved))) if moved else out
+    return (
+        out.movedim(tuple(range(indices.dim(), indices.dim() + moved)), tuple(range(batch_dims, batch_dims + moved)))
+        if moved
+        else out
+    )
 
 
 def _gather_shape(operation: Any) -> TensorShape:
@@ -80,8 +84,21 @@ def _gather_shape(operation: Any) -> TensorShape:
     return params[:position].concatenate(indices[batch_dims:]).concatenate(params[position + 1 :])
 
 
-op("Gather", "params:Tparams, indices:Tindices -> Tparams", lambda params, indices: gather_rows(params, indices), shape=_gather_shape, validate_indices=True)
-op("GatherV2", "params:Tparams, indices:Tindices, axis:Taxis -> Tparams", _gather_v2, shape=_gather_shape, batch_dims=0, Taxis=dtypes.int32)
+op(
+    "Gather",
+    "params:Tparams, indices:Tindices -> Tparams",
+    lambda params, indices: gather_rows(params, indices),
+    shape=_gather_shape,
+    validate_indices=True,
+)
+op(
+    "GatherV2",
+    "params:Tparams, indices:Tindices, axis:Taxis -> Tparams",
+    _gather_v2,
+    shape=_gather_shape,
+    batch_dims=0,
+    Taxis=dtypes.int32,
+)
 
 
 def _resource_gather(resource: Cell, indices: TorchTensor) -> Any:
@@ -95,11 +112,24 @@ def _resource_gather_shape(operation: Any) -> TensorShape:
     return unknown_shape() if rows.ndims is None else operation.inputs[1].shape.concatenate(rows[1:])
 
 
-op("ResourceGather", "resource:resource, indices:Tindices -> dtype", _resource_gather, shape=_resource_gather_shape, validate_indices=True)
+op(
+    "ResourceGather",
+    "resource:resource, indices:Tindices -> dtype",
+    _resource_gather,
+    shape=_resource_gather_shape,
+    validate_indices=True,
+)
 
 
 @tf_export("gather")
-def gather(params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: Any = None, batch_dims: int = 0) -> Any:
+def gather(
+    params: Any,
+    indices: Any,
+    validate_indices: Any = None,
+    name: str | None = None,
+    axis: Any = None,
+    batch_dims: int = 0,
+) -> Any:
     axis = batch_dims if axis is None else axis
     if batch_dims:
         indices, params = convert_to_tensor(indices, name="indices"), convert_to_tensor(params, name="params")
@@ -125,7 +155,11 @@ def _nd_index(indices: TorchTensor, shape: Any) -> tuple[TorchTensor, ...]:
     for axis, column in enumerate(columns):
         if column.numel() and not (0 <= int(column.min()) and int(column.max()) < shape[axis]):
             bad = ((column < 0) | (column >= shape[axis])).nonzero()[0].tolist()
-            raise InvalidArgumentError(None, None, f"indices[{','.join(map(str, bad))}] = {indices[tuple(bad)].tolist()} does not index into param shape {list(shape)}")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"indices[{','.join(map(str, bad))}] = {indices[tuple(bad)].tolist()} does not index into param shape {list(shape)}",
+            )
     return columns
 
 
@@ -142,7 +176,9 @@ def _gather_nd_shape(operation: Any) -> TensorShape:
         return unknown_shape()
     depth = (indices.values or ())[-1]
     if depth > params.ndims:  # type: ignore[operator]
-        raise ValueError(f"indices.shape[-1] must be <= params.rank, but saw indices shape: {list(indices.values or ())} and params shape: {list(params.values or ())}")
+        raise ValueError(
+            f"indices.shape[-1] must be <= params.rank, but saw indices shape: {list(indices.values or ())} and params shape: {list(params.values or ())}"
+        )
     return indices[:-1].concatenate(params[depth:])
 
 
@@ -188,7 +224,12 @@ for _kind, _how, _names in (
     ("TensorScatterSub", "sub", ("tensor_scatter_nd_sub", "tensor_scatter_sub")),
 ):
     op(_kind, "tensor:T, indices:Tindices, updates:T -> T", _scatter(_how), shape=same)
-    export((lambda kind: lambda tensor, indices, updates, name=None: apply_op(kind, tensor, indices, updates, name=name))(_kind), *_names)
+    export(
+        (lambda kind: lambda tensor, indices, updates, name=None: apply_op(kind, tensor, indices, updates, name=name))(
+            _kind
+        ),
+        *_names,
+    )
 
 
 @tf_export("scatter_nd", "manip.scatter_nd")
@@ -209,8 +250,14 @@ def _select_shape(operation: Any) -> TensorShape:
     if None not in (t.ndims, e.ndims) and t.ndims != e.ndims:
         raise ValueError(f"Shapes must be equal rank, but are {t.ndims} and {e.ndims}")
     if not t.is_compatible_with(e):
-        n, p, q = next((n, p, q) for n, (p, q) in enumerate(zip(t.values or (), e.values or (), strict=True)) if None not in (p, q) and p != q)
-        raise ValueError(f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_show(t)} and {_show(e)}.\n\tFrom merging shape 1 with other shapes.")
+        n, p, q = next(
+            (n, p, q)
+            for n, (p, q) in enumerate(zip(t.values or (), e.values or (), strict=True))
+            if None not in (p, q) and p != q
+        )
+        raise ValueError(
+            f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_show(t)} and {_show(e)}.\n\tFrom merging shape 1 with other shapes."
+        )
     merged = t.merge_with(e)
     if condition.ndims is None or merged.ndims is None or condition.ndims == 0:
         return merged
@@ -221,8 +268,14 @@ def _select_shape(operation: Any) -> TensorShape:
     if condition.ndims != merged.ndims:
         raise ValueError(f"Shape must be rank {merged.ndims} but is rank {condition.ndims}")
     if not merged.is_compatible_with(condition):
-        n, p, q = next((n, p, q) for n, (p, q) in enumerate(zip(merged.values or (), condition.values or (), strict=True)) if None not in (p, q) and p != q)
-        raise ValueError(f"Dimension {n} in both shapes must be equal, but are {q} and {p}. Shapes are {_show(condition)} and {_show(merged)}.")
+        n, p, q = next(
+            (n, p, q)
+            for n, (p, q) in enumerate(zip(merged.values or (), condition.values or (), strict=True))
+            if None not in (p, q) and p != q
+        )
+        raise ValueError(
+            f"Dimension {n} in both shapes must be equal, but are {q} and {p}. Shapes are {_show(condition)} and {_show(merged)}."
+        )
     return merged.merge_with(condition)
 
 
@@ -247,7 +300,13 @@ def _true_places(condition: Any) -> TorchTensor:
 
 op("Select", "condition:bool, t:T, e:T -> T", _select, shape=_select_shape)
 op("SelectV2", "condition:bool, t:T, e:T -> T", _select_v2, shape=_three)
-op("Where", "condition:T -> int64", _true_places, diff=False, shape=lambda o: TensorShape([None, o.inputs[0].shape.ndims]))
+op(
+    "Where",
+    "condition:T -> int64",
+    _true_places,
+    diff=False,
+    shape=lambda o: TensorShape([None, o.inputs[0].shape.ndims]),
+)
 
 
 @tf_export("where", "select")
@@ -280,15 +339,25 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: Any =
         if rank == 0:
             raise ValueError("mask cannot be scalar.")
         if rank is None:
-            raise ValueError("Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, but shape=None is not.")
+            raise ValueError(
+                "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, but shape=None is not."
+            )
         axis = 0 if axis is None else int(constant_value(convert_to_tensor(axis))) if hasattr(axis, "op") else int(axis)
         shape[axis : axis + rank].assert_is_compatible_with(mask_shape)
         dims = shape.values
         sizes = apply_op("Shape", tensor, out_type=dtypes.int32)
         leading = apply_op("Prod", sizes[axis : axis + rank], [0], keep_dims=False)
-        flat = apply_op("Reshape", tensor, apply_op("ConcatV2", [sizes[:axis], apply_op("Pack", [leading], axis=0), sizes[axis + rank :]], 0))
+        flat = apply_op(
+            "Reshape",
+            tensor,
+            apply_op("ConcatV2", [sizes[:axis], apply_op("Pack", [leading], axis=0), sizes[axis + rank :]], 0),
+        )
         if dims is not None:
-            flat.set_shape(TensorShape(dims[:axis]).concatenate([shape[axis : axis + rank].num_elements()]).concatenate(dims[axis + rank :]))
+            flat.set_shape(
+                TensorShape(dims[:axis])
+                .concatenate([shape[axis : axis + rank].num_elements()])
+                .concatenate(dims[axis + rank :])
+            )
         chosen = apply_op("Squeeze", apply_op("Where", apply_op("Reshape", mask, [-1])), squeeze_dims=[1])
         return gather(flat, chosen, axis=axis)
 
@@ -304,7 +373,11 @@ def _one_hot(indices: TorchTensor, depth: TorchTensor, on_value: Any, off_value:
 
 
 def _one_hot_shape(operation: Any) -> TensorShape:
-    indices, depth, axis = operation.inputs[0].shape, constant_value(operation.inputs[1]), operation.attrs.get("axis", -1)
+    indices, depth, axis = (
+        operation.inputs[0].shape,
+        constant_value(operation.inputs[1]),
+        operation.attrs.get("axis", -1),
+    )
     if indices.ndims is None:
         return unknown_shape()
     if not -1 <= axis <= indices.ndims:
@@ -314,25 +387,44 @@ def _one_hot_shape(operation: Any) -> TensorShape:
     return TensorShape(dims)
 
 
-op("OneHot", "indices:TI, depth:int32, on_value:T, off_value:T -> T", _one_hot, diff=False, shape=_one_hot_shape, allow={"TI": (dtypes.uint8, dtypes.int32, dtypes.int64)})
+op(
+    "OneHot",
+    "indices:TI, depth:int32, on_value:T, off_value:T -> T",
+    _one_hot,
+    diff=False,
+    shape=_one_hot_shape,
+    allow={"TI": (dtypes.uint8, dtypes.int32, dtypes.int64)},
+)
 
 
 @tf_export("one_hot")
 def one_hot(
-    indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None, name: str | None = None
+    indices: Any,
+    depth: Any,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
 ) -> Any:
     with name_scope(name, "one_hot", [indices, depth, on_value, off_value, axis, dtype]) as scope:
         kinds = [convert_to_tensor(v).dtype.base_dtype for v in (on_value, off_value) if v is not None]
         if dtype is not None:
             for label, value in (("on_value", on_value), ("off_value", off_value)):
-                if value is not None and convert_to_tensor(value, preferred_dtype=dtype).dtype.base_dtype != dtypes.as_dtype(dtype):
-                    raise TypeError(f"dtype {convert_to_tensor(value).dtype.base_dtype} of {label} does not match dtype parameter {dtypes.as_dtype(dtype)}")
+                if value is not None and convert_to_tensor(
+                    value, preferred_dtype=dtype
+                ).dtype.base_dtype != dtypes.as_dtype(dtype):
+                    raise TypeError(
+                        f"dtype {convert_to_tensor(value).dtype.base_dtype} of {label} does not match dtype parameter {dtypes.as_dtype(dtype)}"
+                    )
         kind = dtypes.as_dtype(dtype) if dtype is not None else kinds[0] if kinds else dtypes.float32
         if len(set(kinds)) > 1 and dtype is None:
             raise TypeError(f"dtype {kinds[0]} of on_value does not match dtype {kinds[1]} of off_value")
         default = lambda value, label: convert_to_tensor(bool(value) if kind.is_bool else value, dtype=kind, name=label)
         on = default(1, "on_value") if on_value is None else convert_to_tensor(on_value, dtype=kind, name="on_value")
-        off = default(0, "off_value") if off_value is None else convert_to_tensor(off_value, dtype=kind, name="off_value")
+        off = (
+            default(0, "off_value") if off_value is None else convert_to_tensor(off_value, dtype=kind, name="off_value")
+        )
         return apply_op("OneHot", indices, depth, on, off, axis=-1 if axis is None else axis, name=scope)
 
 
@@ -342,7 +434,11 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool_, n
     with name_scope(name, "SequenceMask", [lengths, maxlen]):
         lengths = convert_to_tensor(lengths)
         if maxlen is None:
-            axes = list(range(lengths.get_shape().ndims)) if lengths.get_shape().ndims is not None else apply_op("Range", 0, apply_op("Rank", lengths), 1)
+            axes = (
+                list(range(lengths.get_shape().ndims))
+                if lengths.get_shape().ndims is not None
+                else apply_op("Range", 0, apply_op("Rank", lengths), 1)
+            )
             maxlen = apply_op("Max", lengths, axes, keep_dims=False)
             maxlen = apply_op("Maximum", convert_to_tensor(0, dtype=maxlen.dtype), maxlen)
         else:
@@ -358,9 +454,13 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool_, n
 
 # -- order ------------------------------------------------------------------------------------------------------------------
 @tf_export("argsort", "contrib.framework.argsort")
-def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None) -> Any:
+def argsort(
+    values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
+) -> Any:
     with name_scope(name, "argsort"):
-        return apply_op("Argsort", convert_to_tensor(values, name="values"), axis=axis, descending=_descending(direction))
+        return apply_op(
+            "Argsort", convert_to_tensor(values, name="values"), axis=axis, descending=_descending(direction)
+        )
 
 
 @tf_export("sort", "contrib.framework.sort")
@@ -375,8 +475,19 @@ def _descending(direction: str) -> bool:
     return direction == "DESCENDING"
 
 
-op("Argsort", "values:T -> int32", lambda values, axis, descending: torch.sort(values, dim=axis, descending=descending, stable=True).indices.int(), diff=False, shape=same)
-op("Sort", "values:T -> T", lambda values, axis, descending: torch.sort(values, dim=axis, descending=descending).values, shape=same)
+op(
+    "Argsort",
+    "values:T -> int32",
+    lambda values, axis, descending: torch.sort(values, dim=axis, descending=descending, stable=True).indices.int(),
+    diff=False,
+    shape=same,
+)
+op(
+    "Sort",
+    "values:T -> T",
+    lambda values, axis, descending: torch.sort(values, dim=axis, descending=descending).values,
+    shape=same,
+)
 
 
 def _invert_permutation(x: TorchTensor) -> TorchTensor:
@@ -388,14 +499,22 @@ def _invert_permutation(x: TorchTensor) -> TorchTensor:
 
 
 op("InvertPermutation", "x:T -> T", _invert_permutation, diff=False, shape=same)
-export(lambda x, name=None: apply_op("InvertPermutation", x, name=name), "invert_permutation", "math.invert_permutation")
+export(
+    lambda x, name=None: apply_op("InvertPermutation", x, name=name), "invert_permutation", "math.invert_permutation"
+)
 
 
 def _unravel(indices: TorchTensor, dims: TorchTensor) -> TorchTensor:
     return torch.from_numpy(np.stack(np.unravel_index(indices.numpy(), dims.tolist()))).to(indices.dtype)
 
 
-op("UnravelIndex", "indices:Tidx, dims:Tidx -> Tidx", _unravel, diff=False, shape=lambda o: TensorShape([(o.inputs[1].shape.values or (None,))[0]]).concatenate(o.inputs[0].shape))
+op(
+    "UnravelIndex",
+    "indices:Tidx, dims:Tidx -> Tidx",
+    _unravel,
+    diff=False,
+    shape=lambda o: TensorShape([(o.inputs[1].shape.values or (None,))[0]]).concatenate(o.inputs[0].shape),
+)
 
 
 @tf_export("unravel_index")

@@ -33,10 +33,37 @@ def _shape_vector(operation: Any) -> TensorShape:
     return TensorShape([operation.inputs[0].shape.ndims])
 
 
-op("Shape", "input:T -> out_type", lambda input, out_type: torch.tensor(tuple(input.shape), dtype=out_type.torch), diff=False, shape=_shape_vector, out_type=dtypes.int32)
-op("ShapeN", "input:N*T -> N*out_type", lambda input, out_type: tuple(torch.tensor(tuple(i.shape), dtype=out_type.torch) for i in input), diff=False, shape=lambda o: [TensorShape([t.shape.ndims]) for t in o.inputs], out_type=dtypes.int32)
-op("Size", "input:T -> out_type", lambda input, out_type: torch.tensor(int(np.prod(input.shape, dtype=np.int64)), dtype=out_type.torch), diff=False, shape=lambda o: TensorShape([]), out_type=dtypes.int32)
-op("Rank", "input:T -> int32", lambda input: torch.tensor(len(input.shape), dtype=torch.int32), diff=False, shape=lambda o: TensorShape([]))
+op(
+    "Shape",
+    "input:T -> out_type",
+    lambda input, out_type: torch.tensor(tuple(input.shape), dtype=out_type.torch),
+    diff=False,
+    shape=_shape_vector,
+    out_type=dtypes.int32,
+)
+op(
+    "ShapeN",
+    "input:N*T -> N*out_type",
+    lambda input, out_type: tuple(torch.tensor(tuple(i.shape), dtype=out_type.torch) for i in input),
+    diff=False,
+    shape=lambda o: [TensorShape([t.shape.ndims]) for t in o.inputs],
+    out_type=dtypes.int32,
+)
+op(
+    "Size",
+    "input:T -> out_type",
+    lambda input, out_type: torch.tensor(int(np.prod(input.shape, dtype=np.int64)), dtype=out_type.torch),
+    diff=False,
+    shape=lambda o: TensorShape([]),
+    out_type=dtypes.int32,
+)
+op(
+    "Rank",
+    "input:T -> int32",
+    lambda input: torch.tensor(len(input.shape), dtype=torch.int32),
+    diff=False,
+    shape=lambda o: TensorShape([]),
+)
 
 
 def _static(kind: str, label: str, known: Any) -> Any:
@@ -89,8 +116,16 @@ def _reshape_error(tensor: Any, sizes: list[int]) -> InvalidArgumentError:
     count = int(np.prod(tensor.shape))
     if -1 in sizes:
         known = int(np.prod([s for s in sizes if s != -1]))
-        return InvalidArgumentError(None, None, f"Input to reshape is a tensor with {count} values, but the requested shape requires a multiple of {known}")
-    return InvalidArgumentError(None, None, f"Input to reshape is a tensor with {count} values, but the requested shape has {int(np.prod(sizes))}")
+        return InvalidArgumentError(
+            None,
+            None,
+            f"Input to reshape is a tensor with {count} values, but the requested shape requires a multiple of {known}",
+        )
+    return InvalidArgumentError(
+        None,
+        None,
+        f"Input to reshape is a tensor with {count} values, but the requested shape has {int(np.prod(sizes))}",
+    )
 
 
 def _reshape_shape(operation: Any) -> TensorShape:
@@ -142,7 +177,13 @@ def _expand_shape(operation: Any) -> TensorShape:
     return TensorShape(dims)
 
 
-op("ExpandDims", "input:T, dim:Tdim -> T", lambda input, dim: np.expand_dims(input, int(dim)) if _is_text(input) else input.unsqueeze(int(dim)), shape=_expand_shape, Tdim=dtypes.int32)
+op(
+    "ExpandDims",
+    "input:T, dim:Tdim -> T",
+    lambda input, dim: np.expand_dims(input, int(dim)) if _is_text(input) else input.unsqueeze(int(dim)),
+    shape=_expand_shape,
+    Tdim=dtypes.int32,
+)
 
 
 @tf_export("expand_dims")
@@ -160,7 +201,9 @@ def _squeeze(input: Any, squeeze_dims: Sequence[int] = ()) -> Any:
     axes = {a % have for a in squeeze_dims} if squeeze_dims else {a for a in range(have) if input.shape[a] == 1}
     for a in axes:
         if input.shape[a] != 1:
-            raise InvalidArgumentError(None, None, f"Can not squeeze dim[{a}], expected a dimension of 1, got {input.shape[a]}")
+            raise InvalidArgumentError(
+                None, None, f"Can not squeeze dim[{a}], expected a dimension of 1, got {input.shape[a]}"
+            )
     return input.reshape([s for a, s in enumerate(input.shape) if a not in axes])
 
 
@@ -212,7 +255,13 @@ def _transpose_shape(operation: Any) -> TensorShape:
 
 
 op("Transpose", "x:T, perm:Tperm -> T", _transpose, shape=_transpose_shape, Tperm=dtypes.int32)
-op("ConjugateTranspose", "x:T, perm:Tperm -> T", lambda x, perm: _transpose(x, perm).conj().resolve_conj(), shape=_transpose_shape, Tperm=dtypes.int32)
+op(
+    "ConjugateTranspose",
+    "x:T, perm:Tperm -> T",
+    lambda x, perm: _transpose(x, perm).conj().resolve_conj(),
+    shape=_transpose_shape,
+    Tperm=dtypes.int32,
+)
 
 
 @tf_export("transpose")
@@ -224,7 +273,9 @@ def transpose(a: Any, perm: Any = None, name: str = "transpose", conjugate: bool
         if perm is not None:
             return apply_op(kind, a, perm, name=scope)
         top = apply_op("Rank", a)
-        order = apply_op("Sub", apply_op("Sub", top, 1, name="sub"), apply_op("Range", 0, top, 1, name="Range"), name="sub")
+        order = apply_op(
+            "Sub", apply_op("Sub", top, 1, name="sub"), apply_op("Range", 0, top, 1, name="Range"), name="sub"
+        )
         result = apply_op(kind, a, order, name=scope)
         if a.get_shape().ndims is not None:
             result.set_shape(TensorShape((a.get_shape().values or ())[::-1]))
@@ -264,7 +315,9 @@ def _concat_shape(operation: Any) -> TensorShape:
     position = int(axis)
     if not -have <= position < have:
         raise ValueError(f"Shape must be at least rank {position + 1} but is rank {have}")
-    return _joined([s.with_rank(have) if s.ndims in (None, have) else _rank_clash(have, s.ndims) for s in shapes], position % have)
+    return _joined(
+        [s.with_rank(have) if s.ndims in (None, have) else _rank_clash(have, s.ndims) for s in shapes], position % have
+    )
 
 
 def _rank_clash(a: int, b: int | None) -> TensorShape:
@@ -280,8 +333,14 @@ def _joined(shapes: list[TensorShape], axis: int) -> TensorShape:
         dims[axis] = None
         other = TensorShape(dims)
         if not rest.is_compatible_with(other):
-            n = next(i for i, (p, q) in enumerate(zip(rest.values or (), other.values or (), strict=True)) if p is not None and q is not None and p != q)
-            raise ValueError(f"Dimension {n} in both shapes must be equal, but are {(rest.values or ())[n]} and {dims[n]}. Shapes are {_brackets([d for i, d in enumerate(rest.values or ()) if i != axis])} and {_brackets([d for i, d in enumerate(dims) if i != axis])}.")
+            n = next(
+                i
+                for i, (p, q) in enumerate(zip(rest.values or (), other.values or (), strict=True))
+                if p is not None and q is not None and p != q
+            )
+            raise ValueError(
+                f"Dimension {n} in both shapes must be equal, but are {(rest.values or ())[n]} and {dims[n]}. Shapes are {_brackets([d for i, d in enumerate(rest.values or ()) if i != axis])} and {_brackets([d for i, d in enumerate(dims) if i != axis])}."
+            )
         rest = rest.merge_with(other)
     final = list(rest.values or ())
     final[axis] = total
@@ -318,12 +377,20 @@ def _pack_shape(operation: Any) -> TensorShape:
     merged, axis = unknown_shape(), operation.attrs.get("axis", 0)
     for tensor in operation.inputs:
         if None not in (merged.ndims, tensor.shape.ndims) and merged.ndims != tensor.shape.ndims:
-            raise ValueError(f"Shapes must be equal rank, but are {merged.ndims} and {tensor.shape.ndims}\n\tFrom merging shape 0 with other shapes.")
+            raise ValueError(
+                f"Shapes must be equal rank, but are {merged.ndims} and {tensor.shape.ndims}\n\tFrom merging shape 0 with other shapes."
+            )
         try:
             merged = merged.merge_with(tensor.shape)
         except ValueError:
-            n, p, q = next((i, p, q) for i, (p, q) in enumerate(zip(merged.values or (), tensor.shape.values or (), strict=True)) if None not in (p, q) and p != q)
-            raise ValueError(f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_brackets(merged.values or ())} and {_brackets(tensor.shape.values or ())}.\n\tFrom merging shape 0 with other shapes.") from None
+            n, p, q = next(
+                (i, p, q)
+                for i, (p, q) in enumerate(zip(merged.values or (), tensor.shape.values or (), strict=True))
+                if None not in (p, q) and p != q
+            )
+            raise ValueError(
+                f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_brackets(merged.values or ())} and {_brackets(tensor.shape.values or ())}.\n\tFrom merging shape 0 with other shapes."
+            ) from None
     if merged.ndims is None:
         return unknown_shape()
     if not -merged.ndims - 1 <= axis <= merged.ndims:
@@ -346,12 +413,16 @@ def stack(values: Any, axis: int = 0, name: str = "stack") -> Any:
     first = convert_to_tensor(values[0]).get_shape()
     if first.ndims is not None and not -first.ndims - 1 <= axis <= first.ndims:
         raise ValueError(f"axis = {axis} not in [{-first.ndims - 1}, {first.ndims + 1})")
-    return apply_op("Pack", list(values) if isinstance(values, (list, tuple)) else unstack(values), axis=axis, name=name)
+    return apply_op(
+        "Pack", list(values) if isinstance(values, (list, tuple)) else unstack(values), axis=axis, name=name
+    )
 
 
 def _unpack(value: Any, num: int, axis: int = 0) -> tuple[Any, ...]:
     if value.shape[axis] != num:
-        raise InvalidArgumentError(None, None, f"Input shape axis {axis} must equal {num}, got shape {list(value.shape)}")
+        raise InvalidArgumentError(
+            None, None, f"Input shape axis {axis} must equal {num}, got shape {list(value.shape)}"
+        )
     return tuple(np.moveaxis(value, axis, 0)) if _is_text(value) else value.unbind(axis)
 
 
@@ -388,8 +459,18 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str = "unst
 def _split(split_dim: TorchTensor, value: Any, num_split: int) -> tuple[Any, ...]:
     axis = int(split_dim)
     if value.shape[axis] % num_split:
-        raise InvalidArgumentError(None, None, f"Number of ways to split should evenly divide the split dimension, but got split_dim {axis} (size = {value.shape[axis]}) and num_split {num_split}")
-    return tuple(np.split(value, num_split, axis)) if _is_text(value) else value.split(value.shape[axis] // num_split, axis) if value.shape[axis] else (value,) * num_split
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Number of ways to split should evenly divide the split dimension, but got split_dim {axis} (size = {value.shape[axis]}) and num_split {num_split}",
+        )
+    return (
+        tuple(np.split(value, num_split, axis))
+        if _is_text(value)
+        else value.split(value.shape[axis] // num_split, axis)
+        if value.shape[axis]
+        else (value,) * num_split
+    )
 
 
 def _split_shape(operation: Any) -> list[TensorShape]:
@@ -401,7 +482,9 @@ def _split_shape(operation: Any) -> list[TensorShape]:
         raise ValueError(f"Dimension index, {position} out of range [{-x.ndims}, {x.ndims})")
     if dims[position] is not None:
         if dims[position] % num:  # type: ignore[operator]
-            raise ValueError(f"Dimension size must be evenly divisible by {num} but is {dims[position]} Number of ways to split should evenly divide the split dimension")
+            raise ValueError(
+                f"Dimension size must be evenly divisible by {num} but is {dims[position]} Number of ways to split should evenly divide the split dimension"
+            )
         dims[position] = dims[position] // num  # type: ignore[operator]
     return [TensorShape(dims)] * num
 
@@ -411,12 +494,21 @@ def _split_v(value: Any, size_splits: TorchTensor, split_dim: TorchTensor, num_s
     if -1 in sizes:
         sizes[sizes.index(-1)] = value.shape[axis] - sum(s for s in sizes if s != -1)
     if sum(sizes) != value.shape[axis]:
-        raise InvalidArgumentError(None, None, f"Determined shape must either match input shape along split_dim exactly if fully specified, or be less than the size of the input along split_dim if not fully specified.  Got: {sum(sizes)}")
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Determined shape must either match input shape along split_dim exactly if fully specified, or be less than the size of the input along split_dim if not fully specified.  Got: {sum(sizes)}",
+        )
     return tuple(np.split(value, np.cumsum(sizes)[:-1], axis)) if _is_text(value) else value.split(sizes, axis)
 
 
 def _split_v_shape(operation: Any) -> list[TensorShape]:
-    x, sizes, axis, num = operation.inputs[0].shape, constant_value(operation.inputs[1]), constant_value(operation.inputs[2]), operation.attrs["num_split"]
+    x, sizes, axis, num = (
+        operation.inputs[0].shape,
+        constant_value(operation.inputs[1]),
+        constant_value(operation.inputs[2]),
+        operation.attrs["num_split"],
+    )
     if x.ndims is None or axis is None:
         return [unknown_shape(x.ndims) if x.ndims is not None else unknown_shape()] * num
     dims, position = list(x.values or ()), int(axis)
@@ -429,11 +521,24 @@ def _split_v_shape(operation: Any) -> list[TensorShape]:
         parts[parts.index(-1)] = None if whole is None else whole - sum(s for s in parts if s != -1)  # type: ignore[misc]
     elif whole is not None and sum(parts) != whole:  # type: ignore[arg-type]
         raise ValueError(f"can't split axis of size {whole} into pieces of size [{','.join(map(str, parts))}]")
-    return [TensorShape([*dims[:position], p, *dims[position + 1 :]] if position >= 0 else [*dims[: x.ndims + position], p, *dims[x.ndims + position + 1 :]]) for p in parts]
+    return [
+        TensorShape(
+            [*dims[:position], p, *dims[position + 1 :]]
+            if position >= 0
+            else [*dims[: x.ndims + position], p, *dims[x.ndims + position + 1 :]]
+        )
+        for p in parts
+    ]
 
 
 op("Split", "split_dim:int32, value:T -> num_split*T", _split, shape=_split_shape)
-op("SplitV", "value:T, size_splits:Tlen, split_dim:int32 -> num_split*T", _split_v, shape=_split_v_shape, Tlen=dtypes.int32)
+op(
+    "SplitV",
+    "value:T, size_splits:Tlen, split_dim:int32 -> num_split*T",
+    _split_v,
+    shape=_split_v_shape,
+    Tlen=dtypes.int32,
+)
 
 
 @tf_export("split")
@@ -443,7 +548,10 @@ def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = 
         return apply_op("Split", axis, value, num_split=int(num_or_size_splits), name=name)
     sizes = convert_to_tensor(num_or_size_splits)
     if sizes._rank() == 0:
-        raise ValueError("Rank-0 tensors are not supported as the num_or_size_splits argument to split. Argument provided: %s" % (num_or_size_splits,))
+        raise ValueError(
+            "Rank-0 tensors are not supported as the num_or_size_splits argument to split. Argument provided: %s"
+            % (num_or_size_splits,)
+        )
     if num is None:
         num = (sizes.get_shape().values or (None,))[0]
     if num is None:
@@ -454,7 +562,12 @@ def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = 
 @tf_export("split", era=((0, 0), (1, 0)))
 def split_old(split_dim: Any = None, num_split: Any = None, value: Any = None, name: str = "split", **new: Any) -> Any:
     """split(axis, number, value); a call in the new order (a tensor first) is understood too."""
-    if new or isinstance(split_dim, (TorchTensor,)) or hasattr(split_dim, "op") or isinstance(split_dim, (list, np.ndarray)):
+    if (
+        new
+        or isinstance(split_dim, (TorchTensor,))
+        or hasattr(split_dim, "op")
+        or isinstance(split_dim, (list, np.ndarray))
+    ):
         named = {"axis": value, **new} if value is not None else new
         first = named.pop("value", split_dim)
         return split(first, named.pop("num_or_size_splits", num_split), name=name, **named)
@@ -518,7 +631,13 @@ def _pad_shape(operation: Any) -> TensorShape:
 
 
 op("Pad", "input:T, paddings:Tpaddings -> T", _pad, shape=_pad_shape, Tpaddings=dtypes.int32)
-op("PadV2", "input:T, paddings:Tpaddings, constant_values:T -> T", lambda input, paddings, constant_values: _pad(input, paddings, constant_values), shape=_pad_shape, Tpaddings=dtypes.int32)
+op(
+    "PadV2",
+    "input:T, paddings:Tpaddings, constant_values:T -> T",
+    lambda input, paddings, constant_values: _pad(input, paddings, constant_values),
+    shape=_pad_shape,
+    Tpaddings=dtypes.int32,
+)
 op("MirrorPad", "input:T, paddings:Tpaddings -> T", _mirror_pad, shape=_pad_shape, Tpaddings=dtypes.int32)
 
 
@@ -587,13 +706,25 @@ def _reverse_sequence_shape(operation: Any) -> TensorShape:
     return TensorShape(dims)
 
 
-op("ReverseSequence", "input:T, seq_lengths:Tlen -> T", _reverse_sequence, shape=_reverse_sequence_shape, batch_dim=0, Tlen=dtypes.int64)
+op(
+    "ReverseSequence",
+    "input:T, seq_lengths:Tlen -> T",
+    _reverse_sequence,
+    shape=_reverse_sequence_shape,
+    batch_dim=0,
+    Tlen=dtypes.int64,
+)
 
 
 @tf_export("reverse_sequence")
 def reverse_sequence(
-    input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None, name: str | None = None,
-    seq_dim: int | None = None, batch_dim: int | None = None,
+    input: Any,
+    seq_lengths: Any,
+    seq_axis: int | None = None,
+    batch_axis: int | None = None,
+    name: str | None = None,
+    seq_dim: int | None = None,
+    batch_dim: int | None = None,
 ) -> Any:
     along = seq_dim if seq_axis is None else seq_axis
     rows = batch_dim if batch_axis is None else batch_axis
@@ -618,7 +749,13 @@ def _broadcast_to(input: Any, shape: TorchTensor) -> Any:
 
 
 op("BroadcastTo", "input:T, shape:Tidx -> T", _broadcast_to, shape=from_const(1), Tidx=dtypes.int32)
-op("BroadcastArgs", "s0:T, s1:T -> T", lambda s0, s1: torch.tensor(tuple(torch.broadcast_shapes(s0.tolist(), s1.tolist())), dtype=s0.dtype), diff=False, shape=lambda o: TensorShape([_longest(o)]))
+op(
+    "BroadcastArgs",
+    "s0:T, s1:T -> T",
+    lambda s0, s1: torch.tensor(tuple(torch.broadcast_shapes(s0.tolist(), s1.tolist())), dtype=s0.dtype),
+    diff=False,
+    shape=lambda o: TensorShape([_longest(o)]),
+)
 
 
 def _longest(operation: Any) -> int | None:
@@ -648,7 +785,11 @@ def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:
 
 def _ensure_shape(input: Any, shape: TensorShape) -> Any:
     if not shape.is_compatible_with(tuple(input.shape)):
-        raise InvalidArgumentError(None, None, f"Shape of tensor {_brackets(tuple(input.shape))} is not compatible with expected shape {_brackets(shape.values or ())}.")
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Shape of tensor {_brackets(tuple(input.shape))} is not compatible with expected shape {_brackets(shape.values or ())}.",
+        )
     return input
 
 

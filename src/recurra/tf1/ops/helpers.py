@@ -16,13 +16,28 @@ __all__ = ["BOOLEANS", "COMPLEX", "FLOATS", "INTEGERS", "NUMBERS", "binary", "de
 
 FLOATS = (dtypes.bfloat16, dtypes.float16, dtypes.float32, dtypes.float64)
 COMPLEX = (dtypes.complex64, dtypes.complex128)
-INTEGERS = (dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64, dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64)
+INTEGERS = (
+    dtypes.int8,
+    dtypes.int16,
+    dtypes.int32,
+    dtypes.int64,
+    dtypes.uint8,
+    dtypes.uint16,
+    dtypes.uint32,
+    dtypes.uint64,
+)
 NUMBERS = (*FLOATS, *INTEGERS, *COMPLEX)
 BOOLEANS = (dtypes.bool_,)
 
 
 def unary(
-    kind: str, lowering: Callable[..., Any], *names: str, out: str = "T", arg: str = "x", allow: Any = None, diff: bool = True,
+    kind: str,
+    lowering: Callable[..., Any],
+    *names: str,
+    out: str = "T",
+    arg: str = "x",
+    allow: Any = None,
+    diff: bool = True,
     scope: str | None = None,
 ) -> Callable[..., Any]:
     """Declare `kind` as element-wise in one argument and serve it as the functions `names`.
@@ -56,8 +71,14 @@ def _argument(x: Any, renamed: dict[str, Any], arg: str, kind: str) -> Any:
 
 
 def binary(
-    kind: str, lowering: Callable[..., Any], *names: str, out: str = "T", args: tuple[str, str] = ("x", "y"), allow: Any = None,
-    diff: bool = True, shape: Any = broadcast,
+    kind: str,
+    lowering: Callable[..., Any],
+    *names: str,
+    out: str = "T",
+    args: tuple[str, str] = ("x", "y"),
+    allow: Any = None,
+    diff: bool = True,
+    shape: Any = broadcast,
 ) -> Callable[..., Any]:
     """Declare `kind` as element-wise in two broadcasting arguments and serve it as the functions `names`."""
     first, second = args
@@ -80,8 +101,13 @@ def deprecated_axis(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapper(
-        input_tensor: Any, axis: Any = None, keepdims: bool | None = None, name: str | None = None, reduction_indices: Any = None,
-        keep_dims: bool | None = None, **more: Any,
+        input_tensor: Any,
+        axis: Any = None,
+        keepdims: bool | None = None,
+        name: str | None = None,
+        reduction_indices: Any = None,
+        keep_dims: bool | None = None,
+        **more: Any,
     ) -> Any:
         if reduction_indices is not None:
             if axis is not None:

@@ -39,7 +39,11 @@ class _Step(NamedTuple):
 
 
 def _steps(
-    sizes: Sequence[int | None], begin: Sequence[int | None], end: Sequence[int | None], strides: Sequence[int], masks: _Masks
+    sizes: Sequence[int | None],
+    begin: Sequence[int | None],
+    end: Sequence[int | None],
+    strides: Sequence[int],
+    masks: _Masks,
 ) -> list[_Step]:
     """The sparse specification spread over all axes, starts and stops normalised to the sizes."""
     entries = len(strides)
@@ -66,7 +70,13 @@ def _steps(
 
 
 def _one(
-    size: int | None, axis: int, i: int, begin: Sequence[int | None], end: Sequence[int | None], strides: Sequence[int], masks: _Masks
+    size: int | None,
+    axis: int,
+    i: int,
+    begin: Sequence[int | None],
+    end: Sequence[int | None],
+    strides: Sequence[int],
+    masks: _Masks,
 ) -> _Step:
     first, last, step = begin[i], end[i], strides[i]
     if step == 0:
@@ -79,8 +89,7 @@ def _one(
         return _Step("index", first)
     open_begin, open_end = masks.begin >> i & 1, masks.end >> i & 1
     if size is None:
-        return _Step("range", 0 if open_begin and step > 0 else first if first is not None and first >= 0 and not open_begin else None,
-                     None if open_end else last, step)  # fmt: skip
+        return _Step("range", None, None, step)
     low, high = (0, size) if step > 0 else (-1, size - 1)
     clamp = lambda value: min(max(value + size if value < 0 else value, low), high)
     start = (0 if step > 0 else size - 1) if open_begin else None if first is None else clamp(first)
@@ -89,7 +98,14 @@ def _one(
 
 
 def _strided(
-    input: Any, begin: Any, end: Any, strides: Any, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, new_axis_mask: int = 0,
+    input: Any,
+    begin: Any,
+    end: Any,
+    strides: Any,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
     shrink_axis_mask: int = 0,
 ) -> Any:
     masks = _Masks(begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
@@ -163,22 +179,42 @@ op("StridedSlice", "input:T, begin:Index, end:Index, strides:Index -> T", _strid
 
 @tf_export("strided_slice")
 def strided_slice(
-    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0,
-    new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None, name: str | None = None,
+    input_: Any,
+    begin: Any,
+    end: Any,
+    strides: Any = None,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+    var: Any = None,
+    name: str | None = None,
 ) -> Any:
     """A strided window of a tensor; `.assign` on the result is there when it came from a variable."""
     if strides is None:
         strides = apply_op("OnesLike", begin)
     result = apply_op(
-        "StridedSlice", input_, begin, end, strides, name=name, begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=ellipsis_mask,
-        new_axis_mask=new_axis_mask, shrink_axis_mask=shrink_axis_mask,
+        "StridedSlice",
+        input_,
+        begin,
+        end,
+        strides,
+        name=name,
+        begin_mask=begin_mask,
+        end_mask=end_mask,
+        ellipsis_mask=ellipsis_mask,
+        new_axis_mask=new_axis_mask,
+        shrink_axis_mask=shrink_axis_mask,
     )
     if var is not None:
         assign = getattr(var, "_strided_slice_assign", None)
         if assign is not None:
             masks = {"begin_mask": begin_mask, "end_mask": end_mask, "ellipsis_mask": ellipsis_mask, "new_axis_mask": new_axis_mask,
                      "shrink_axis_mask": shrink_axis_mask}  # fmt: skip
-            result.assign = lambda value, name=None: assign(begin=begin, end=end, strides=strides, value=value, name=name, **masks)
+            result.assign = lambda value, name=None: assign(
+                begin=begin, end=end, strides=strides, value=value, name=name, **masks
+            )
     return result
 
 
@@ -196,7 +232,11 @@ def _check_index(item: Any) -> None:
 
 def strided_index(tensor: Any, key: Any, var: Any = None) -> Any:
     """`tensor[key]`."""
-    if isinstance(key, bool) or (isinstance(key, np.ndarray) and key.dtype == bool) or (isinstance(key, Tensor) and key.dtype.is_bool):
+    if (
+        isinstance(key, bool)
+        or (isinstance(key, np.ndarray) and key.dtype == bool)
+        or (isinstance(key, Tensor) and key.dtype.is_bool)
+    ):
         from recurra.tf1.ops.array_gather import boolean_mask
 
         return boolean_mask(tensor, key)
@@ -209,7 +249,10 @@ def strided_index(tensor: Any, key: Any, var: Any = None) -> Any:
         for position, entry in enumerate(entries):
             bit = 1 << position
             if isinstance(entry, slice):
-                for value, values, default, mask in ((entry.start, begin, 0, "begin_mask"), (entry.stop, end, 0, "end_mask")):
+                for value, values, default, mask in (
+                    (entry.start, begin, 0, "begin_mask"),
+                    (entry.stop, end, 0, "end_mask"),
+                ):
                     missing = value is None or (isinstance(value, Dimension) and value.value is None)
                     if not missing:
                         _check_index(value)
@@ -232,7 +275,9 @@ def strided_index(tensor: Any, key: Any, var: Any = None) -> Any:
                 masks["shrink_axis_mask"] |= bit
         if masks["ellipsis_mask"] & (masks["ellipsis_mask"] - 1):
             raise ValueError("Multiple ellipses not allowed")
-        packed = [_packed(values) for values in (begin, end, strides)] if begin else [constant([], dtype=dtypes.int32)] * 3
+        packed = (
+            [_packed(values) for values in (begin, end, strides)] if begin else [constant([], dtype=dtypes.int32)] * 3
+        )
         return strided_slice(tensor, *packed, **masks, var=var, name=scope)
 
 
@@ -261,7 +306,11 @@ def _slice(input: Any, begin: Any, size: Any) -> Any:
 
 
 def _slice_shape(operation: Any) -> TensorShape:
-    shape, begin, size = operation.inputs[0].shape, constant_value(operation.inputs[1]), constant_value(operation.inputs[2])
+    shape, begin, size = (
+        operation.inputs[0].shape,
+        constant_value(operation.inputs[1]),
+        constant_value(operation.inputs[2]),
+    )
     if size is None:
         from recurra.tf1.constants import constant_value_as_shape
 
@@ -290,4 +339,3 @@ op("Slice", "input:T, begin:Index, size:Index -> T", _slice, shape=_slice_shape)
 @tf_export("slice")
 def slice_(input_: Any, begin: Any, size: Any, name: str | None = None) -> Any:
     return apply_op("Slice", input_, begin, size, name=name)
-

@@ -69,10 +69,14 @@ def _filled(shape: Any, value: int, dtype: Any, name: str) -> Any:
 class Constant(Initializer):
     def __init__(self, value: Any = 0, dtype: Any = dtypes.float32, verify_shape: bool = False) -> None:
         if not (np.isscalar(value) or isinstance(value, (list, tuple, np.ndarray))):
-            raise TypeError(f"Invalid type for initial value: {type(value)} (expected Python scalar, list or tuple of values, or numpy.ndarray).")
+            raise TypeError(
+                f"Invalid type for initial value: {type(value)} (expected Python scalar, list or tuple of values, or numpy.ndarray)."
+            )
         self.value, self.dtype, self._verify_shape = value, dtypes.as_dtype(dtype), verify_shape
 
-    def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None, verify_shape: bool | None = None) -> Any:
+    def __call__(
+        self, shape: Any, dtype: Any = None, partition_info: Any = None, verify_shape: bool | None = None
+    ) -> Any:
         verify = self._verify_shape if verify_shape is None else verify_shape
         return constant(self.value, dtype=dtypes.as_dtype(dtype or self.dtype), shape=shape, verify_shape=verify)
 
@@ -81,11 +85,15 @@ class Constant(Initializer):
 
 
 class RandomUniform(Initializer):
-    def __init__(self, minval: Any = 0, maxval: Any = None, seed: int | None = None, dtype: Any = dtypes.float32) -> None:
+    def __init__(
+        self, minval: Any = 0, maxval: Any = None, seed: int | None = None, dtype: Any = dtypes.float32
+    ) -> None:
         self.minval, self.maxval, self.seed, self.dtype = minval, maxval, seed, dtypes.as_dtype(dtype)
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        return random.random_uniform(shape, self.minval, self.maxval, dtypes.as_dtype(dtype or self.dtype), seed=self.seed)
+        return random.random_uniform(
+            shape, self.minval, self.maxval, dtypes.as_dtype(dtype or self.dtype), seed=self.seed
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed, "dtype": self.dtype.name}
@@ -94,7 +102,9 @@ class RandomUniform(Initializer):
 class RandomNormal(Initializer):
     _draw = staticmethod(random.random_normal)
 
-    def __init__(self, mean: Any = 0.0, stddev: Any = 1.0, seed: int | None = None, dtype: Any = dtypes.float32) -> None:
+    def __init__(
+        self, mean: Any = 0.0, stddev: Any = 1.0, seed: int | None = None, dtype: Any = dtypes.float32
+    ) -> None:
         self.mean, self.stddev, self.seed, self.dtype = mean, stddev, seed, _as_floating(dtype)
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
@@ -139,7 +149,11 @@ class VarianceScaling(Initializer):
     _DISTRIBUTIONS = ("normal", "uniform", "truncated_normal", "untruncated_normal")
 
     def __init__(
-        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: int | None = None,
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
         dtype: Any = dtypes.float32,
     ) -> None:
         if scale <= 0.0:
@@ -243,18 +257,39 @@ lecun_uniform = _scaling(1.0, "fan_in", "uniform")
 glorot_uniform_initializer = GlorotUniform
 
 for _name, _class in {
-    "zeros": Zeros, "ones": Ones, "constant": Constant, "random_uniform": RandomUniform, "random_normal": RandomNormal,
-    "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling, "orthogonal": Orthogonal,
-    "uniform_unit_scaling": UniformUnitScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "random_uniform": RandomUniform,
+    "random_normal": RandomNormal,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
+    "orthogonal": Orthogonal,
+    "uniform_unit_scaling": UniformUnitScaling,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
 }.items():
     export(_class, f"{_name}_initializer", f"initializers.{_name}", f"keras.initializers.{_name}")
 for _name, _class in {
-    "Zeros": Zeros, "Ones": Ones, "Constant": Constant, "RandomUniform": RandomUniform, "RandomNormal": RandomNormal, "Identity": Identity,
-    "TruncatedNormal": TruncatedNormal, "VarianceScaling": VarianceScaling, "Orthogonal": Orthogonal, "Initializer": Initializer,
+    "Zeros": Zeros,
+    "Ones": Ones,
+    "Constant": Constant,
+    "RandomUniform": RandomUniform,
+    "RandomNormal": RandomNormal,
+    "Identity": Identity,
+    "TruncatedNormal": TruncatedNormal,
+    "VarianceScaling": VarianceScaling,
+    "Orthogonal": Orthogonal,
+    "Initializer": Initializer,
 }.items():
     export(_class, f"keras.initializers.{_name}")
 export(Identity, "initializers.identity", "keras.initializers.identity")
-for _name, _make in {"he_normal": he_normal, "he_uniform": he_uniform, "lecun_normal": lecun_normal, "lecun_uniform": lecun_uniform}.items():
+for _name, _make in {
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+}.items():
     export(_make, f"initializers.{_name}", f"keras.initializers.{_name}")
 
 
@@ -267,8 +302,18 @@ def _keras_normal(kind: type) -> Any:
     return lambda mean=0.0, stddev=0.05, seed=None, dtype=dtypes.float32: kind(mean, stddev, seed, dtype)
 
 
-export(_keras_range(-0.05, 0.05), "keras.initializers.uniform", "keras.initializers.random_uniform", "keras.initializers.RandomUniform")
-export(_keras_normal(RandomNormal), "keras.initializers.normal", "keras.initializers.random_normal", "keras.initializers.RandomNormal")
+export(
+    _keras_range(-0.05, 0.05),
+    "keras.initializers.uniform",
+    "keras.initializers.random_uniform",
+    "keras.initializers.RandomUniform",
+)
+export(
+    _keras_normal(RandomNormal),
+    "keras.initializers.normal",
+    "keras.initializers.random_normal",
+    "keras.initializers.RandomNormal",
+)
 export(_keras_normal(TruncatedNormal), "keras.initializers.truncated_normal", "keras.initializers.TruncatedNormal")
 
 
@@ -286,7 +331,9 @@ def get(identifier: Any) -> Any:
 
     if identifier is None or callable(identifier):
         return identifier
-    name, config = (identifier, {}) if isinstance(identifier, str) else (identifier["class_name"], identifier.get("config", {}))
+    name, config = (
+        (identifier, {}) if isinstance(identifier, str) else (identifier["class_name"], identifier.get("config", {}))
+    )
     try:
         return names.lookup(f"keras.initializers.{name}")(**config)
     except KeyError:
@@ -300,7 +347,11 @@ def xavier_initializer(uniform: bool = True, seed: int | None = None, dtype: Any
 
 @tf_export("contrib.layers.variance_scaling_initializer")
 def variance_scaling_initializer(
-    factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: int | None = None, dtype: Any = dtypes.float32
+    factor: float = 2.0,
+    mode: str = "FAN_IN",
+    uniform: bool = False,
+    seed: int | None = None,
+    dtype: Any = dtypes.float32,
 ) -> Any:
     """Uniform with limit sqrt(3 factor / n), or truncated normal with stddev sqrt(1.3 factor / n)."""
     if not dtypes.as_dtype(dtype).is_floating:
@@ -312,7 +363,9 @@ def variance_scaling_initializer(
         if not dtypes.as_dtype(dtype).is_floating:
             raise TypeError("Cannot create initializer for non-floating point type.")
         sizes = _known(shape)
-        fan_in, fan_out = (float(sizes[-2]), float(sizes[-1])) if len(sizes) > 1 else (float(sizes[-1]),) * 2 if sizes else (1.0, 1.0)
+        fan_in, fan_out = (
+            (float(sizes[-2]), float(sizes[-1])) if len(sizes) > 1 else (float(sizes[-1]),) * 2 if sizes else (1.0, 1.0)
+        )
         field = float(np.prod(sizes[:-2]))
         n = {"FAN_IN": fan_in, "FAN_OUT": fan_out, "FAN_AVG": (fan_in + fan_out) / 2.0}[mode] * field
         if uniform:

@@ -32,7 +32,9 @@ def _square(operation: Any) -> TensorShape:
 def _cholesky(input: TorchTensor) -> TorchTensor:
     factor, info = torch.linalg.cholesky_ex(input)
     if bool((info != 0).any()):
-        raise InvalidArgumentError(None, None, "Cholesky decomposition was not successful. The input might not be valid.")
+        raise InvalidArgumentError(
+            None, None, "Cholesky decomposition was not successful. The input might not be valid."
+        )
     return factor
 
 
@@ -67,7 +69,9 @@ def _solve_shape(operation: Any) -> TensorShape:
     return matrix[:-2].concatenate([columns, rhs.values[-1]])
 
 
-def _least_squares(matrix: TorchTensor, rhs: TorchTensor, l2_regularizer: TorchTensor, fast: bool = True) -> TorchTensor:
+def _least_squares(
+    matrix: TorchTensor, rhs: TorchTensor, l2_regularizer: TorchTensor, fast: bool = True
+) -> TorchTensor:
     """Normal equations of the smaller side, with an optional ridge."""
     rows, columns = matrix.shape[-2:]
     ridge = l2_regularizer.to(matrix.dtype)
@@ -112,7 +116,11 @@ def _svd_shape(operation: Any) -> list[TensorShape]:
     if not operation.attrs.get("compute_uv", True):
         return [batch.concatenate([small]), TensorShape([0]), TensorShape([0])]
     full = operation.attrs.get("full_matrices", False)
-    return [batch.concatenate([small]), batch.concatenate([rows, rows if full else small]), batch.concatenate([columns, columns if full else small])]
+    return [
+        batch.concatenate([small]),
+        batch.concatenate([rows, rows if full else small]),
+        batch.concatenate([columns, columns if full else small]),
+    ]
 
 
 def _qr(input: TorchTensor, full_matrices: bool = False) -> tuple[TorchTensor, TorchTensor]:
@@ -124,7 +132,9 @@ def _qr_shape(operation: Any) -> list[TensorShape]:
     if shape.ndims is None:
         return [shape] * 2
     batch, (rows, columns) = shape[:-2], shape.values[-2:]
-    small = rows if operation.attrs.get("full_matrices", False) else None if None in (rows, columns) else min(rows, columns)
+    small = (
+        rows if operation.attrs.get("full_matrices", False) else None if None in (rows, columns) else min(rows, columns)
+    )
     return [batch.concatenate([rows, small]), batch.concatenate([small, columns])]
 
 
@@ -154,7 +164,12 @@ def _scalars(operation: Any) -> TensorShape:
 op("Cholesky", "input:T -> T", _cholesky, shape=_square)
 op("MatrixInverse", "input:T -> T", _inverse, shape=_square)
 op("MatrixDeterminant", "input:T -> T", torch.linalg.det, shape=_scalars)
-op("LogMatrixDeterminant", "input:T -> T, T", lambda input: tuple(torch.linalg.slogdet(input)), shape=lambda o: [_scalars(o)] * 2)
+op(
+    "LogMatrixDeterminant",
+    "input:T -> T, T",
+    lambda input: tuple(torch.linalg.slogdet(input)),
+    shape=lambda o: [_scalars(o)] * 2,
+)
 op("MatrixSolve", "matrix:T, rhs:T -> T", _solve, shape=_solve_shape)
 op("MatrixTriangularSolve", "matrix:T, rhs:T -> T", _triangular_solve, shape=_solve_shape)
 op("MatrixSolveLs", "matrix:T, rhs:T, l2_regularizer:float64 -> T", _least_squares, shape=_solve_shape)
@@ -185,13 +200,19 @@ def matrix_determinant(input: Any, name: str | None = None) -> Any:
 def slogdet(input: Any, name: str | None = None) -> Any:
     from collections import namedtuple
 
-    return namedtuple("LogMatrixDeterminant", "sign log_abs_determinant")(*apply_op("LogMatrixDeterminant", input, name=name))
+    return namedtuple("LogMatrixDeterminant", "sign log_abs_determinant")(
+        *apply_op("LogMatrixDeterminant", input, name=name)
+    )
 
 
 @tf_export("linalg.logdet")
 def logdet(matrix: Any, name: str | None = None) -> Any:
     with name_scope(name, "logdet", [matrix]):
-        diagonal = apply_op("Real", apply_op("MatrixDiagPart", cholesky(matrix))) if convert_to_tensor(matrix).dtype.is_complex else apply_op("MatrixDiagPart", cholesky(matrix))
+        diagonal = (
+            apply_op("Real", apply_op("MatrixDiagPart", cholesky(matrix)))
+            if convert_to_tensor(matrix).dtype.is_complex
+            else apply_op("MatrixDiagPart", cholesky(matrix))
+        )
         return 2.0 * apply_op("Sum", apply_op("Log", diagonal), [-1], keep_dims=False)
 
 
@@ -201,7 +222,9 @@ def matrix_solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None 
 
 
 @tf_export("matrix_triangular_solve", "linalg.triangular_solve")
-def matrix_triangular_solve(matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None) -> Any:
+def matrix_triangular_solve(
+    matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None
+) -> Any:
     return apply_op("MatrixTriangularSolve", matrix, rhs, lower=lower, adjoint=adjoint, name=name)
 
 
@@ -212,7 +235,9 @@ def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Any:
 
 
 @tf_export("matrix_solve_ls", "linalg.lstsq")
-def matrix_solve_ls(matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None) -> Any:
+def matrix_solve_ls(
+    matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None
+) -> Any:
     with name_scope(name, "matrix_solve_ls", [matrix, rhs]):
         ridge = convert_to_tensor(l2_regularizer, dtype=dtypes.float64)
         return apply_op("MatrixSolveLs", matrix, rhs, ridge, fast=fast)
@@ -261,7 +286,12 @@ def adjoint(matrix: Any, name: str | None = None) -> Any:
 
 @tf_export("linalg.matvec")
 def matvec(
-    a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False,
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    adjoint_a: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
     name: str | None = None,
 ) -> Any:
     from recurra.tf1 import names
@@ -334,7 +364,17 @@ def _inferred_length(tensor: Any, rank: int, inverse: bool) -> Any:
 
 for _rank, _suffix in ((1, ""), (2, "2D"), (3, "3D")):
     _lower = _suffix.lower()
-    op(f"RFFT{_suffix}", "input:float32, fft_length:int32 -> complex64", _real_fft(_rank, False), shape=_real_shape(_rank, False))
-    op(f"IRFFT{_suffix}", "input:complex64, fft_length:int32 -> float32", _real_fft(_rank, True), shape=_real_shape(_rank, True))
+    op(
+        f"RFFT{_suffix}",
+        "input:float32, fft_length:int32 -> complex64",
+        _real_fft(_rank, False),
+        shape=_real_shape(_rank, False),
+    )
+    op(
+        f"IRFFT{_suffix}",
+        "input:complex64, fft_length:int32 -> float32",
+        _real_fft(_rank, True),
+        shape=_real_shape(_rank, True),
+    )
     export(_real_function(f"RFFT{_suffix}", _rank, False), f"spectral.rfft{_lower}", f"signal.rfft{_lower}")
     export(_real_function(f"IRFFT{_suffix}", _rank, True), f"spectral.irfft{_lower}", f"signal.irfft{_lower}")

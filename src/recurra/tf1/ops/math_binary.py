@@ -73,7 +73,9 @@ def _pow(x: TorchTensor, y: TorchTensor) -> TorchTensor:
     return _Pow.apply(x, y)
 
 
-def _zero_where(condition: Callable[[TorchTensor, TorchTensor], TorchTensor], safe: Callable[..., TorchTensor]) -> Callable[..., TorchTensor]:
+def _zero_where(
+    condition: Callable[[TorchTensor, TorchTensor], TorchTensor], safe: Callable[..., TorchTensor]
+) -> Callable[..., TorchTensor]:
     """`safe(x, y, mask)` with zeros (and zero gradients) where the condition holds."""
 
     def run(x: TorchTensor, y: TorchTensor) -> TorchTensor:
@@ -91,7 +93,13 @@ def _safe(y: TorchTensor, mask: TorchTensor) -> TorchTensor:
 def _polygamma(a: TorchTensor, x: TorchTensor) -> TorchTensor:
     """(-1)^(n+1) n! zeta(n+1, x), whole orders only; anything else is NaN."""
     order = a.double()
-    value = torch.where(order == 0, torch.digamma(x.double()), torch.exp(torch.lgamma(order + 1)) * torch.special.zeta(order + 1, x.double()) * torch.where(order % 2 == 0, -1.0, 1.0))
+    value = torch.where(
+        order == 0,
+        torch.digamma(x.double()),
+        torch.exp(torch.lgamma(order + 1))
+        * torch.special.zeta(order + 1, x.double())
+        * torch.where(order % 2 == 0, -1.0, 1.0),
+    )
     return torch.where((order >= 0) & (order == order.floor()), value, torch.nan).to(x.dtype)
 
 
@@ -99,22 +107,65 @@ add = binary("Add", _add, "add", "math.add", allow=_TEXT_TOO)
 binary("AddV2", _add, allow=NUMBERS)
 subtract = binary("Sub", torch.sub, "subtract", "math.subtract", "sub", allow=NUMBERS)
 multiply = binary("Mul", torch.mul, "multiply", "math.multiply", "mul", allow=NUMBERS)
-op("Div", "x:T, y:T -> T", _integer_division(lambda x, y: torch.div(x, y, rounding_mode=None if x.dtype.is_floating_point or x.is_complex() else "trunc")), shape=broadcast)
+op(
+    "Div",
+    "x:T, y:T -> T",
+    _integer_division(
+        lambda x, y: torch.div(x, y, rounding_mode=None if x.dtype.is_floating_point or x.is_complex() else "trunc")
+    ),
+    shape=broadcast,
+)
 binary("RealDiv", _integer_division(lambda x, y: torch.div(x, y)), "realdiv", allow=NUMBERS)
-binary("TruncateDiv", _integer_division(lambda x, y: torch.div(x, y, rounding_mode="trunc")), "truncatediv", "math.truncatediv", allow=NUMBERS)
-binary("FloorDiv", _integer_division(lambda x, y: torch.div(x, y, rounding_mode="floor")), "floor_div", "math.floor_div", allow=NUMBERS)
-binary("FloorMod", _integer_division(torch.remainder), "floormod", "mod", "math.floormod", "math.mod", allow=(*FLOATS, *INTEGERS))
+binary(
+    "TruncateDiv",
+    _integer_division(lambda x, y: torch.div(x, y, rounding_mode="trunc")),
+    "truncatediv",
+    "math.truncatediv",
+    allow=NUMBERS,
+)
+binary(
+    "FloorDiv",
+    _integer_division(lambda x, y: torch.div(x, y, rounding_mode="floor")),
+    "floor_div",
+    "math.floor_div",
+    allow=NUMBERS,
+)
+binary(
+    "FloorMod",
+    _integer_division(torch.remainder),
+    "floormod",
+    "mod",
+    "math.floormod",
+    "math.mod",
+    allow=(*FLOATS, *INTEGERS),
+)
 binary("TruncateMod", _integer_division(torch.fmod), "truncatemod", "math.truncatemod", allow=_REAL)
 maximum = binary("Maximum", _maximum, "maximum", "math.maximum", allow=_REAL)
 minimum = binary("Minimum", _minimum, "minimum", "math.minimum", allow=_REAL)
-binary("SquaredDifference", lambda x, y: (x - y) * (x - y), "squared_difference", "math.squared_difference", allow=NUMBERS)
+binary(
+    "SquaredDifference", lambda x, y: (x - y) * (x - y), "squared_difference", "math.squared_difference", allow=NUMBERS
+)
 binary("Atan2", torch.atan2, "atan2", "math.atan2", args=("y", "x"), allow=FLOATS)
 binary("DivNoNan", _zero_where(lambda x, y: y == 0, lambda x, y, m: x / _safe(y, m)), allow=(*FLOATS, *COMPLEX))
 binary("MulNoNan", _zero_where(lambda x, y: y == 0, lambda x, y, m: x * y), allow=(*FLOATS, *COMPLEX))
-binary("Xlogy", _zero_where(lambda x, y: x == 0, lambda x, y, m: x * torch.log(_safe(y, m))), "math.xlogy", allow=(*FLOATS, *COMPLEX))
-binary("Xdivy", _zero_where(lambda x, y: x == 0, lambda x, y, m: x / _safe(y, m)), "math.xdivy", allow=(*FLOATS, *COMPLEX))
+binary(
+    "Xlogy",
+    _zero_where(lambda x, y: x == 0, lambda x, y, m: x * torch.log(_safe(y, m))),
+    "math.xlogy",
+    allow=(*FLOATS, *COMPLEX),
+)
+binary(
+    "Xdivy", _zero_where(lambda x, y: x == 0, lambda x, y, m: x / _safe(y, m)), "math.xdivy", allow=(*FLOATS, *COMPLEX)
+)
 op("Pow", "x:T, y:T -> T", _pow, shape=broadcast, allow={"T": NUMBERS})
-binary("NextAfter", torch.nextafter, "math.nextafter", args=("x1", "x2"), allow=(dtypes.float64, dtypes.float32), diff=False)
+binary(
+    "NextAfter",
+    torch.nextafter,
+    "math.nextafter",
+    args=("x1", "x2"),
+    allow=(dtypes.float64, dtypes.float32),
+    diff=False,
+)
 op("Complex", "real:T, imag:T -> Tout", torch.complex, shape=broadcast, Tout=dtypes.complex64)
 binary("Igamma", torch.special.gammainc, "igamma", "math.igamma", args=("a", "x"), allow=FLOATS)
 binary("Igammac", torch.special.gammaincc, "igammac", "math.igammac", args=("a", "x"), allow=FLOATS)
@@ -235,8 +286,12 @@ _comparison("Less", torch.lt, "less", _REAL)
 _comparison("LessEqual", torch.le, "less_equal", _REAL)
 _comparison("Greater", torch.gt, "greater", _REAL)
 _comparison("GreaterEqual", torch.ge, "greater_equal", _REAL)
-logical_and = binary("LogicalAnd", torch.logical_and, "logical_and", "math.logical_and", out="bool", allow=BOOLEANS, diff=False)
-logical_or = binary("LogicalOr", torch.logical_or, "logical_or", "math.logical_or", out="bool", allow=BOOLEANS, diff=False)
+logical_and = binary(
+    "LogicalAnd", torch.logical_and, "logical_and", "math.logical_and", out="bool", allow=BOOLEANS, diff=False
+)
+logical_or = binary(
+    "LogicalOr", torch.logical_or, "logical_or", "math.logical_or", out="bool", allow=BOOLEANS, diff=False
+)
 
 
 @tf_export("logical_xor", "math.logical_xor")
@@ -253,8 +308,11 @@ def _shift(operation: Callable[..., TorchTensor]) -> Callable[..., TorchTensor]:
 
 
 for _kind, _fn, _name in (
-    ("BitwiseAnd", torch.bitwise_and, "bitwise_and"), ("BitwiseOr", torch.bitwise_or, "bitwise_or"), ("BitwiseXor", torch.bitwise_xor, "bitwise_xor"),
-    ("LeftShift", _shift(torch.bitwise_left_shift), "left_shift"), ("RightShift", _shift(torch.bitwise_right_shift), "right_shift"),
+    ("BitwiseAnd", torch.bitwise_and, "bitwise_and"),
+    ("BitwiseOr", torch.bitwise_or, "bitwise_or"),
+    ("BitwiseXor", torch.bitwise_xor, "bitwise_xor"),
+    ("LeftShift", _shift(torch.bitwise_left_shift), "left_shift"),
+    ("RightShift", _shift(torch.bitwise_right_shift), "right_shift"),
 ):
     binary(_kind, _fn, f"bitwise.{_name}", allow=INTEGERS, diff=False)
 
@@ -263,7 +321,10 @@ for _kind, _fn, _name in (
 def complex_(real: Any, imag: Any, name: str | None = None) -> Any:
     real, imag = convert_to_tensor(real, name="real"), convert_to_tensor(imag, name="imag")
     with name_scope(name, "Complex", [real, imag]) as scope:
-        kinds = {(dtypes.float64, dtypes.float64): dtypes.complex128, (dtypes.float32, dtypes.float32): dtypes.complex64}
+        kinds = {
+            (dtypes.float64, dtypes.float64): dtypes.complex128,
+            (dtypes.float32, dtypes.float32): dtypes.complex64,
+        }
         try:
             out = kinds[real.dtype.base_dtype, imag.dtype.base_dtype]
         except KeyError:

@@ -59,9 +59,17 @@ def _extreme(reduce_: Callable[..., TorchTensor], largest: bool) -> Callable[...
     def run(x: TorchTensor, axes: tuple[int, ...], keep: bool) -> TorchTensor:
         if all(x.shape[a] for a in axes):
             return reduce_(x, axes, keepdim=keep)
-        shape = [1 if a in axes else s for a, s in enumerate(x.shape)] if keep else [s for a, s in enumerate(x.shape) if a not in axes]
+        shape = (
+            [1 if a in axes else s for a, s in enumerate(x.shape)]
+            if keep
+            else [s for a, s in enumerate(x.shape) if a not in axes]
+        )
         info: Any = torch.finfo(x.dtype) if x.dtype.is_floating_point else torch.iinfo(x.dtype)
-        worst = (-float("inf") if x.dtype.is_floating_point else info.min) if largest else (float("inf") if x.dtype.is_floating_point else info.max)
+        worst = (
+            (-float("inf") if x.dtype.is_floating_point else info.min)
+            if largest
+            else (float("inf") if x.dtype.is_floating_point else info.max)
+        )
         return torch.full(shape, worst, dtype=x.dtype)
 
     return run
@@ -86,8 +94,18 @@ def reduction_dims(x: Any, axis: Any) -> Any:
     return apply_op("Range", 0, apply_op("Rank", x), 1, name="range")
 
 
-def _primitive(kind: str, total: Callable[..., TorchTensor], name: str, allow: Any, diff: bool = True) -> Callable[..., Any]:
-    op(kind, "input:T, reduction_indices:Tidx -> T", _reduction(total), shape=reduce, diff=diff, allow={"T": allow}, Tidx=dtypes.int32)
+def _primitive(
+    kind: str, total: Callable[..., TorchTensor], name: str, allow: Any, diff: bool = True
+) -> Callable[..., Any]:
+    op(
+        kind,
+        "input:T, reduction_indices:Tidx -> T",
+        _reduction(total),
+        shape=reduce,
+        diff=diff,
+        allow={"T": allow},
+        Tidx=dtypes.int32,
+    )
 
     def function(input_tensor: Any, axis: Any, keepdims: bool, name: str | None) -> Any:
         if not hasattr(input_tensor, "get_shape"):
@@ -115,7 +133,9 @@ def reduce_logsumexp(input_tensor: Any, axis: Any, keepdims: bool, name: str | N
         input_tensor = convert_to_tensor(input_tensor)
         raw = reduce_max(input_tensor, axis, keepdims=True)
         peak = apply_op("StopGradient", apply_op("Select", apply_op("IsFinite", raw), raw, apply_op("ZerosLike", raw)))
-        result = apply_op("Log", reduce_sum(apply_op("Exp", apply_op("Sub", input_tensor, peak)), axis, keepdims=keepdims))
+        result = apply_op(
+            "Log", reduce_sum(apply_op("Exp", apply_op("Sub", input_tensor, peak)), axis, keepdims=keepdims)
+        )
         if not keepdims:
             peak = apply_op("Reshape", peak, apply_op("Shape", result, out_type=dtypes.int32))
         return apply_op("Add", result, peak)
@@ -152,14 +172,22 @@ def reduce_euclidean_norm(input_tensor: Any, axis: Any, keepdims: bool, name: st
 
 @tf_export("count_nonzero", "math.count_nonzero")
 def count_nonzero(
-    input_tensor: Any = None, axis: Any = None, keepdims: bool | None = None, dtype: Any = dtypes.int64, name: str | None = None,
-    reduction_indices: Any = None, keep_dims: bool | None = None, input: Any = None,
+    input_tensor: Any = None,
+    axis: Any = None,
+    keepdims: bool | None = None,
+    dtype: Any = dtypes.int64,
+    name: str | None = None,
+    reduction_indices: Any = None,
+    keep_dims: bool | None = None,
+    input: Any = None,
 ) -> Any:
     value = input_tensor if input is None else input
     keep = bool(keep_dims if keepdims is None else keepdims)
     with name_scope(name, "count_nonzero", [value]):
         value = convert_to_tensor(value, name="input")
-        zero = convert_to_tensor("" if value.dtype == dtypes.string else False if value.dtype.is_bool else 0, dtype=value.dtype.base_dtype)
+        zero = convert_to_tensor(
+            "" if value.dtype == dtypes.string else False if value.dtype.is_bool else 0, dtype=value.dtype.base_dtype
+        )
         counted = apply_op("Cast", apply_op("NotEqual", value, zero), DstT=dtypes.int64)
         return cast(reduce_sum(counted, reduction_indices if axis is None else axis, keepdims=keep), dtype)
 
@@ -177,7 +205,9 @@ def _arg_shape(operation: Any) -> TensorShape:
         return unknown_shape(shape.ndims - 1)
     position = int(axis)
     if not -shape.ndims <= position < shape.ndims:
-        raise ValueError(f"Dimension ({position}) must be in the range [{-shape.ndims}, {shape.ndims}), where {shape.ndims} is the number of dimensions in the input.")
+        raise ValueError(
+            f"Dimension ({position}) must be in the range [{-shape.ndims}, {shape.ndims}), where {shape.ndims} is the number of dimensions in the input."
+        )
     position %= shape.ndims
     return TensorShape([d for a, d in enumerate(shape.values or ()) if a != position])
 
@@ -191,12 +221,30 @@ def _arg_extreme(largest: bool) -> Callable[[TorchTensor, int], TorchTensor]:
     return find
 
 
-op("ArgMax", "input:T, dimension:Tidx -> output_type", _arg(_arg_extreme(True)), diff=False, shape=_arg_shape, output_type=dtypes.int64, Tidx=dtypes.int32)
-op("ArgMin", "input:T, dimension:Tidx -> output_type", _arg(_arg_extreme(False)), diff=False, shape=_arg_shape, output_type=dtypes.int64, Tidx=dtypes.int32)
+op(
+    "ArgMax",
+    "input:T, dimension:Tidx -> output_type",
+    _arg(_arg_extreme(True)),
+    diff=False,
+    shape=_arg_shape,
+    output_type=dtypes.int64,
+    Tidx=dtypes.int32,
+)
+op(
+    "ArgMin",
+    "input:T, dimension:Tidx -> output_type",
+    _arg(_arg_extreme(False)),
+    diff=False,
+    shape=_arg_shape,
+    output_type=dtypes.int64,
+    Tidx=dtypes.int32,
+)
 
 
 def _arg_function(kind: str, *names: str) -> Any:
-    def function(input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64) -> Any:
+    def function(
+        input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
+    ) -> Any:
         if dimension is not None:
             if axis is not None:
                 raise ValueError("Cannot specify both 'axis' and 'dimension'")
@@ -208,8 +256,18 @@ def _arg_function(kind: str, *names: str) -> Any:
 
 argmax = _arg_function("ArgMax", "argmax", "math.argmax")
 argmin = _arg_function("ArgMin", "argmin", "math.argmin")
-export(lambda input, dimension, output_type=dtypes.int64, name=None: argmax(input, dimension, name, output_type=output_type), "arg_max")
-export(lambda input, dimension, output_type=dtypes.int64, name=None: argmin(input, dimension, name, output_type=output_type), "arg_min")
+export(
+    lambda input, dimension, output_type=dtypes.int64, name=None: argmax(
+        input, dimension, name, output_type=output_type
+    ),
+    "arg_max",
+)
+export(
+    lambda input, dimension, output_type=dtypes.int64, name=None: argmin(
+        input, dimension, name, output_type=output_type
+    ),
+    "arg_min",
+)
 
 
 def _cumulative(scan: Callable[[TorchTensor, int], TorchTensor], neutral: float) -> Callable[..., TorchTensor]:
@@ -226,14 +284,20 @@ def _cumulative(scan: Callable[[TorchTensor, int], TorchTensor], neutral: float)
     return run
 
 
-for _kind, _scan, _neutral in (("Cumsum", torch.cumsum, 0), ("Cumprod", torch.cumprod, 1), ("CumulativeLogsumexp", torch.logcumsumexp, float("-inf"))):
+for _kind, _scan, _neutral in (
+    ("Cumsum", torch.cumsum, 0),
+    ("Cumprod", torch.cumprod, 1),
+    ("CumulativeLogsumexp", torch.logcumsumexp, float("-inf")),
+):
     op(_kind, "x:T, axis:Tidx -> T", _cumulative(_scan, _neutral), shape=same, Tidx=dtypes.int32)
 
 
 def _cumulative_function(kind: str, label: str, *names: str) -> None:
     def function(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Any:
         with name_scope(name, label, [x]) as scope:
-            return apply_op(kind, convert_to_tensor(x, name="x"), axis, exclusive=exclusive, reverse=reverse, name=scope)
+            return apply_op(
+                kind, convert_to_tensor(x, name="x"), axis, exclusive=exclusive, reverse=reverse, name=scope
+            )
 
     export(function, *names)
 
@@ -245,7 +309,12 @@ _cumulative_function("CumulativeLogsumexp", "CumulativeLogsumexp", "math.cumulat
 
 @tf_export("norm", "linalg.norm")
 def norm(
-    tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool | None = None, name: str | None = None, keep_dims: bool | None = None
+    tensor: Any,
+    ord: Any = "euclidean",
+    axis: Any = None,
+    keepdims: bool | None = None,
+    name: str | None = None,
+    keep_dims: bool | None = None,
 ) -> Any:
     """Vector norm over one axis (or all), matrix norm over two."""
     keep = bool(keep_dims if keepdims is None else keepdims)
@@ -258,14 +327,24 @@ def norm(
             raise ValueError(f"'ord' must be a supported matrix norm in ['euclidean', 'fro', 1, 2, inf], got {ord}")
     elif not (axis is None or isinstance(axis, (int, np.integer))):
         raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
-    elif isinstance(ord, str) and ord != "euclidean" or not isinstance(ord, str) and ord not in (1, 2, np.inf) and not (isinstance(ord, (int, float)) and ord > 0):
+    elif (
+        isinstance(ord, str)
+        and ord != "euclidean"
+        or not isinstance(ord, str)
+        and ord not in (1, 2, np.inf)
+        and not (isinstance(ord, (int, float)) and ord > 0)
+    ):
         raise ValueError(f"'ord' must be a supported vector norm, got {ord}")
     with name_scope(name, "norm", [tensor]):
         tensor = convert_to_tensor(tensor)
         if ord in ("fro", "euclidean", 2, 2.0):
             result = _spectral(tensor, axis) if matrix and ord in (2, 2.0) else _frobenius(tensor, axis)
         else:
-            result = apply_op("Abs" if not tensor.dtype.is_complex else "ComplexAbs", tensor, **({"Tout": tensor.dtype.real_dtype} if tensor.dtype.is_complex else {}))
+            result = apply_op(
+                "Abs" if not tensor.dtype.is_complex else "ComplexAbs",
+                tensor,
+                **({"Tout": tensor.dtype.real_dtype} if tensor.dtype.is_complex else {}),
+            )
             if ord in (1, 1.0):
                 total = reduce_sum(result, None if axis is None else (axis[0] if matrix else axis), keepdims=True)
                 result = reduce_max(total, axis[-1], keepdims=True) if matrix else total
@@ -274,7 +353,9 @@ def norm(
                 result = reduce_max(first, axis[0] if matrix else axis, keepdims=True)
             else:
                 power = apply_op("Pow", result, convert_to_tensor(ord, dtype=result.dtype))
-                result = apply_op("Pow", reduce_sum(power, axis, keepdims=True), convert_to_tensor(1.0 / ord, dtype=result.dtype))
+                result = apply_op(
+                    "Pow", reduce_sum(power, axis, keepdims=True), convert_to_tensor(1.0 / ord, dtype=result.dtype)
+                )
         return result if keep else apply_op("Squeeze", result, squeeze_dims=_squeezed(tensor, axis))
 
 

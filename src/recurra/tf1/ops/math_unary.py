@@ -54,8 +54,17 @@ tanh = unary("Tanh", torch.tanh, "tanh", "math.tanh", "nn.tanh", allow=_ANALYTIC
 unary("Reciprocal", torch.reciprocal, "reciprocal", "math.reciprocal", allow=_SIGNED)
 unary("Inv", torch.reciprocal, "inv", allow=_SIGNED)
 for _kind, _fn in {
-    "Sin": torch.sin, "Cos": torch.cos, "Tan": torch.tan, "Asin": torch.asin, "Acos": torch.acos, "Atan": torch.atan,
-    "Sinh": torch.sinh, "Cosh": torch.cosh, "Asinh": torch.asinh, "Acosh": torch.acosh, "Atanh": torch.atanh,
+    "Sin": torch.sin,
+    "Cos": torch.cos,
+    "Tan": torch.tan,
+    "Asin": torch.asin,
+    "Acos": torch.acos,
+    "Atan": torch.atan,
+    "Sinh": torch.sinh,
+    "Cosh": torch.cosh,
+    "Asinh": torch.asinh,
+    "Acosh": torch.acosh,
+    "Atanh": torch.atanh,
 }.items():
     unary(_kind, _fn, _kind.lower(), f"math.{_kind.lower()}", allow=_ANALYTIC)
 unary("Erf", torch.erf, "erf", "math.erf", allow=FLOATS)
@@ -67,7 +76,11 @@ unary("Ceil", torch.ceil, "ceil", "math.ceil", allow=FLOATS)
 unary("Rint", torch.round, "rint", "math.rint", allow=FLOATS)
 op("Round", "x:T -> T", _rint, shape=same)
 unary("Sign", _sign, "sign", "math.sign", allow=_SIGNED)
-for _kind, _fn, _name in (("IsNan", torch.isnan, "is_nan"), ("IsInf", torch.isinf, "is_inf"), ("IsFinite", torch.isfinite, "is_finite")):
+for _kind, _fn, _name in (
+    ("IsNan", torch.isnan, "is_nan"),
+    ("IsInf", torch.isinf, "is_inf"),
+    ("IsFinite", torch.isfinite, "is_finite"),
+):
     unary(_kind, _fn, _name, f"math.{_name}", f"debugging.{_name}", out="bool", allow=FLOATS, diff=False)
 unary("LogicalNot", torch.logical_not, "logical_not", "math.logical_not", diff=False, allow=(dtypes.bool_,))
 unary("Invert", torch.bitwise_not, "bitwise.invert", diff=False, allow=INTEGERS)
@@ -75,7 +88,13 @@ unary("BesselI0e", lambda x: torch.special.i0e(x), "math.bessel_i0e", allow=FLOA
 unary("BesselI1e", lambda x: torch.special.i1e(x), "math.bessel_i1e", allow=FLOATS)
 op("Abs", "x:T -> T", torch.abs, shape=same)
 op("ComplexAbs", "x:T -> Tout", lambda x: torch.abs(x), shape=same, Tout=dtypes.float32)
-op("Real", "input:T -> Tout", lambda input: input.real if input.is_complex() else input, shape=same, Tout=dtypes.float32)
+op(
+    "Real",
+    "input:T -> Tout",
+    lambda input: input.real if input.is_complex() else input,
+    shape=same,
+    Tout=dtypes.float32,
+)
 op("Imag", "input:T -> Tout", lambda input: input.imag, shape=same, Tout=dtypes.float32)
 op("Angle", "input:T -> Tout", torch.angle, shape=same, Tout=dtypes.float32)
 op("Conj", "input:T -> T", lambda input: input.conj().resolve_conj() if input.is_complex() else input, shape=same)
@@ -104,7 +123,16 @@ def _complex_part(kind: str, label: str) -> Any:
             if not input.dtype.is_complex:
                 if kind == "Real":
                     return input
-                return apply_op("ZerosLike", input) if kind == "Imag" else apply_op("Select", apply_op("Less", input, 0), np.pi * apply_op("OnesLike", input), apply_op("ZerosLike", input))
+                return (
+                    apply_op("ZerosLike", input)
+                    if kind == "Imag"
+                    else apply_op(
+                        "Select",
+                        apply_op("Less", input, 0),
+                        np.pi * apply_op("OnesLike", input),
+                        apply_op("ZerosLike", input),
+                    )
+                )
             return apply_op(kind, input, Tout=input.dtype.real_dtype, name=scope)
 
     return part
@@ -158,8 +186,12 @@ def _to(kind: Any, label: str) -> Any:
 
 
 for _name, _kind, _label in (
-    ("to_float", dtypes.float32, "ToFloat"), ("to_double", dtypes.float64, "ToDouble"), ("to_int32", dtypes.int32, "ToInt32"),
-    ("to_int64", dtypes.int64, "ToInt64"), ("to_bfloat16", dtypes.bfloat16, "ToBFloat16"), ("to_complex64", dtypes.complex64, "ToComplex64"),
+    ("to_float", dtypes.float32, "ToFloat"),
+    ("to_double", dtypes.float64, "ToDouble"),
+    ("to_int32", dtypes.int32, "ToInt32"),
+    ("to_int64", dtypes.int64, "ToInt64"),
+    ("to_bfloat16", dtypes.bfloat16, "ToBFloat16"),
+    ("to_complex64", dtypes.complex64, "ToComplex64"),
     ("to_complex128", dtypes.complex128, "ToComplex128"),
 ):
     export(_to(_kind, _label), _name)
@@ -204,14 +236,24 @@ def _relu_like(kind: str, fn: Any, *names: str, scope: str | None = None) -> Non
 
 
 _relu_like("Relu", torch.relu, "nn.relu")
-_relu_like("Relu6", lambda features: F.relu6(features) if features.dtype.is_floating_point else features.clamp(0, 6), "nn.relu6")
+_relu_like(
+    "Relu6",
+    lambda features: F.relu6(features) if features.dtype.is_floating_point else features.clamp(0, 6),
+    "nn.relu6",
+)
 _relu_like("Elu", F.elu, "nn.elu")
 _relu_like("Selu", F.selu, "nn.selu")
 _relu_like("Softplus", _softplus, "nn.softplus", "math.softplus")
 _relu_like("Softsign", F.softsign, "nn.softsign", "math.softsign")
 
 
-op("LeakyRelu", "features:T -> T", lambda features, alpha=0.2: torch.where(features > 0, features, features * alpha), shape=same, allow={"T": FLOATS})
+op(
+    "LeakyRelu",
+    "features:T -> T",
+    lambda features, alpha=0.2: torch.where(features > 0, features, features * alpha),
+    shape=same,
+    allow={"T": FLOATS},
+)
 
 
 @tf_export("nn.leaky_relu")
@@ -251,7 +293,13 @@ def _softmax_shape(operation: Any) -> TensorShape:
 
 
 op("Softmax", "logits:T -> T", lambda logits: torch.softmax(logits, -1), shape=_softmax_shape, allow={"T": FLOATS})
-op("LogSoftmax", "logits:T -> T", lambda logits: torch.log_softmax(logits, -1), shape=_softmax_shape, allow={"T": FLOATS})
+op(
+    "LogSoftmax",
+    "logits:T -> T",
+    lambda logits: torch.log_softmax(logits, -1),
+    shape=_softmax_shape,
+    allow={"T": FLOATS},
+)
 
 
 def _softmax(kind: str) -> Any:
@@ -268,7 +316,11 @@ def _softmax(kind: str) -> Any:
         if shape.ndims is not None and not -shape.ndims <= axis < shape.ndims:
             from recurra.tf1.errors import InvalidArgumentError
 
-            raise InvalidArgumentError(None, None, f"Dimension (dim={axis}) must be in the range [{-shape.ndims}, {shape.ndims}) where {shape.ndims} is the number of dimensions in the input.")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"Dimension (dim={axis}) must be in the range [{-shape.ndims}, {shape.ndims}) where {shape.ndims} is the number of dimensions in the input.",
+            )
         return _along(kind, logits, axis, name)
 
     return function
@@ -312,8 +364,14 @@ def zero_fraction(value: Any, name: str | None = None) -> Any:
     with name_scope(name, "zero_fraction", [value]):
         value = convert_to_tensor(value, name="value")
         size = cast(apply_op("Size", value, out_type=dtypes.int64), dtypes.float32)
-        nonzero = apply_op("Cast", apply_op("NotEqual", value, convert_to_tensor(0, dtype=value.dtype)), DstT=dtypes.float32)
-        axes = list(range(value.get_shape().ndims)) if value.get_shape().ndims is not None else apply_op("Range", 0, apply_op("Rank", value), 1)
+        nonzero = apply_op(
+            "Cast", apply_op("NotEqual", value, convert_to_tensor(0, dtype=value.dtype)), DstT=dtypes.float32
+        )
+        axes = (
+            list(range(value.get_shape().ndims))
+            if value.get_shape().ndims is not None
+            else apply_op("Range", 0, apply_op("Rank", value), 1)
+        )
         return (size - apply_op("Sum", nonzero, axes, keep_dims=False)) / size
 
 

@@ -39,8 +39,15 @@ op("BatchMatMulV2", "x:T, y:T -> T", _batch_matmul, shape=batch_matmul)
 
 @tf_export("matmul", "linalg.matmul")
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False, adjoint_b: bool = False,
-    a_is_sparse: bool = False, b_is_sparse: bool = False, name: str | None = None,
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    name: str | None = None,
 ) -> Any:
     """Product of the last two dimensions."""
     with name_scope(name, "MatMul", [a, b]) as scope:
@@ -50,14 +57,21 @@ def matmul(
             raise ValueError("Only one of transpose_b and adjoint_b can be True.")
         a, b = convert_to_tensor(a, name="a"), convert_to_tensor(b, name="b")
         ranks = a.get_shape().ndims, b.get_shape().ndims
-        if not (a_is_sparse or b_is_sparse) and all(r is None or r > 2 for r in ranks) or (ranks[0] or 0) > 2 or (ranks[1] or 0) > 2:
+        if (
+            not (a_is_sparse or b_is_sparse)
+            and all(r is None or r > 2 for r in ranks)
+            or (ranks[0] or 0) > 2
+            or (ranks[1] or 0) > 2
+        ):
             a, adjoint_a = (_conjugated(a), True) if transpose_a else (a, adjoint_a)
             b, adjoint_b = (_conjugated(b), True) if transpose_b else (b, adjoint_b)
             return apply_op("BatchMatMulV2", a, b, adj_x=adjoint_a, adj_y=adjoint_b, name=scope)
         a, transpose_a = (_conjugated(a), True) if adjoint_a else (a, transpose_a)
         b, transpose_b = (_conjugated(b), True) if adjoint_b else (b, transpose_b)
         sparse_kinds = (dtypes.bfloat16, dtypes.float32)
-        sparse = (a_is_sparse or b_is_sparse) and a.dtype.base_dtype in sparse_kinds and b.dtype.base_dtype in sparse_kinds
+        sparse = (
+            (a_is_sparse or b_is_sparse) and a.dtype.base_dtype in sparse_kinds and b.dtype.base_dtype in sparse_kinds
+        )
         if sparse and dtypes.bfloat16 in (a.dtype.base_dtype, b.dtype.base_dtype):
             return apply_op("SparseMatMul", a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=scope)
         return apply_op("MatMul", a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=scope)
@@ -69,7 +83,13 @@ def _conjugated(x: Any) -> Any:
 
 @tf_export("sparse_matmul")
 def sparse_matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False, name: str | None = None
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    name: str | None = None,
 ) -> Any:
     return apply_op("SparseMatMul", a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
 

@@ -42,8 +42,13 @@ def _explicit(padding: str, explicit_paddings: Sequence[int], data_format: str) 
 
 
 def _conv(
-    input: TorchTensor, filter: TorchTensor, strides: Sequence[int], padding: str, data_format: str,
-    dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+    input: TorchTensor,
+    filter: TorchTensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilations: Sequence[int],
+    explicit_paddings: Sequence[int] = (),
 ) -> TorchTensor:
     around = _explicit(padding, explicit_paddings, data_format)
     x = channels_last(input, data_format)
@@ -53,7 +58,12 @@ def _conv(
 
 
 def _depthwise(
-    input: TorchTensor, filter: TorchTensor, strides: Sequence[int], padding: str, data_format: str, dilations: Sequence[int]
+    input: TorchTensor,
+    filter: TorchTensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilations: Sequence[int],
 ) -> TorchTensor:
     x = channels_last(input, data_format)
     out = windows.depthwise_conv(x, filter, spatial(strides, data_format), padding, spatial(dilations, data_format))
@@ -61,21 +71,34 @@ def _depthwise(
 
 
 def _input_gradient(
-    input_sizes: TorchTensor, filter: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
-    data_format: str, dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+    input_sizes: TorchTensor,
+    filter: TorchTensor,
+    out_backprop: TorchTensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilations: Sequence[int],
+    explicit_paddings: Sequence[int] = (),
 ) -> TorchTensor:
     sizes = input_sizes.tolist()
     if data_format in _CHANNELS_FIRST:
         sizes = [sizes[0], *sizes[2:], sizes[1]]
     around = _explicit(padding, explicit_paddings, data_format)
     y = channels_last(out_backprop, data_format)
-    out = windows.conv_transpose(y, filter, sizes, spatial(strides, data_format), around, spatial(dilations, data_format))
+    out = windows.conv_transpose(
+        y, filter, sizes, spatial(strides, data_format), around, spatial(dilations, data_format)
+    )
     return as_format(out, data_format)
 
 
 def _depthwise_input_gradient(
-    input_sizes: TorchTensor, filter: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
-    data_format: str, dilations: Sequence[int],
+    input_sizes: TorchTensor,
+    filter: TorchTensor,
+    out_backprop: TorchTensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilations: Sequence[int],
 ) -> TorchTensor:
     sizes, channels = input_sizes.tolist(), filter.shape[-2]
     if data_format in _CHANNELS_FIRST:
@@ -88,8 +111,14 @@ def _depthwise_input_gradient(
 
 def _filter_gradient(depthwise: bool) -> Callable[..., TorchTensor]:
     def lower(
-        input: TorchTensor, filter_sizes: TorchTensor, out_backprop: TorchTensor, strides: Sequence[int], padding: str,
-        data_format: str, dilations: Sequence[int], explicit_paddings: Sequence[int] = (),
+        input: TorchTensor,
+        filter_sizes: TorchTensor,
+        out_backprop: TorchTensor,
+        strides: Sequence[int],
+        padding: str,
+        data_format: str,
+        dilations: Sequence[int],
+        explicit_paddings: Sequence[int] = (),
     ) -> TorchTensor:
         around = _explicit(padding, explicit_paddings, data_format)
         x, y = channels_last(input, data_format), channels_last(out_backprop, data_format)
@@ -99,7 +128,9 @@ def _filter_gradient(depthwise: bool) -> Callable[..., TorchTensor]:
     return lower
 
 
-def window_shape(sizes: TensorShape, window: Sequence[int | None], channels: int | None, attrs: dict[str, Any]) -> TensorShape:
+def window_shape(
+    sizes: TensorShape, window: Sequence[int | None], channels: int | None, attrs: dict[str, Any]
+) -> TensorShape:
     """The static shape after a window op; `window` per spatial axis."""
     data_format = attrs.get("data_format", "NHWC" if len(window) == 2 else "NDHWC")
     rank = len(window) + 2
@@ -149,10 +180,30 @@ op("Conv3D", "input:T, filter:T -> T", _conv, shape=_conv_shape(3))
 op("DepthwiseConv2dNative", "input:T, filter:T -> T", _depthwise, shape=_conv_shape(2, depthwise=True))
 op("Conv2DBackpropInput", "input_sizes:int32, filter:T, out_backprop:T -> T", _input_gradient, shape=_shape_from(0))
 op("Conv3DBackpropInputV2", "input_sizes:Tshape, filter:T, out_backprop:T -> T", _input_gradient, shape=_shape_from(0))
-op("DepthwiseConv2dNativeBackpropInput", "input_sizes:int32, filter:T, out_backprop:T -> T", _depthwise_input_gradient, shape=_shape_from(0))
-op("Conv2DBackpropFilter", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(False), shape=_shape_from(1))
-op("Conv3DBackpropFilterV2", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(False), shape=_shape_from(1))
-op("DepthwiseConv2dNativeBackpropFilter", "input:T, filter_sizes:int32, out_backprop:T -> T", _filter_gradient(True), shape=_shape_from(1))
+op(
+    "DepthwiseConv2dNativeBackpropInput",
+    "input_sizes:int32, filter:T, out_backprop:T -> T",
+    _depthwise_input_gradient,
+    shape=_shape_from(0),
+)
+op(
+    "Conv2DBackpropFilter",
+    "input:T, filter_sizes:int32, out_backprop:T -> T",
+    _filter_gradient(False),
+    shape=_shape_from(1),
+)
+op(
+    "Conv3DBackpropFilterV2",
+    "input:T, filter_sizes:int32, out_backprop:T -> T",
+    _filter_gradient(False),
+    shape=_shape_from(1),
+)
+op(
+    "DepthwiseConv2dNativeBackpropFilter",
+    "input:T, filter_sizes:int32, out_backprop:T -> T",
+    _filter_gradient(True),
+    shape=_shape_from(1),
+)
 
 
 def per_dimension(value: Any, rank: int, channel_index: int, name: str) -> list[int]:
@@ -183,36 +234,69 @@ def _one_of(first_name: str, first: Any, second_name: str, second: Any) -> Any:
 
 @tf_export("nn.conv2d")
 def conv2d(
-    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, use_cudnn_on_gpu: bool = True,
-    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: bool = True,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+    filters: Any = None,
 ) -> Any:
     kernel = _one_of("filter", filter, "filters", filters)
     data_format = data_format or "NHWC"
     around, explicit = _padding(padding)
     channel = 1 if data_format == "NCHW" else 3
     return apply_op(
-        "Conv2D", input, kernel, name=name, strides=per_dimension(strides, 2, channel, "strides"), padding=around,
-        use_cudnn_on_gpu=use_cudnn_on_gpu, explicit_paddings=explicit, data_format=data_format,
+        "Conv2D",
+        input,
+        kernel,
+        name=name,
+        strides=per_dimension(strides, 2, channel, "strides"),
+        padding=around,
+        use_cudnn_on_gpu=use_cudnn_on_gpu,
+        explicit_paddings=explicit,
+        data_format=data_format,
         dilations=per_dimension(dilations, 2, channel, "dilations"),
     )
 
 
 @tf_export("nn.conv3d")
 def conv3d(
-    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, data_format: str = "NDHWC",
-    dilations: Any = (1, 1, 1, 1, 1), name: str | None = None, filters: Any = None,
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    data_format: str = "NDHWC",
+    dilations: Any = (1, 1, 1, 1, 1),
+    name: str | None = None,
+    filters: Any = None,
 ) -> Any:
     kernel = _one_of("filter", filter, "filters", filters)
     return apply_op(
-        "Conv3D", input, kernel, name=name, strides=list(strides), padding=padding, data_format=data_format or "NDHWC",
+        "Conv3D",
+        input,
+        kernel,
+        name=name,
+        strides=list(strides),
+        padding=padding,
+        data_format=data_format or "NDHWC",
         dilations=list(dilations),
     )
 
 
 @tf_export("nn.conv1d")
 def conv1d(
-    value: Any = None, filters: Any = None, stride: Any = None, padding: Any = None, use_cudnn_on_gpu: bool | None = None,
-    data_format: str | None = None, name: str | None = None, input: Any = None, dilations: Any = None,
+    value: Any = None,
+    filters: Any = None,
+    stride: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: bool | None = None,
+    data_format: str | None = None,
+    name: str | None = None,
+    input: Any = None,
+    dilations: Any = None,
 ) -> Any:
     value = _one_of("value", value, "input", input)
     with name_scope(name, "conv1d", [value, filters]) as scope:
@@ -225,8 +309,16 @@ def conv1d(
         planes = apply_op("ExpandDims", value, axis)
         kernel = apply_op("ExpandDims", filters, 0)
         result = apply_op(
-            "Conv2D", planes, kernel, name=scope, strides=strides, padding=padding, data_format="NCHW" if first else "NHWC",
-            dilations=rates, use_cudnn_on_gpu=True, explicit_paddings=[],
+            "Conv2D",
+            planes,
+            kernel,
+            name=scope,
+            strides=strides,
+            padding=padding,
+            data_format="NCHW" if first else "NHWC",
+            dilations=rates,
+            use_cudnn_on_gpu=True,
+            explicit_paddings=[],
         )
         return apply_op("Squeeze", result, squeeze_dims=[axis])
 
@@ -237,94 +329,203 @@ def _one_dimension(value: Any, channel: int, name: str) -> list[int]:
 
 @tf_export("nn.conv2d_transpose")
 def conv2d_transpose(
-    value: Any = None, filter: Any = None, output_shape: Any = None, strides: Any = None, padding: str = "SAME",
-    data_format: str = "NHWC", name: str | None = None, input: Any = None, filters: Any = None, dilations: Any = None,
+    value: Any = None,
+    filter: Any = None,
+    output_shape: Any = None,
+    strides: Any = None,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    name: str | None = None,
+    input: Any = None,
+    filters: Any = None,
+    dilations: Any = None,
 ) -> Any:
     value, kernel = _one_of("value", value, "input", input), _one_of("filter", filter, "filters", filters)
     channel = 1 if data_format == "NCHW" else 3
     with name_scope(name, "conv2d_transpose", [value, kernel, output_shape]) as scope:
         return apply_op(
-            "Conv2DBackpropInput", output_shape, kernel, value, name=scope,
-            strides=per_dimension(strides, 2, channel, "strides"), padding=padding, data_format=data_format,
-            dilations=per_dimension(dilations, 2, channel, "dilations"), use_cudnn_on_gpu=True, explicit_paddings=[],
+            "Conv2DBackpropInput",
+            output_shape,
+            kernel,
+            value,
+            name=scope,
+            strides=per_dimension(strides, 2, channel, "strides"),
+            padding=padding,
+            data_format=data_format,
+            dilations=per_dimension(dilations, 2, channel, "dilations"),
+            use_cudnn_on_gpu=True,
+            explicit_paddings=[],
         )
 
 
 @tf_export("nn.conv3d_transpose")
 def conv3d_transpose(
-    value: Any, filter: Any = None, output_shape: Any = None, strides: Any = None, padding: str = "SAME",
-    data_format: str = "NDHWC", name: str | None = None, input: Any = None, filters: Any = None, dilations: Any = None,
+    value: Any,
+    filter: Any = None,
+    output_shape: Any = None,
+    strides: Any = None,
+    padding: str = "SAME",
+    data_format: str = "NDHWC",
+    name: str | None = None,
+    input: Any = None,
+    filters: Any = None,
+    dilations: Any = None,
 ) -> Any:
     value, kernel = _one_of("value", value, "input", input), _one_of("filter", filter, "filters", filters)
     channel = 1 if data_format == "NCDHW" else 4
     with name_scope(name, "conv3d_transpose", [value, kernel, output_shape]) as scope:
         return apply_op(
-            "Conv3DBackpropInputV2", output_shape, kernel, value, name=scope,
-            strides=per_dimension(strides, 3, channel, "strides"), padding=padding, data_format=data_format,
+            "Conv3DBackpropInputV2",
+            output_shape,
+            kernel,
+            value,
+            name=scope,
+            strides=per_dimension(strides, 3, channel, "strides"),
+            padding=padding,
+            data_format=data_format,
             dilations=per_dimension(dilations, 3, channel, "dilations"),
         )
 
 
 @tf_export("nn.conv2d_backprop_input")
 def conv2d_backprop_input(
-    input_sizes: Any, filter: Any = None, out_backprop: Any = None, strides: Any = None, padding: Any = None,
-    use_cudnn_on_gpu: bool = True, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
+    input_sizes: Any,
+    filter: Any = None,
+    out_backprop: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: bool = True,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+    filters: Any = None,
 ) -> Any:
     around, explicit = _padding(padding)
     return apply_op(
-        "Conv2DBackpropInput", input_sizes, _one_of("filter", filter, "filters", filters), out_backprop, name=name,
-        strides=list(strides), padding=around, data_format=data_format, dilations=list(dilations), explicit_paddings=explicit,
+        "Conv2DBackpropInput",
+        input_sizes,
+        _one_of("filter", filter, "filters", filters),
+        out_backprop,
+        name=name,
+        strides=list(strides),
+        padding=around,
+        data_format=data_format,
+        dilations=list(dilations),
+        explicit_paddings=explicit,
         use_cudnn_on_gpu=use_cudnn_on_gpu,
     )
 
 
 @tf_export("nn.conv2d_backprop_filter")
 def conv2d_backprop_filter(
-    input: Any, filter_sizes: Any, out_backprop: Any, strides: Any, padding: Any, use_cudnn_on_gpu: bool = True,
-    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None,
+    input: Any,
+    filter_sizes: Any,
+    out_backprop: Any,
+    strides: Any,
+    padding: Any,
+    use_cudnn_on_gpu: bool = True,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
 ) -> Any:
     around, explicit = _padding(padding)
     return apply_op(
-        "Conv2DBackpropFilter", input, filter_sizes, out_backprop, name=name, strides=list(strides), padding=around,
-        data_format=data_format, dilations=list(dilations), explicit_paddings=explicit, use_cudnn_on_gpu=use_cudnn_on_gpu,
+        "Conv2DBackpropFilter",
+        input,
+        filter_sizes,
+        out_backprop,
+        name=name,
+        strides=list(strides),
+        padding=around,
+        data_format=data_format,
+        dilations=list(dilations),
+        explicit_paddings=explicit,
+        use_cudnn_on_gpu=use_cudnn_on_gpu,
     )
 
 
 @tf_export("nn.conv3d_backprop_filter_v2", "nn.conv3d_backprop_filter")
 def conv3d_backprop_filter_v2(
-    input: Any, filter_sizes: Any, out_backprop: Any, strides: Any, padding: str, data_format: str = "NDHWC",
-    dilations: Any = (1, 1, 1, 1, 1), name: str | None = None,
+    input: Any,
+    filter_sizes: Any,
+    out_backprop: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NDHWC",
+    dilations: Any = (1, 1, 1, 1, 1),
+    name: str | None = None,
 ) -> Any:
     return apply_op(
-        "Conv3DBackpropFilterV2", input, filter_sizes, out_backprop, name=name, strides=list(strides), padding=padding,
-        data_format=data_format, dilations=list(dilations),
+        "Conv3DBackpropFilterV2",
+        input,
+        filter_sizes,
+        out_backprop,
+        name=name,
+        strides=list(strides),
+        padding=padding,
+        data_format=data_format,
+        dilations=list(dilations),
     )
 
 
 @tf_export("nn.depthwise_conv2d_native", "nn.depthwise_conv2d_native_")
 def depthwise_conv2d_native(
-    input: Any, filter: Any, strides: Any, padding: str, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
 ) -> Any:
     return apply_op(
-        "DepthwiseConv2dNative", input, filter, name=name, strides=list(strides), padding=padding, data_format=data_format,
+        "DepthwiseConv2dNative",
+        input,
+        filter,
+        name=name,
+        strides=list(strides),
+        padding=padding,
+        data_format=data_format,
         dilations=list(dilations),
     )
 
 
 def _native_gradient(kind: str, *order: str) -> Callable[..., Any]:
     def gradient(
-        a: Any, b: Any, out_backprop: Any, strides: Any, padding: str, data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1),
+        a: Any,
+        b: Any,
+        out_backprop: Any,
+        strides: Any,
+        padding: str,
+        data_format: str = "NHWC",
+        dilations: Any = (1, 1, 1, 1),
         name: str | None = None,
     ) -> Any:
         return apply_op(
-            kind, a, b, out_backprop, name=name, strides=list(strides), padding=padding, data_format=data_format, dilations=list(dilations)
+            kind,
+            a,
+            b,
+            out_backprop,
+            name=name,
+            strides=list(strides),
+            padding=padding,
+            data_format=data_format,
+            dilations=list(dilations),
         )
 
     return gradient
 
 
-export(_native_gradient("DepthwiseConv2dNativeBackpropInput"), "nn.depthwise_conv2d_native_backprop_input", "nn.depthwise_conv2d_backprop_input")
-export(_native_gradient("DepthwiseConv2dNativeBackpropFilter"), "nn.depthwise_conv2d_native_backprop_filter", "nn.depthwise_conv2d_backprop_filter")
+export(
+    _native_gradient("DepthwiseConv2dNativeBackpropInput"),
+    "nn.depthwise_conv2d_native_backprop_input",
+    "nn.depthwise_conv2d_backprop_input",
+)
+export(
+    _native_gradient("DepthwiseConv2dNativeBackpropFilter"),
+    "nn.depthwise_conv2d_native_backprop_filter",
+    "nn.depthwise_conv2d_backprop_filter",
+)
 
 
 def _rates(rate: Any) -> list[int]:
@@ -337,21 +538,39 @@ def _with_rate(rates: list[int], data_format: str) -> list[int]:
 
 @tf_export("nn.depthwise_conv2d")
 def depthwise_conv2d(
-    input: Any, filter: Any, strides: Any, padding: str, rate: Any = None, name: str | None = None, data_format: str | None = None,
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: str,
+    rate: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
     dilations: Any = None,
 ) -> Any:
     rates, data_format = _rates(_one_of("rate", rate, "dilations", dilations)), data_format or "NHWC"
     with name_scope(name, "depthwise", [input, filter]) as scope:
         return depthwise_conv2d_native(
-            convert_to_tensor(input, name="tensor_in"), convert_to_tensor(filter, name="filter_in"), strides, padding,
-            data_format, _with_rate(rates, data_format), name=scope,
+            convert_to_tensor(input, name="tensor_in"),
+            convert_to_tensor(filter, name="filter_in"),
+            strides,
+            padding,
+            data_format,
+            _with_rate(rates, data_format),
+            name=scope,
         )
 
 
 @tf_export("nn.separable_conv2d")
 def separable_conv2d(
-    input: Any, depthwise_filter: Any, pointwise_filter: Any, strides: Any, padding: str, rate: Any = None, name: str | None = None,
-    data_format: str | None = None, dilations: Any = None,
+    input: Any,
+    depthwise_filter: Any,
+    pointwise_filter: Any,
+    strides: Any,
+    padding: str,
+    rate: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
+    dilations: Any = None,
 ) -> Any:
     rates, data_format = _rates(_one_of("rate", rate, "dilations", dilations)), data_format or "NHWC"
     with name_scope(name, "separable_conv2d", [input, depthwise_filter, pointwise_filter]) as scope:
@@ -367,8 +586,15 @@ def separable_conv2d(
 
 @tf_export("nn.convolution")
 def convolution(
-    input: Any, filter: Any, padding: str, strides: Any = None, dilation_rate: Any = None, name: str | None = None,
-    data_format: str | None = None, filters: Any = None, dilations: Any = None,
+    input: Any,
+    filter: Any,
+    padding: str,
+    strides: Any = None,
+    dilation_rate: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
+    filters: Any = None,
+    dilations: Any = None,
 ) -> Any:
     """Convolution of 1 to 3 spatial axes; dilation is the kernel's own instead of a detour over batches."""
     kernel = _one_of("filter", filter, "filters", filters)
@@ -384,7 +610,9 @@ def convolution(
             return conv1d(input, kernel, steps, padding, data_format=data_format, dilations=rates, name=scope)
         full = lambda values: [1, 1, *values] if first else [1, *values, 1]
         run, default = (conv2d, "NHWC") if rank == 2 else (conv3d, "NDHWC")
-        return run(input, kernel, full(steps), padding, data_format=data_format or default, dilations=full(rates), name=scope)
+        return run(
+            input, kernel, full(steps), padding, data_format=data_format or default, dilations=full(rates), name=scope
+        )
 
 
 @tf_export("nn.atrous_conv2d")
@@ -393,7 +621,9 @@ def atrous_conv2d(value: Any, filters: Any, rate: int, padding: str, name: str |
 
 
 @tf_export("nn.atrous_conv2d_transpose")
-def atrous_conv2d_transpose(value: Any, filters: Any, output_shape: Any, rate: int, padding: str, name: str | None = None) -> Any:
+def atrous_conv2d_transpose(
+    value: Any, filters: Any, output_shape: Any, rate: int, padding: str, name: str | None = None
+) -> Any:
     with name_scope(name, "atrous_conv2d_transpose", [value, filters, output_shape]) as scope:
         return conv2d_transpose(value, filters, output_shape, 1, padding, dilations=[1, rate, rate, 1], name=scope)
 
@@ -421,8 +651,14 @@ op("Dilation2D", "input:T, filter:T -> T", _dilation2d, shape=_dilation_shape)
 
 @tf_export("nn.dilation2d")
 def dilation2d(
-    input: Any, filter: Any = None, strides: Any = None, rates: Any = None, padding: Any = None, name: str | None = None,
-    filters: Any = None, dilations: Any = None,
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    rates: Any = None,
+    padding: Any = None,
+    name: str | None = None,
+    filters: Any = None,
+    dilations: Any = None,
 ) -> Any:
     kernel, holes = _one_of("filter", filter, "filters", filters), _one_of("rates", rates, "dilations", dilations)
     return apply_op("Dilation2D", input, kernel, name=name, strides=list(strides), rates=list(holes), padding=padding)
@@ -434,5 +670,3 @@ def erosion2d(value: Any, kernel: Any, strides: Any, rates: Any, padding: str, n
         flipped = apply_op("ReverseV2", kernel, [0, 1])
         grown = dilation2d(apply_op("Neg", value), flipped, strides, rates, padding)
         return apply_op("Neg", grown, name=scope)
-
-

@@ -14,7 +14,11 @@ from recurra.tf1.names import export, tf_export
 from recurra.tf1.registry import op
 from recurra.tf1.shapes import TensorShape
 
-__all__ = ["sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2", "sparse_softmax_cross_entropy_with_logits"]
+__all__ = [
+    "sigmoid_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits_v2",
+    "sparse_softmax_cross_entropy_with_logits",
+]
 
 
 class _SoftmaxCrossEntropy(torch.autograd.Function):
@@ -52,7 +56,9 @@ def _sparse(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, To
         from recurra.tf1.errors import InvalidArgumentError
 
         raise InvalidArgumentError(
-            None, None, f"Received a label value of {bad} which is outside the valid range of [0, {classes}).  Label values: {values}"
+            None,
+            None,
+            f"Received a label value of {bad} which is outside the valid range of [0, {classes}).  Label values: {values}",
         )
     loss = torch.nn.functional.nll_loss(torch.log_softmax(features, -1), index[:, 0], reduction="none")
     with torch.no_grad():
@@ -85,7 +91,12 @@ def _check_named(function: str, sentinel: Any, labels: Any, logits: Any) -> None
 
 @tf_export("nn.softmax_cross_entropy_with_logits")
 def softmax_cross_entropy_with_logits(
-    _sentinel: Any = None, labels: Any = None, logits: Any = None, dim: int = -1, name: str | None = None, axis: int | None = None
+    _sentinel: Any = None,
+    labels: Any = None,
+    logits: Any = None,
+    dim: int = -1,
+    name: str | None = None,
+    axis: int | None = None,
 ) -> Any:
     """As the `_v2` form, but nothing flows back into the labels."""
     _check_named("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
@@ -128,7 +139,12 @@ def _move_last(tensor: Any, axis: int) -> Any:
 
 def _rows(tensor: Any) -> Any:
     """Flatten all axes but the last."""
-    classes = apply_op("Slice", apply_op("Shape", tensor, out_type=dtypes.int32), apply_op("Pack", [apply_op("Sub", apply_op("Rank", tensor), 1)], axis=0), [1])
+    classes = apply_op(
+        "Slice",
+        apply_op("Shape", tensor, out_type=dtypes.int32),
+        apply_op("Pack", [apply_op("Sub", apply_op("Rank", tensor), 1)], axis=0),
+        [1],
+    )
     rows = apply_op("Reshape", tensor, apply_op("ConcatV2", [[-1], classes], 0))
     static = tensor.get_shape()
     if static.ndims is not None:
@@ -142,7 +158,9 @@ def _all_but_last(shape: Any, tensor: Any) -> Any:
 
 
 @tf_export("nn.sparse_softmax_cross_entropy_with_logits")
-def sparse_softmax_cross_entropy_with_logits(_sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
+def sparse_softmax_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Any:
     _check_named("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]):
         labels, logits = convert_to_tensor(labels), convert_to_tensor(logits)
@@ -155,7 +173,8 @@ def sparse_softmax_cross_entropy_with_logits(_sentinel: Any = None, labels: Any 
             raise ValueError(f"Logits cannot be scalars - received shape {logits.get_shape()}.")
         if None not in (rank, logits_rank) and rank != logits_rank - 1:
             raise ValueError(
-                "Rank mismatch: Rank of labels (received %s) should equal rank of logits minus 1 (received %s)." % (rank, logits_rank)
+                "Rank mismatch: Rank of labels (received %s) should equal rank of logits minus 1 (received %s)."
+                % (rank, logits_rank)
             )
         if not static.is_compatible_with(logits.get_shape()[:-1]) and logits_rank is not None:
             raise ValueError(
@@ -166,7 +185,18 @@ def sparse_softmax_cross_entropy_with_logits(_sentinel: Any = None, labels: Any 
             cost, _ = apply_op("SparseSoftmaxCrossEntropyWithLogits", precise, labels, name=name)
         else:
             flat = apply_op("Reshape", labels, [-1])
-            classes = apply_op("StridedSlice", apply_op("Shape", logits, out_type=dtypes.int32), [-1], [0], [1], begin_mask=0, end_mask=1, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=1)
+            classes = apply_op(
+                "StridedSlice",
+                apply_op("Shape", logits, out_type=dtypes.int32),
+                [-1],
+                [0],
+                [1],
+                begin_mask=0,
+                end_mask=1,
+                ellipsis_mask=0,
+                new_axis_mask=0,
+                shrink_axis_mask=1,
+            )
             precise = apply_op("Reshape", precise, apply_op("Pack", [-1, classes], axis=0))
             cost, _ = apply_op("SparseSoftmaxCrossEntropyWithLogits", precise, flat, name=name)
             cost = apply_op("Reshape", cost, label_shape)
@@ -185,7 +215,9 @@ def _old_order(function: Any, second: str) -> Any:
 
 
 @tf_export("nn.sigmoid_cross_entropy_with_logits")
-def sigmoid_cross_entropy_with_logits(_sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
+def sigmoid_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Any:
     """max(x, 0) - x * z + log(1 + exp(-|x|)), per element."""
     _check_named("sigmoid_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "logistic_loss", [logits, labels]) as scope:
@@ -207,7 +239,11 @@ def _same_shape(labels: Any, logits: Any, message: str) -> None:
 
 _OLD = ((0, 0), (1, 0))
 export(_old_order(softmax_cross_entropy_with_logits, "labels"), "nn.softmax_cross_entropy_with_logits", era=_OLD)
-export(_old_order(sparse_softmax_cross_entropy_with_logits, "labels"), "nn.sparse_softmax_cross_entropy_with_logits", era=_OLD)
+export(
+    _old_order(sparse_softmax_cross_entropy_with_logits, "labels"),
+    "nn.sparse_softmax_cross_entropy_with_logits",
+    era=_OLD,
+)
 export(_old_order(sigmoid_cross_entropy_with_logits, "targets"), "nn.sigmoid_cross_entropy_with_logits", era=_OLD)
 
 
@@ -232,7 +268,10 @@ def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = Fal
         result = apply_op("Exp", log_input) - log_input * targets
         if not compute_full_loss:
             return result
-        point, half = convert_to_tensor(0.5, dtype=targets.dtype), convert_to_tensor(6.283185307179586, dtype=targets.dtype)
+        point, half = (
+            convert_to_tensor(0.5, dtype=targets.dtype),
+            convert_to_tensor(6.283185307179586, dtype=targets.dtype),
+        )
         stirling = targets * apply_op("Log", targets) - targets + point * apply_op("Log", half * targets)
         zeros, ones = apply_op("ZerosLike", targets), apply_op("OnesLike", targets)
         middle = apply_op("LogicalAnd", apply_op("GreaterEqual", targets, zeros), apply_op("LessEqual", targets, ones))
@@ -257,7 +296,13 @@ def _in_top_k(predictions: TorchTensor, targets: TorchTensor, k: Any) -> TorchTe
     return finite & ((predictions > own).sum(1) < int(k))
 
 
-op("InTopKV2", "predictions:float32, targets:T, k:T -> bool", _in_top_k, diff=False, shape=lambda o: o.inputs[1].shape.with_rank(1))
+op(
+    "InTopKV2",
+    "predictions:float32, targets:T, k:T -> bool",
+    _in_top_k,
+    diff=False,
+    shape=lambda o: o.inputs[1].shape.with_rank(1),
+)
 
 
 @tf_export("nn.in_top_k", "math.in_top_k")

@@ -19,22 +19,35 @@ from recurra.tf1.shapes import TensorShape
 __all__ = ["avg_pool", "max_pool"]
 
 
-def _max(input: TorchTensor, ksize: Sequence[int], strides: Sequence[int], padding: str, data_format: str) -> TorchTensor:
+def _max(
+    input: TorchTensor, ksize: Sequence[int], strides: Sequence[int], padding: str, data_format: str
+) -> TorchTensor:
     x = channels_last(input, data_format)
     out = windows.max_pool(x, spatial(ksize, data_format), spatial(strides, data_format), padding)
     return as_format(out, data_format)  # type: ignore[arg-type]
 
 
-def _average(value: TorchTensor, ksize: Sequence[int], strides: Sequence[int], padding: str, data_format: str) -> TorchTensor:
+def _average(
+    value: TorchTensor, ksize: Sequence[int], strides: Sequence[int], padding: str, data_format: str
+) -> TorchTensor:
     x = channels_last(value, data_format)
-    return as_format(windows.average_pool(x, spatial(ksize, data_format), spatial(strides, data_format), padding), data_format)
+    return as_format(
+        windows.average_pool(x, spatial(ksize, data_format), spatial(strides, data_format), padding), data_format
+    )
 
 
 def _max_with_argmax(
-    input: TorchTensor, ksize: Sequence[int], strides: Sequence[int], padding: str, Targmax: Any, include_batch_in_index: bool = False
+    input: TorchTensor,
+    ksize: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    Targmax: Any,
+    include_batch_in_index: bool = False,
 ) -> tuple[TorchTensor, TorchTensor]:
     """The index counts (row * width + column) * channels + channel, over the batch too if asked for."""
-    values, plane = windows.max_pool(input, spatial(ksize, "NHWC"), spatial(strides, "NHWC"), padding, return_indices=True)
+    values, plane = windows.max_pool(
+        input, spatial(ksize, "NHWC"), spatial(strides, "NHWC"), padding, return_indices=True
+    )
     channels = input.shape[-1]
     index = plane * channels + torch.arange(channels)
     if include_batch_in_index:
@@ -54,21 +67,36 @@ def _pool_shape(operation: Any) -> TensorShape:
 op("MaxPool", "input:T -> T", _max, shape=_pool_shape)
 op("AvgPool", "value:T -> T", _average, shape=_pool_shape)
 op("MaxPool3D", "input:T -> T", _max, shape=_pool_shape)
-op("AvgPool3D", "input:T -> T", lambda input, ksize, strides, padding, data_format: _average(input, ksize, strides, padding, data_format), shape=_pool_shape)
+op(
+    "AvgPool3D",
+    "input:T -> T",
+    lambda input, ksize, strides, padding, data_format: _average(input, ksize, strides, padding, data_format),
+    shape=_pool_shape,
+)
 op("MaxPoolWithArgmax", "input:T -> T, Targmax", _max_with_argmax, shape=lambda o: [_pool_shape(o)] * 2)
 
 
 def _pool2d(kind: str, default: str) -> Callable[..., Any]:
     def pool(
-        value: Any = None, ksize: Any = None, strides: Any = None, padding: Any = None, data_format: str = "NHWC",
-        name: str | None = None, input: Any = None,
+        value: Any = None,
+        ksize: Any = None,
+        strides: Any = None,
+        padding: Any = None,
+        data_format: str = "NHWC",
+        name: str | None = None,
+        input: Any = None,
     ) -> Any:
         value = input if value is None else value
         with name_scope(name, default, [value]) as scope:
             channel = 1 if data_format == "NCHW" else 3
             return apply_op(
-                kind, convert_to_tensor(value, name="input"), name=scope, ksize=per_dimension(ksize, 2, channel, "ksize"),
-                strides=per_dimension(strides, 2, channel, "strides"), padding=padding, data_format=data_format or "NHWC",
+                kind,
+                convert_to_tensor(value, name="input"),
+                name=scope,
+                ksize=per_dimension(ksize, 2, channel, "ksize"),
+                strides=per_dimension(strides, 2, channel, "strides"),
+                padding=padding,
+                data_format=data_format or "NHWC",
             )
 
     return pool
@@ -79,21 +107,32 @@ avg_pool = tf_export("nn.avg_pool")(_pool2d("AvgPool", "AvgPool"))
 
 
 @tf_export("nn.avg_pool2d")
-def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None) -> Any:
+def avg_pool2d(
+    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
+) -> Any:
     return avg_pool(input, ksize, strides, padding, data_format, name or "AvgPool2D")
 
 
 @tf_export("nn.max_pool2d")
-def max_pool2d(input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None) -> Any:
+def max_pool2d(
+    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
+) -> Any:
     return max_pool(input, ksize, strides, padding, data_format, name or "max_pool2d")
 
 
 def _pool3d(kind: str) -> Callable[..., Any]:
-    def pool(input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NDHWC", name: str | None = None) -> Any:
+    def pool(
+        input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NDHWC", name: str | None = None
+    ) -> Any:
         channel = 1 if data_format == "NCDHW" else 4
         return apply_op(
-            kind, input, name=name, ksize=per_dimension(ksize, 3, channel, "ksize"), strides=per_dimension(strides, 3, channel, "strides"),
-            padding=padding, data_format=data_format or "NDHWC",
+            kind,
+            input,
+            name=name,
+            ksize=per_dimension(ksize, 3, channel, "ksize"),
+            strides=per_dimension(strides, 3, channel, "strides"),
+            padding=padding,
+            data_format=data_format or "NDHWC",
         )
 
     return pool
@@ -104,14 +143,21 @@ avg_pool3d = tf_export("nn.avg_pool3d")(_pool3d("AvgPool3D"))
 
 
 def _pool1d(kind: str, default: str) -> Callable[..., Any]:
-    def pool(input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NWC", name: str | None = None) -> Any:
+    def pool(
+        input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NWC", name: str | None = None
+    ) -> Any:
         with name_scope(name, default, [input]) as scope:
             first = data_format in ("NCW", "NCHW")
             axis, channel = (2, 1) if first else (1, 2)
             planes = apply_op("ExpandDims", input, axis)
             result = apply_op(
-                kind, planes, name=scope, ksize=[1, *per_dimension(ksize, 1, channel, "ksize")],
-                strides=[1, *per_dimension(strides, 1, channel, "strides")], padding=padding, data_format="NCHW" if first else "NHWC",
+                kind,
+                planes,
+                name=scope,
+                ksize=[1, *per_dimension(ksize, 1, channel, "ksize")],
+                strides=[1, *per_dimension(strides, 1, channel, "strides")],
+                padding=padding,
+                data_format="NCHW" if first else "NHWC",
             )
             return apply_op("Squeeze", result, squeeze_dims=[axis])
 
@@ -124,23 +170,43 @@ avg_pool1d = tf_export("nn.avg_pool1d")(_pool1d("AvgPool", "AvgPool1D"))
 
 @tf_export("nn.max_pool_with_argmax")
 def max_pool_with_argmax(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", Targmax: Any = None, name: str | None = None,
-    output_dtype: Any = None, include_batch_in_index: bool = False,
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NHWC",
+    Targmax: Any = None,
+    name: str | None = None,
+    output_dtype: Any = None,
+    include_batch_in_index: bool = False,
 ) -> Any:
     if data_format not in (None, "NHWC"):
         raise ValueError("Data formats other than 'NHWC' are not yet supported")
     index = dtypes.as_dtype(output_dtype or Targmax or dtypes.int64)
     full = lambda value, label: per_dimension(value, 2, 3, label)
     return apply_op(
-        "MaxPoolWithArgmax", input, name=name, ksize=full(ksize, "ksize"), strides=full(strides, "strides"), padding=padding,
-        Targmax=index, include_batch_in_index=include_batch_in_index,
+        "MaxPoolWithArgmax",
+        input,
+        name=name,
+        ksize=full(ksize, "ksize"),
+        strides=full(strides, "strides"),
+        padding=padding,
+        Targmax=index,
+        include_batch_in_index=include_batch_in_index,
     )
 
 
 @tf_export("nn.pool")
 def pool(
-    input: Any, window_shape: Any, pooling_type: str, padding: str, dilation_rate: Any = None, strides: Any = None,
-    name: str | None = None, data_format: str | None = None, dilations: Any = None,
+    input: Any,
+    window_shape: Any,
+    pooling_type: str,
+    padding: str,
+    dilation_rate: Any = None,
+    strides: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
+    dilations: Any = None,
 ) -> Any:
     """Pooling of 1 to 3 spatial axes; without dilation."""
     with name_scope(name, f"{pooling_type.lower()}_pool", [input]) as scope:
@@ -155,4 +221,6 @@ def pool(
         default = ("NWC", "NHWC", "NDHWC")[rank - 1]
         full = list(window_shape) if rank == 1 else ([1, 1, *window_shape] if first else [1, *window_shape, 1])
         jumps = steps if rank == 1 else ([1, 1, *steps] if first else [1, *steps, 1])
-        return table[pooling_type][rank - 1](input, full, jumps, padding, data_format=data_format or default, name=scope)
+        return table[pooling_type][rank - 1](
+            input, full, jumps, padding, data_format=data_format or default, name=scope
+        )

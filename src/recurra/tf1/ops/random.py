@@ -73,8 +73,18 @@ def _torch_truncated(shape: list[int], kind: torch.dtype) -> TorchTensor:
     return torch.nn.init.trunc_normal_(out, 0.0, 1.0, -2.0, 2.0).to(kind)
 
 
-op("RandomUniform", "shape:S -> dtype", bind=_draw(Philox.uniform, lambda s, k: torch.rand(s, dtype=k)), shape=from_const(0))
-op("RandomStandardNormal", "shape:S -> dtype", bind=_draw(Philox.normal, lambda s, k: torch.randn(s, dtype=k)), shape=from_const(0))
+op(
+    "RandomUniform",
+    "shape:S -> dtype",
+    bind=_draw(Philox.uniform, lambda s, k: torch.rand(s, dtype=k)),
+    shape=from_const(0),
+)
+op(
+    "RandomStandardNormal",
+    "shape:S -> dtype",
+    bind=_draw(Philox.normal, lambda s, k: torch.randn(s, dtype=k)),
+    shape=from_const(0),
+)
 op("TruncatedNormal", "shape:S -> dtype", bind=_draw(Philox.truncated_normal, _torch_truncated), shape=from_const(0))
 
 
@@ -147,7 +157,9 @@ def _numpy_generator(operation: Any, session: Any) -> np.random.Generator:
 def _bind_poisson(operation: Any, session: Any) -> Callable[..., TorchTensor]:
     generator = _numpy_generator(operation, session)
     kind = operation.attrs["dtype"].torch
-    return lambda shape, rate: torch.from_numpy(np.asarray(generator.poisson(rate.numpy(), (*shape.tolist(), *rate.shape)))).to(kind)
+    return lambda shape, rate: torch.from_numpy(
+        np.asarray(generator.poisson(rate.numpy(), (*shape.tolist(), *rate.shape)))
+    ).to(kind)
 
 
 op("RandomGamma", "shape:S, alpha:T -> T", bind=_bind_gamma)
@@ -162,7 +174,9 @@ def _stateless(draw: Callable[..., np.ndarray]) -> Callable[..., TorchTensor]:
     return lower
 
 
-def _stateless_multinomial(logits: TorchTensor, count: TorchTensor, seed: TorchTensor, output_dtype: Any) -> TorchTensor:
+def _stateless_multinomial(
+    logits: TorchTensor, count: TorchTensor, seed: TorchTensor, output_dtype: Any
+) -> TorchTensor:
     stream = StatelessPhilox(*(int(s) & (2**64 - 1) for s in seed))
     return torch.from_numpy(stream.multinomial(logits.numpy(), int(count), np.dtype(output_dtype.as_numpy_dtype)))
 
@@ -174,8 +188,11 @@ for _type, _method in (
 ):
     op(_type, "shape:T, seed:Tseed -> dtype", _stateless(_method), diff=False, shape=from_const(0))
 op(
-    "StatelessMultinomial", "logits:T, num_samples:int32, seed:Tseed -> output_dtype", _stateless_multinomial,
-    diff=False, shape=_multinomial_shape,
+    "StatelessMultinomial",
+    "logits:T, num_samples:int32, seed:Tseed -> output_dtype",
+    _stateless_multinomial,
+    diff=False,
+    shape=_multinomial_shape,
 )
 
 
@@ -186,16 +203,32 @@ def _shape_tensor(shape: Any) -> Any:
 
 
 @tf_export("random_normal", "random.normal")
-def random_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None) -> Any:
+def random_normal(
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Any:
     return _scaled_normal("RandomStandardNormal", "random_normal", shape, mean, stddev, dtype, seed, name)
 
 
 @tf_export("truncated_normal", "random.truncated_normal")
-def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None) -> Any:
+def truncated_normal(
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Any:
     return _scaled_normal("TruncatedNormal", "truncated_normal", shape, mean, stddev, dtype, seed, name)
 
 
-def _scaled_normal(kind: str, default: str, shape: Any, mean: Any, stddev: Any, dtype: Any, seed: int | None, name: str | None) -> Any:
+def _scaled_normal(
+    kind: str, default: str, shape: Any, mean: Any, stddev: Any, dtype: Any, seed: int | None, name: str | None
+) -> Any:
     with name_scope(name, default, [shape, mean, stddev]) as scope:
         shape = _shape_tensor(shape)
         mean = convert_to_tensor(mean, dtype=dtype, name="mean")
@@ -206,7 +239,12 @@ def _scaled_normal(kind: str, default: str, shape: Any, mean: Any, stddev: Any, 
 
 @tf_export("random_uniform", "random.uniform")
 def random_uniform(
-    shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = dtypes.float32,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Any:
     dtype = dtypes.as_dtype(dtype)
     if dtype not in (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64):
@@ -232,24 +270,37 @@ def random_shuffle(value: Any, seed: int | None = None, name: str | None = None)
 
 
 @tf_export("multinomial", "random.multinomial")
-def multinomial(logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None) -> Any:
+def multinomial(
+    logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None
+) -> Any:
     with name_scope(name, "multinomial", [logits]):
         return _categorical(logits, num_samples, output_dtype, seed)
 
 
 @tf_export("random.categorical")
-def categorical(logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None) -> Any:
+def categorical(
+    logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
+) -> Any:
     with name_scope(name, "categorical", [logits]):
         return _categorical(logits, num_samples, dtype, seed)
 
 
 def _categorical(logits: Any, num_samples: Any, dtype: Any, seed: int | None) -> Any:
     logits = convert_to_tensor(logits, name="logits")
-    return apply_op("Multinomial", logits, num_samples, output_dtype=dtypes.as_dtype(dtype or dtypes.int64), **_seeds(seed))
+    return apply_op(
+        "Multinomial", logits, num_samples, output_dtype=dtypes.as_dtype(dtype or dtypes.int64), **_seeds(seed)
+    )
 
 
 @tf_export("random_gamma", "random.gamma")
-def random_gamma(shape: Any, alpha: Any, beta: Any = None, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None) -> Any:
+def random_gamma(
+    shape: Any,
+    alpha: Any,
+    beta: Any = None,
+    dtype: Any = dtypes.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Any:
     with name_scope(name, "random_gamma", [shape, alpha, beta]):
         shape = convert_to_tensor(shape, name="shape", dtype=dtypes.int32)
         alpha = convert_to_tensor(alpha, name="alpha", dtype=dtype)
@@ -261,10 +312,14 @@ def random_gamma(shape: Any, alpha: Any, beta: Any = None, dtype: Any = dtypes.f
 
 
 @tf_export("random_poisson", "random.poisson")
-def random_poisson(lam: Any, shape: Any, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None) -> Any:
+def random_poisson(
+    lam: Any, shape: Any, dtype: Any = dtypes.float32, seed: int | None = None, name: str | None = None
+) -> Any:
     with name_scope(name, "random_poisson", [lam, shape]):
         shape = convert_to_tensor(shape, name="shape", dtype=dtypes.int32)
-        return apply_op("RandomPoissonV2", shape, convert_to_tensor(lam, name="lam"), dtype=dtypes.as_dtype(dtype), **_seeds(seed))
+        return apply_op(
+            "RandomPoissonV2", shape, convert_to_tensor(lam, name="lam"), dtype=dtypes.as_dtype(dtype), **_seeds(seed)
+        )
 
 
 @tf_export("random_crop", "image.random_crop", "random.crop")
@@ -274,18 +329,27 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
         value = convert_to_tensor(value, name="value")
         size = convert_to_tensor(size, dtype=dtypes.int32, name="size")
         limit = apply_op("Shape", value, out_type=dtypes.int32) - size + 1
-        offset = random_uniform(apply_op("Shape", limit, out_type=dtypes.int32), dtype=size.dtype, maxval=size.dtype.max, seed=seed) % limit
+        offset = (
+            random_uniform(
+                apply_op("Shape", limit, out_type=dtypes.int32), dtype=size.dtype, maxval=size.dtype.max, seed=seed
+            )
+            % limit
+        )
         return apply_op("Slice", value, offset, size, name=scope)
 
 
-def _stateless_scaled(kind: str, default: str, shape: Any, seed: Any, scale: Callable[[Any, Any], Any], dtype: Any, name: str | None) -> Any:
+def _stateless_scaled(
+    kind: str, default: str, shape: Any, seed: Any, scale: Callable[[Any, Any], Any], dtype: Any, name: str | None
+) -> Any:
     with name_scope(name, default, [shape, seed]) as scope:
         draws = apply_op(kind, _shape_tensor(shape), convert_to_tensor(seed, name="seed"), dtype=dtypes.as_dtype(dtype))
         return scale(draws, scope)
 
 
 @tf_export("random.stateless_uniform")
-def stateless_random_uniform(shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, name: str | None = None) -> Any:
+def stateless_random_uniform(
+    shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, name: str | None = None
+) -> Any:
     if dtypes.as_dtype(dtype).is_integer:
         raise NotImplementedError("tf.random.stateless_uniform of integers")
     low = convert_to_tensor(minval, dtype=dtype, name="min")
@@ -295,21 +359,27 @@ def stateless_random_uniform(shape: Any, seed: Any, minval: Any = 0, maxval: Any
 
 
 @tf_export("random.stateless_normal")
-def stateless_random_normal(shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None) -> Any:
+def stateless_random_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
+) -> Any:
     scale = lambda draws, scope: apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
     return _stateless_scaled("StatelessRandomNormal", "stateless_random_normal", shape, seed, scale, dtype, name)
 
 
 @tf_export("random.stateless_truncated_normal")
-def stateless_truncated_normal(shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None) -> Any:
+def stateless_truncated_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
+) -> Any:
     scale = lambda draws, scope: apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
     return _stateless_scaled("StatelessTruncatedNormal", "stateless_truncated_normal", shape, seed, scale, dtype, name)
 
 
 @tf_export("random.stateless_multinomial", "random.stateless_categorical")
-def stateless_multinomial(logits: Any, num_samples: Any, seed: Any, output_dtype: Any = dtypes.int64, name: str | None = None) -> Any:
+def stateless_multinomial(
+    logits: Any, num_samples: Any, seed: Any, output_dtype: Any = dtypes.int64, name: str | None = None
+) -> Any:
     with name_scope(name, "stateless_multinomial", [logits, seed]):
         kind = dtypes.as_dtype(output_dtype)
-        return apply_op("StatelessMultinomial", convert_to_tensor(logits), num_samples, convert_to_tensor(seed), output_dtype=kind)
-
-
+        return apply_op(
+            "StatelessMultinomial", convert_to_tensor(logits), num_samples, convert_to_tensor(seed), output_dtype=kind
+        )

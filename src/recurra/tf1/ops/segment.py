@@ -26,7 +26,11 @@ def _identity_of(kind: str, dtype: torch.dtype) -> Any:
         return 0
     if kind == "prod":
         return 1
-    low, high = (torch.finfo(dtype).min, torch.finfo(dtype).max) if dtype.is_floating_point else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    low, high = (
+        (torch.finfo(dtype).min, torch.finfo(dtype).max)
+        if dtype.is_floating_point
+        else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    )
     return low if kind == "amax" else high
 
 
@@ -89,7 +93,9 @@ def _unsorted_shape(operation: Any) -> TensorShape:
     if ids.ndims is None or data.ndims is None:
         return TensorShape(None)
     if not data[: ids.ndims].is_compatible_with(ids) or data.ndims < ids.ndims:
-        raise ValueError(f"Shapes must be equal rank, data.shape = {data} does not start with segment_ids.shape = {ids}")
+        raise ValueError(
+            f"Shapes must be equal rank, data.shape = {data} does not start with segment_ids.shape = {ids}"
+        )
     return TensorShape([None if count is None else int(count)]).concatenate(data[ids.ndims :])
 
 
@@ -98,7 +104,9 @@ _KINDS = {"Sum": "sum", "Mean": "mean", "Prod": "prod", "Max": "amax", "Min": "a
 
 def _segment_function(kind: str, unsorted: bool) -> Callable[..., Any]:
     if unsorted:
-        return lambda data, segment_ids, num_segments, name=None: apply_op(kind, data, segment_ids, num_segments, name=name)
+        return lambda data, segment_ids, num_segments, name=None: apply_op(
+            kind, data, segment_ids, num_segments, name=name
+        )
     return lambda data, segment_ids, name=None: apply_op(kind, data, segment_ids, name=name)
 
 
@@ -106,8 +114,17 @@ for _name, _kind in _KINDS.items():
     op(f"Segment{_name}", "data:T, segment_ids:Tindices -> T", _sorted(_kind), shape=_sorted_shape)
     export(_segment_function(f"Segment{_name}", False), f"segment_{_name.lower()}", f"math.segment_{_name.lower()}")
     if _name != "Mean":
-        op(f"UnsortedSegment{_name}", "data:T, segment_ids:Tindices, num_segments:Tnum -> T", _unsorted(_kind), shape=_unsorted_shape)
-        export(_segment_function(f"UnsortedSegment{_name}", True), f"unsorted_segment_{_name.lower()}", f"math.unsorted_segment_{_name.lower()}")
+        op(
+            f"UnsortedSegment{_name}",
+            "data:T, segment_ids:Tindices, num_segments:Tnum -> T",
+            _unsorted(_kind),
+            shape=_unsorted_shape,
+        )
+        export(
+            _segment_function(f"UnsortedSegment{_name}", True),
+            f"unsorted_segment_{_name.lower()}",
+            f"math.unsorted_segment_{_name.lower()}",
+        )
 
 
 def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Any:
@@ -116,7 +133,9 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: s
 
 def _segment_counts(segment_ids: Any, num_segments: Any, like: Any) -> Any:
     """How many entries each segment has, at least 1, shaped to divide the sums."""
-    ones = apply_op("Fill", apply_op("Shape", segment_ids, out_type=dtypes.int32), convert_to_tensor(1, dtype=like.dtype))
+    ones = apply_op(
+        "Fill", apply_op("Shape", segment_ids, out_type=dtypes.int32), convert_to_tensor(1, dtype=like.dtype)
+    )
     counts = apply_op("Maximum", unsorted_segment_sum(ones, segment_ids, num_segments), 1)
     extra = like.get_shape().ndims - segment_ids.get_shape().ndims
     return apply_op("Reshape", counts, [-1] + [1] * extra)
@@ -140,7 +159,9 @@ def unsorted_segment_sqrt_n(data: Any, segment_ids: Any, num_segments: Any, name
 def _sparse(scale: Callable[[TorchTensor], TorchTensor] | None) -> Callable[..., TorchTensor]:
     """Gather rows, sum them by segment, divide by a function of the segment's size."""
 
-    def lower(data: TorchTensor, indices: TorchTensor, segment_ids: TorchTensor, num_segments: TorchTensor | None = None) -> TorchTensor:
+    def lower(
+        data: TorchTensor, indices: TorchTensor, segment_ids: TorchTensor, num_segments: TorchTensor | None = None
+    ) -> TorchTensor:
         ids = segment_ids.long()
         count = int(num_segments) if num_segments is not None else int(ids[-1]) + 1 if ids.numel() else 0
         total = _combine(data[indices.long()], ids, count, "sum", 0)
@@ -169,19 +190,30 @@ for _kind, _name, _scale in (
     ("SparseSegmentSqrtN", "segment_sqrt_n", torch.sqrt),
 ):
     op(_kind, "data:T, indices:Tidx, segment_ids:int32 -> T", _sparse(_scale), shape=_sparse_shape)
-    op(f"{_kind}WithNumSegments", "data:T, indices:Tidx, segment_ids:int32, num_segments:Tnum -> T", _sparse(_scale), shape=_sparse_shape)
+    op(
+        f"{_kind}WithNumSegments",
+        "data:T, indices:Tidx, segment_ids:int32, num_segments:Tnum -> T",
+        _sparse(_scale),
+        shape=_sparse_shape,
+    )
     export(_sparse_function(_kind), f"sparse_{_name}", f"sparse.{_name}")
 
 
 def _dynamic_partition(data: Any, partitions: TorchTensor, num_partitions: int) -> tuple[Any, ...]:
     rows = data.reshape(partitions.numel(), *data.shape[partitions.dim() :])
     flat = partitions.reshape(-1)
-    return tuple(rows[(flat == n).numpy() if isinstance(rows, np.ndarray) else flat == n] for n in range(num_partitions))
+    return tuple(
+        rows[(flat == n).numpy() if isinstance(rows, np.ndarray) else flat == n] for n in range(num_partitions)
+    )
 
 
 def _partition_shape(operation: Any) -> list[TensorShape]:
     data, ids = operation.inputs[0].shape, operation.inputs[1].shape
-    rest = TensorShape(None) if ids.ndims is None or data.ndims is None else TensorShape([None]).concatenate(data[ids.ndims :])
+    rest = (
+        TensorShape(None)
+        if ids.ndims is None or data.ndims is None
+        else TensorShape([None]).concatenate(data[ids.ndims :])
+    )
     return [rest] * operation.attrs["num_partitions"]
 
 
@@ -245,7 +277,13 @@ def _unique_shapes(operation: Any) -> list[TensorShape]:
 
 
 op("Unique", "x:T -> T, out_idx", _unique, diff=False, shape=lambda o: _unique_shapes(o)[:2])
-op("UniqueWithCounts", "x:T -> T, out_idx, out_idx", lambda x, out_idx: _unique(x, out_idx, True), diff=False, shape=lambda o: _unique_shapes(o)[:3])
+op(
+    "UniqueWithCounts",
+    "x:T -> T, out_idx, out_idx",
+    lambda x, out_idx: _unique(x, out_idx, True),
+    diff=False,
+    shape=lambda o: _unique_shapes(o)[:3],
+)
 
 
 def _listdiff(x: Any, y: Any, out_idx: Any) -> tuple[Any, TorchTensor]:
@@ -262,7 +300,9 @@ def _named(kind: str, fields: str) -> Callable[..., Any]:
     from collections import namedtuple
 
     result = namedtuple(kind, fields)  # type: ignore[misc]
-    return lambda x, out_idx=dtypes.int32, name=None: result(*apply_op(kind, x, out_idx=dtypes.as_dtype(out_idx), name=name))
+    return lambda x, out_idx=dtypes.int32, name=None: result(
+        *apply_op(kind, x, out_idx=dtypes.as_dtype(out_idx), name=name)
+    )
 
 
 export(_named("Unique", "y idx"), "unique")
@@ -273,7 +313,9 @@ export(_named("UniqueWithCounts", "y idx count"), "unique_with_counts")
 def setdiff1d(x: Any, y: Any, index_dtype: Any = dtypes.int32, name: str | None = None) -> Any:
     from collections import namedtuple
 
-    return namedtuple("ListDiff", "out idx")(*apply_op("ListDiff", x, y, out_idx=dtypes.as_dtype(index_dtype), name=name))
+    return namedtuple("ListDiff", "out idx")(
+        *apply_op("ListDiff", x, y, out_idx=dtypes.as_dtype(index_dtype), name=name)
+    )
 
 
 def _histogram(values: TorchTensor, value_range: TorchTensor, nbins: TorchTensor, dtype: Any) -> TorchTensor:
@@ -292,7 +334,9 @@ op("HistogramFixedWidth", "values:T, value_range:T, nbins:int32 -> dtype", _hist
 
 
 @tf_export("histogram_fixed_width")
-def histogram_fixed_width(values: Any, value_range: Any, nbins: Any = 100, dtype: Any = dtypes.int32, name: str | None = None) -> Any:
+def histogram_fixed_width(
+    values: Any, value_range: Any, nbins: Any = 100, dtype: Any = dtypes.int32, name: str | None = None
+) -> Any:
     with name_scope(name, "histogram_fixed_width", [values, value_range, nbins]) as scope:
         return apply_op("HistogramFixedWidth", values, value_range, nbins, dtype=dtypes.as_dtype(dtype), name=scope)
 
@@ -316,12 +360,23 @@ op("Bincount", "arr:int32, size:int32, weights:T -> T", _bincount, diff=False, s
 
 @tf_export("bincount", "math.bincount")
 def bincount(
-    arr: Any, weights: Any = None, minlength: Any = None, maxlength: Any = None, dtype: Any = dtypes.int32, name: str | None = None
+    arr: Any,
+    weights: Any = None,
+    minlength: Any = None,
+    maxlength: Any = None,
+    dtype: Any = dtypes.int32,
+    name: str | None = None,
 ) -> Any:
     with name_scope(name, "bincount"):
         arr = convert_to_tensor(arr, name="arr", dtype=dtypes.int32)
-        filled = apply_op("Greater", apply_op("Prod", apply_op("Shape", arr, out_type=dtypes.int32), [0], keep_dims=False), 0)
-        axes = list(range(arr.get_shape().ndims)) if arr.get_shape().ndims is not None else apply_op("Range", 0, apply_op("Rank", arr), 1)
+        filled = apply_op(
+            "Greater", apply_op("Prod", apply_op("Shape", arr, out_type=dtypes.int32), [0], keep_dims=False), 0
+        )
+        axes = (
+            list(range(arr.get_shape().ndims))
+            if arr.get_shape().ndims is not None
+            else apply_op("Range", 0, apply_op("Rank", arr), 1)
+        )
         size = apply_op("Cast", filled, DstT=dtypes.int32) * (apply_op("Max", arr, axes, keep_dims=False) + 1)
         if minlength is not None:
             size = apply_op("Maximum", convert_to_tensor(minlength, dtype=dtypes.int32), size)
@@ -332,19 +387,54 @@ def bincount(
 
 
 def _searchsorted(right: bool) -> Callable[..., TorchTensor]:
-    return lambda sorted_inputs, values, out_type: torch.searchsorted(sorted_inputs.contiguous(), values.contiguous(), right=right).to(out_type.torch)
+    return lambda sorted_inputs, values, out_type: torch.searchsorted(
+        sorted_inputs.contiguous(), values.contiguous(), right=right
+    ).to(out_type.torch)
 
 
 for _kind, _right in (("LowerBound", False), ("UpperBound", True)):
-    op(_kind, "sorted_inputs:T, values:T -> out_type", _searchsorted(_right), diff=False, shape=lambda o: o.inputs[1].shape)
+    op(
+        _kind,
+        "sorted_inputs:T, values:T -> out_type",
+        _searchsorted(_right),
+        diff=False,
+        shape=lambda o: o.inputs[1].shape,
+    )
 
 
 @tf_export("searchsorted")
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None) -> Any:
+def searchsorted(
+    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
+) -> Any:
     if side not in ("left", "right"):
         raise ValueError("side must be either 'right' or 'left'.  Saw: %s." % side)
     kind = "UpperBound" if side == "right" else "LowerBound"
-    sequence, values = convert_to_tensor(sorted_sequence, name="sorted_inputs"), convert_to_tensor(values, name="values")
-    rows = lambda t: apply_op("Reshape", t, apply_op("ConcatV2", [[-1], apply_op("StridedSlice", apply_op("Shape", t, out_type=dtypes.int32), [-1], [0], [1], begin_mask=0, end_mask=1, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0)], 0))
+    sequence, values = (
+        convert_to_tensor(sorted_sequence, name="sorted_inputs"),
+        convert_to_tensor(values, name="values"),
+    )
+    rows = lambda t: apply_op(
+        "Reshape",
+        t,
+        apply_op(
+            "ConcatV2",
+            [
+                [-1],
+                apply_op(
+                    "StridedSlice",
+                    apply_op("Shape", t, out_type=dtypes.int32),
+                    [-1],
+                    [0],
+                    [1],
+                    begin_mask=0,
+                    end_mask=1,
+                    ellipsis_mask=0,
+                    new_axis_mask=0,
+                    shrink_axis_mask=0,
+                ),
+            ],
+            0,
+        ),
+    )
     found = apply_op(kind, rows(sequence), rows(values), out_type=dtypes.as_dtype(out_type), name=name)
     return apply_op("Reshape", found, apply_op("Shape", values, out_type=dtypes.int32))

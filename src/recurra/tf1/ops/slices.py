@@ -54,7 +54,9 @@ class IndexedSlices(TensorLike):
 def _dense_of_slices(value: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
     """The dense tensor: rows added up by index."""
     if dtype is not None and not dtypes.as_dtype(dtype).is_compatible_with(value.dtype):
-        raise ValueError(f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for IndexedSlices with dtype {value.dtype.name}")
+        raise ValueError(
+            f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for IndexedSlices with dtype {value.dtype.name}"
+        )
     if value.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {value}")
     rows = convert_to_tensor(value.dense_shape)[0]
@@ -83,7 +85,9 @@ register(IndexedSlices, _fetch_slices, _feed_slices)
 def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str | None = None) -> Any:
     if isinstance(value, IndexedSlices):
         if dtype and not dtypes.as_dtype(dtype).is_compatible_with(value.dtype):
-            raise ValueError(f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for Tensor with dtype {value.dtype.name}: {str(value)!r}")
+            raise ValueError(
+                f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for Tensor with dtype {value.dtype.name}: {str(value)!r}"
+            )
         return value
     return convert_to_tensor(value, dtype=dtype, name=name)
 
@@ -183,7 +187,11 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     from recurra.tf1.core_ops import placeholder
 
     shape_name = f"{name}/shape" if name is not None else None
-    if shape is None or (isinstance(shape, TensorShape) and not shape.is_fully_defined()) or (isinstance(shape, (list, tuple)) and None in shape):
+    if (
+        shape is None
+        or (isinstance(shape, TensorShape) and not shape.is_fully_defined())
+        or (isinstance(shape, (list, tuple)) and None in shape)
+    ):
         rank = None if shape is None else len(shape)
         dense: Any = placeholder(dtypes.int64, shape=[rank], name=shape_name)
     else:
@@ -192,4 +200,3 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     values = placeholder(dtype, shape=[None], name=f"{name}/values" if name is not None else None)
     indices = placeholder(dtypes.int64, shape=[None, rank], name=f"{name}/indices" if name is not None else None)
     return SparseTensor(indices, values, dense)
-

@@ -119,8 +119,20 @@ def _string_split_v2(input: Text, sep: Text, maxsplit: int = -1) -> tuple[Any, .
 
 
 _SPARSE_SHAPES = lambda operation: [TensorShape([None, 2]), TensorShape([None]), TensorShape([2])]
-op("StringSplit", "input:string, delimiter:string -> int64, string, int64", _string_split, diff=False, shape=_SPARSE_SHAPES)
-op("StringSplitV2", "input:string, sep:string -> int64, string, int64", _string_split_v2, diff=False, shape=_SPARSE_SHAPES)
+op(
+    "StringSplit",
+    "input:string, delimiter:string -> int64, string, int64",
+    _string_split,
+    diff=False,
+    shape=_SPARSE_SHAPES,
+)
+op(
+    "StringSplitV2",
+    "input:string, sep:string -> int64, string, int64",
+    _string_split_v2,
+    diff=False,
+    shape=_SPARSE_SHAPES,
+)
 
 
 def _sparse(parts: Any) -> Any:
@@ -135,7 +147,12 @@ def _sparse(parts: Any) -> Any:
 
 @tf_export("string_split")
 def string_split(
-    source: Any, sep: Any = None, skip_empty: bool = True, delimiter: Any = None, result_type: str = "SparseTensor", name: str | None = None
+    source: Any,
+    sep: Any = None,
+    skip_empty: bool = True,
+    delimiter: Any = None,
+    result_type: str = "SparseTensor",
+    name: str | None = None,
 ) -> Any:
     sep = delimiter if sep is None else sep
     with name_scope(None, "StringSplit", [source]):
@@ -149,7 +166,12 @@ def string_split(
 
 @tf_export("strings.split")
 def strings_split(
-    input: Any = None, sep: Any = None, maxsplit: int = -1, result_type: str = "SparseTensor", source: Any = None, name: str | None = None
+    input: Any = None,
+    sep: Any = None,
+    maxsplit: int = -1,
+    result_type: str = "SparseTensor",
+    source: Any = None,
+    name: str | None = None,
 ) -> Any:
     with name_scope(name, "StringSplit", [input if input is not None else source]):
         source = convert_to_tensor(input if input is not None else source, dtype=dtypes.string)
@@ -180,14 +202,18 @@ def bytes_split(input: Any, name: str | None = None) -> Any:
 def _substr(input: Text, pos: TorchTensor, len: TorchTensor, unit: str = "BYTE") -> Text:
     shape = np.broadcast_shapes(input.shape, tuple(pos.shape))
     columns = (np.broadcast_to(input, shape), np.broadcast_to(pos.numpy(), shape), np.broadcast_to(len.numpy(), shape))
-    return _objects((_part(t, int(p), int(n), unit) for t, p, n in zip(*(c.ravel() for c in columns), strict=True)), shape)
+    return _objects(
+        (_part(t, int(p), int(n), unit) for t, p, n in zip(*(c.ravel() for c in columns), strict=True)), shape
+    )
 
 
 def _part(text: bytes, start: int, count: int, unit: str) -> bytes:
     whole: Any = text.decode("utf-8") if unit == "UTF8_CHAR" else text
     size = len(whole)
     if not -size <= start <= size:
-        raise InvalidArgumentError(None, None, f"pos {start} out of range for string b'{text.decode('latin-1')}' at index 0")
+        raise InvalidArgumentError(
+            None, None, f"pos {start} out of range for string b'{text.decode('latin-1')}' at index 0"
+        )
     start = start + size if start < 0 else start
     piece = whole[start : start + max(count, 0)]
     return piece.encode("utf-8") if unit == "UTF8_CHAR" else piece
@@ -227,7 +253,9 @@ def _to_number(string_tensor: Text, out_type: Any) -> TorchTensor:
 
     def parse(text: bytes) -> Any:
         if not pattern.fullmatch(text) or (whole and not out_type.min <= int(text) <= out_type.max):
-            raise InvalidArgumentError(None, None, f"StringToNumberOp could not correctly convert string: {text.decode('latin-1')}")
+            raise InvalidArgumentError(
+                None, None, f"StringToNumberOp could not correctly convert string: {text.decode('latin-1')}"
+            )
         return convert(text)
 
     return _numbers(string_tensor, parse, out_type.torch)
@@ -237,7 +265,9 @@ op("StringToNumber", "string_tensor:string -> out_type", _to_number, diff=False,
 
 
 @tf_export("string_to_number", "strings.to_number")
-def string_to_number(string_tensor: Any = None, out_type: Any = dtypes.float32, name: str | None = None, input: Any = None) -> Any:
+def string_to_number(
+    string_tensor: Any = None, out_type: Any = dtypes.float32, name: str | None = None, input: Any = None
+) -> Any:
     source = string_tensor if input is None else input
     return apply_op("StringToNumber", source, out_type=dtypes.as_dtype(out_type), name=name)
 
@@ -275,10 +305,23 @@ op("AsString", "input:T -> string", _as_string, diff=False, shape=same)
 
 @tf_export("as_string", "dtypes.as_string", "strings.as_string")
 def as_string(
-    input: Any, precision: int = -1, scientific: bool = False, shortest: bool = False, width: int = -1, fill: str = "", name: str | None = None
+    input: Any,
+    precision: int = -1,
+    scientific: bool = False,
+    shortest: bool = False,
+    width: int = -1,
+    fill: str = "",
+    name: str | None = None,
 ) -> Any:
     return apply_op(
-        "AsString", input, precision=precision, scientific=scientific, shortest=shortest, width=width, fill=fill, name=name
+        "AsString",
+        input,
+        precision=precision,
+        scientific=scientific,
+        shortest=shortest,
+        width=width,
+        fill=fill,
+        name=name,
     )
 
 
@@ -287,7 +330,13 @@ def _bucket(function: Callable[[bytes], int]) -> Callable[[Text, int], TorchTens
 
 
 op("StringToHashBucketFast", "input:string -> int64", _bucket(hashing.farm_fingerprint64), diff=False, shape=same)
-op("StringToHashBucket", "string_tensor:string -> int64", lambda string_tensor, num_buckets: _bucket(hashing.murmur64)(string_tensor, num_buckets), diff=False, shape=same)
+op(
+    "StringToHashBucket",
+    "string_tensor:string -> int64",
+    lambda string_tensor, num_buckets: _bucket(hashing.murmur64)(string_tensor, num_buckets),
+    diff=False,
+    shape=same,
+)
 op(
     "StringToHashBucketStrong", "input:string -> int64",
     lambda input, num_buckets, key: _bucket(lambda b: hashing.siphash24(b, tuple(key)))(input, num_buckets), diff=False, shape=same,
@@ -300,7 +349,9 @@ def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = 
 
 
 @tf_export("string_to_hash_bucket", "strings.to_hash_bucket")
-def string_to_hash_bucket(string_tensor: Any = None, num_buckets: int | None = None, name: str | None = None, input: Any = None) -> Any:
+def string_to_hash_bucket(
+    string_tensor: Any = None, num_buckets: int | None = None, name: str | None = None, input: Any = None
+) -> Any:
     return apply_op("StringToHashBucket", string_tensor if input is None else input, num_buckets=num_buckets, name=name)
 
 
@@ -332,7 +383,14 @@ op(
 def regex_replace(input: Any, pattern: Any, rewrite: Any, replace_global: bool = True, name: str | None = None) -> Any:
     if isinstance(pattern, (str, bytes)) and isinstance(rewrite, (str, bytes)):
         text = lambda v: v.decode() if isinstance(v, bytes) else v
-        return apply_op("StaticRegexReplace", input, pattern=text(pattern), rewrite=text(rewrite), replace_global=replace_global, name=name)
+        return apply_op(
+            "StaticRegexReplace",
+            input,
+            pattern=text(pattern),
+            rewrite=text(rewrite),
+            replace_global=replace_global,
+            name=name,
+        )
     return apply_op("RegexReplace", input, pattern, rewrite, replace_global=replace_global, name=name)
 
 
@@ -369,8 +427,13 @@ op("ReduceJoin", "inputs:string, reduction_indices:int32 -> string", _reduce_joi
 
 @tf_export("reduce_join", "strings.reduce_join")
 def reduce_join(
-    inputs: Any, axis: Any = None, keep_dims: bool | None = None, separator: str = "", name: str | None = None,
-    reduction_indices: Any = None, keepdims: bool | None = None,
+    inputs: Any,
+    axis: Any = None,
+    keep_dims: bool | None = None,
+    separator: str = "",
+    name: str | None = None,
+    reduction_indices: Any = None,
+    keepdims: bool | None = None,
 ) -> Any:
     inputs = convert_to_tensor(inputs, dtype=dtypes.string, name="inputs")
     axis = reduction_indices if axis is None else axis
@@ -386,8 +449,20 @@ def _web_base64(text: bytes, pad: bool) -> bytes:
     return coded if pad else coded.rstrip(b"=")
 
 
-op("EncodeBase64", "input:string -> string", lambda input, pad=False: _map(input, lambda b: _web_base64(b, pad)), diff=False, shape=same)
-op("DecodeBase64", "input:string -> string", lambda input: _map(input, lambda b: base64.urlsafe_b64decode(b + b"=" * (-len(b) % 4))), diff=False, shape=same)
+op(
+    "EncodeBase64",
+    "input:string -> string",
+    lambda input, pad=False: _map(input, lambda b: _web_base64(b, pad)),
+    diff=False,
+    shape=same,
+)
+op(
+    "DecodeBase64",
+    "input:string -> string",
+    lambda input: _map(input, lambda b: base64.urlsafe_b64decode(b + b"=" * (-len(b) % 4))),
+    diff=False,
+    shape=same,
+)
 
 
 @tf_export("encode_base64", "io.encode_base64")
@@ -404,7 +479,19 @@ def _unicode_script(input: TorchTensor) -> TorchTensor:
     """ICU's script codes for the scripts met most; others are 0 (common)."""
     import unicodedata
 
-    codes = {"LATIN": 25, "GREEK": 14, "CYRILLIC": 8, "ARABIC": 2, "HEBREW": 19, "CJK": 17, "HIRAGANA": 20, "KATAKANA": 22, "HANGUL": 18, "THAI": 38, "DEVANAGARI": 10}
+    codes = {
+        "LATIN": 25,
+        "GREEK": 14,
+        "CYRILLIC": 8,
+        "ARABIC": 2,
+        "HEBREW": 19,
+        "CJK": 17,
+        "HIRAGANA": 20,
+        "KATAKANA": 22,
+        "HANGUL": 18,
+        "THAI": 38,
+        "DEVANAGARI": 10,
+    }
     script = lambda c: codes.get(unicodedata.name(chr(c), "").split(" ")[0], 0)
     return torch.tensor([script(int(c)) for c in input.reshape(-1)], dtype=torch.int32).reshape(input.shape)
 
@@ -430,8 +517,12 @@ op("StringFormat", "inputs:*T -> string", _string_format, diff=False, shape=lamb
 
 
 @tf_export("strings.format")
-def string_format(template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None) -> Any:
+def string_format(
+    template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
+) -> Any:
     values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if template.count(placeholder) != len(values):
-        raise ValueError(f"{template.count(placeholder)} placeholder(s) in template does not match {len(values)} tensor(s) provided as input")
+        raise ValueError(
+            f"{template.count(placeholder)} placeholder(s) in template does not match {len(values)} tensor(s) provided as input"
+        )
     return apply_op("StringFormat", values, template=template, placeholder=placeholder, summarize=summarize, name=name)

@@ -74,7 +74,9 @@ def _area_weights(size: int, out: int, align_corners: bool, half_pixel: bool) ->
 _Weights = Callable[[int, int, bool, bool], np.ndarray]
 
 
-def _separable(images: Tensor, height: int, width: int, weights: _Weights, align_corners: bool, half_pixel: bool) -> Tensor:
+def _separable(
+    images: Tensor, height: int, width: int, weights: _Weights, align_corners: bool, half_pixel: bool
+) -> Tensor:
     kind = images.dtype if images.dtype == torch.float64 else torch.float32
     rows = torch.from_numpy(weights(images.shape[1], height, align_corners, half_pixel)).to(kind)
     columns = torch.from_numpy(weights(images.shape[2], width, align_corners, half_pixel)).to(kind)

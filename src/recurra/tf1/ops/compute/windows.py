@@ -12,7 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["average_pool", "conv", "conv_filter_gradient", "conv_transpose", "depthwise_conv", "max_pool", "out_size", "pads", "patches"]
+__all__ = [
+    "average_pool",
+    "conv",
+    "conv_filter_gradient",
+    "conv_transpose",
+    "depthwise_conv",
+    "max_pool",
+    "out_size",
+    "pads",
+    "patches",
+]
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -71,7 +81,9 @@ def conv(
     return _last(_CONV[rank](inputs, weight, None, tuple(strides), own, tuple(dilations), groups))
 
 
-def depthwise_conv(x: Tensor, kernel: Tensor, strides: Sequence[int], padding: Padding, dilations: Sequence[int]) -> Tensor:
+def depthwise_conv(
+    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: Padding, dilations: Sequence[int]
+) -> Tensor:
     """`kernel [*K, C, M]`: each channel has its own M filters; output channels are C-major."""
     channels, multiplier = kernel.shape[-2:]
     flat = kernel.reshape(*kernel.shape[:-2], 1, channels * multiplier)
@@ -79,8 +91,13 @@ def depthwise_conv(x: Tensor, kernel: Tensor, strides: Sequence[int], padding: P
 
 
 def conv_transpose(
-    y: Tensor, kernel: Tensor, input_sizes: Sequence[int], strides: Sequence[int], padding: Padding,
-    dilations: Sequence[int], groups: int = 1,
+    y: Tensor,
+    kernel: Tensor,
+    input_sizes: Sequence[int],
+    strides: Sequence[int],
+    padding: Padding,
+    dilations: Sequence[int],
+    groups: int = 1,
 ) -> Tensor:
     """The gradient of `conv` with respect to its input: `y [N, *S', O]` -> `[N, *S, C]` with sizes `input_sizes`."""
     rank = len(strides)
@@ -95,7 +112,12 @@ def conv_transpose(
 
 
 def conv_filter_gradient(
-    x: Tensor, y: Tensor, filter_sizes: Sequence[int], strides: Sequence[int], padding: Padding, dilations: Sequence[int],
+    x: Tensor,
+    y: Tensor,
+    filter_sizes: Sequence[int],
+    strides: Sequence[int],
+    padding: Padding,
+    dilations: Sequence[int],
     depthwise: bool = False,
 ) -> Tensor:
     """The gradient of `conv` (or `depthwise_conv`) with respect to its filter, for the output gradient `y`."""
@@ -121,7 +143,9 @@ def max_pool(
     return _last(values), _last(_unpad_index(where, padded.shape[2:], x.shape[1:-1], around))
 
 
-def _unpad_index(where: Tensor, padded: Sequence[int], sizes: Sequence[int], around: Sequence[tuple[int, int]]) -> Tensor:
+def _unpad_index(
+    where: Tensor, padded: Sequence[int], sizes: Sequence[int], around: Sequence[tuple[int, int]]
+) -> Tensor:
     """Flat positions in a padded plane -> flat positions in the plane itself."""
     flat = torch.zeros_like(where)
     scale = 1
