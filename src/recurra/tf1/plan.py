@@ -199,7 +199,7 @@ class _Compiler:
             waiting[op] = len(before)
             for b in before:
                 users[b].append(op)
-        heap = [(op.definition.writes, position[op]) for op in ops if not waiting[op]]
+        heap = [(_rank(op), position[op]) for op in ops if not waiting[op]]
         heapq.heapify(heap)
         order = []
         while heap:
@@ -208,7 +208,7 @@ class _Compiler:
             for user in users[op]:
                 waiting[user] -= 1
                 if not waiting[user]:
-                    heapq.heappush(heap, (user.definition.writes, position[user]))
+                    heapq.heappush(heap, (_rank(user), position[user]))
         return order
 
     def _computed(self, tensor: Tensor) -> bool:
@@ -361,6 +361,11 @@ class _Compiler:
         if op in self.stale_reads:
             return lambda cell: cell.read().clone()
         return function
+
+
+def _rank(op: Operation) -> int:
+    """When an op that is ready runs: writes last, those marked `_early` (decoupled weight decay) first."""
+    return -1 if "_early" in op.attrs else int(op.definition.writes)
 
 
 CONTROL_FLOW = {"While", "Cond"}

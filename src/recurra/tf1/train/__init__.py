@@ -1,5 +1,39 @@
 """tf.train: optimizers, schedules, moving averages, checkpoints, queues and the loops around them."""
 
-from recurra.tf1.train import moving_averages, optimizers, saver, schedules, slots, steps, updates
+from recurra.tf1.train import (
+    contrib_opt,
+    coordinator,
+    hooks,
+    inputs,
+    monitored_session,
+    moving_averages,
+    optimizers,
+    queue_runner,
+    queues,
+    saver,
+    schedules,
+    session_manager,
+    slots,
+    steps,
+    supervisor,
+    updates,
+)
 
-__all__ = ["moving_averages", "optimizers", "saver", "schedules", "slots", "steps", "updates"]
+__all__ = [
+    "contrib_opt",
+    "coordinator",
+    "hooks",
+    "inputs",
+    "monitored_session",
+    "moving_averages",
+    "optimizers",
+    "queue_runner",
+    "queues",
+    "saver",
+    "schedules",
+    "session_manager",
+    "slots",
+    "steps",
+    "supervisor",
+    "updates",
+]

@@ -88,7 +88,7 @@ class ExponentialMovingAverage:
                 raise TypeError(f"The variables must be half, float, or double: {var.name}")
             if var in self._averages:
                 continue
-            with tf.init_scope():
+            with tf.control_dependencies(None):
                 if isinstance(var, tf.Variable):
                     shadow = slots.create_slot(var, var.initialized_value(), self.name)
                     tf.add_to_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES, var)

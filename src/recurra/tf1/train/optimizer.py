@@ -15,7 +15,7 @@ tf = space("")
 
 def is_resource(var: Any) -> bool:
     """Whether a variable is used through a resource handle."""
-    return bool(getattr(var, "_is_resource", False))
+    return hasattr(var, "_handle")
 
 
 def target(var: Any) -> Any:
@@ -120,7 +120,7 @@ class Optimizer:
         variables = [v for g, v in converted if g is not None]
         if not variables:
             raise ValueError(f"No gradients provided for any variable: {[str(v) for _, v in converted]}.")
-        with tf.init_scope():
+        with tf.control_dependencies(None):
             self._create_slots(variables)
         updates = []
         with tf.name_scope(name, self._name) as scope:

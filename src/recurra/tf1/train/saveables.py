@@ -137,7 +137,7 @@ def write(session: Any, variable: Any, value: np.ndarray, key: str, reshape: boo
             lhs, rhs = (f"[{','.join(map(str, s))}]" for s in (wanted, value.shape))
             raise mismatch(f"Assign requires shapes of both tensors to match. lhs shape= {lhs} rhs shape= {rhs}")
         value = value.reshape(wanted)
-    cell = session.cell(variable.handle.op if getattr(variable, "_is_resource", False) else variable.op)
+    cell = session.cell(variable.handle.op if hasattr(variable, "_handle") else variable.op)
     cell.write(value if expected == tf.string else to_torch(value))
 
 

@@ -23,7 +23,7 @@ def _slot_variable(primary: Any, val: Any, validate_shape: bool, shape: Any, dty
             shape=shape,
             dtype=dtype,
             validate_shape=validate_shape,
-            use_resource=getattr(primary, "_is_resource", None),
+            use_resource=hasattr(primary, "_handle"),
         )
     finally:
         scope.set_partitioner(partitioner)
