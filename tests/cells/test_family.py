@@ -39,8 +39,9 @@ from recurra.cells.time_freq import TimeFreqLSTMCell
 from recurra.cells.ugrnn import UGRNNCell
 from recurra.cells.weight_norm import WeightNormLSTMCell
 from tests.cells.family_goldens import Golden, compare, load, names_of
+from tests.cells.linear_cases import LINEAR
 
-CASES: dict[str, Callable[[], Any]] = {
+TENSORFLOW: dict[str, Callable[[], Any]] = {
     "ugrnn": lambda: UGRNNCell(4, 5),
     "ugrnn_f64": lambda: UGRNNCell(4, 5),
     "ugrnn_relu": lambda: UGRNNCell(4, 5, forget_bias=0.2, activation="relu"),
@@ -116,9 +117,12 @@ CASES: dict[str, Callable[[], Any]] = {
 }
 
 
+CASES = {**TENSORFLOW, **LINEAR}
+"""All cells of the family: the laws (tests/laws) run over these."""
+
 UNLIKE = {
     name: {
-        "gradcheck": "TensorFlow's gradient takes the clock's modulo for the identity, and the golden gradients ask for it"
+        "gradcheck": "TensorFlow's gradient takes the clock's modulo for the identity; the golden gradients ask for it"
     }
     for name in ("phased", "phased_peep", "phased_fixed_ratio")
 }
@@ -127,9 +131,9 @@ UNLIKE = {
 SCOPES = {"attn_wrap": {"lstm_cell": "basic_lstm_cell"}}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", TENSORFLOW)
 def test_golden(name: str) -> None:
-    cell, golden = CASES[name](), Golden(f"cell_{name}")
+    cell, golden = TENSORFLOW[name](), Golden(f"cell_{name}")
     if "outputs/0" in golden.arrays:
         golden.join_outputs()
     names = names_of(cell)

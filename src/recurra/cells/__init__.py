@@ -26,14 +26,19 @@ from recurra.cells.highway import HighwayWrapper
 from recurra.cells.independent import IndRNNCell, IndyGRUCell, IndyLSTMCell
 from recurra.cells.intersection import IntersectionRNNCell
 from recurra.cells.layer_norm_lstm import LayerNormBasicLSTMCell, LayerNormLSTMCell
+from recurra.cells.lru import LRUCell
 from recurra.cells.lstm import LSTMCell, LSTMOptions, LSTMParams, lstm_sequence, lstm_step
 from recurra.cells.minimal import CFNCell, MinimalRNNCell
+from recurra.cells.minimal_gates import MinGRUCell, MinLSTMCell
+from recurra.cells.mlstm import MLSTMCell, MLSTMState
 from recurra.cells.nas import NASCell
 from recurra.cells.ntm import NTMCell, NTMState
 from recurra.cells.phased import PhasedLSTMCell
 from recurra.cells.projection import EmbeddingWrapper, InputProjectionWrapper, OutputProjectionWrapper
 from recurra.cells.residual import ResidualWrapper
+from recurra.cells.rglru import RGLRUCell
 from recurra.cells.rnn import RNNCell, RNNOptions, RNNParams, rnn_sequence, rnn_step
+from recurra.cells.slstm import SLSTMCell, SLSTMState
 from recurra.cells.sru import SRUCell
 from recurra.cells.stack import StackedCells
 from recurra.cells.time_freq import TimeFreqLSTMCell
@@ -76,22 +81,30 @@ __all__ = [
     "IndyLSTMCell",
     "InputProjectionWrapper",
     "IntersectionRNNCell",
+    "LRUCell",
     "LSTMCell",
     "LSTMOptions",
     "LSTMParams",
     "LayerNormBasicLSTMCell",
     "LayerNormLSTMCell",
     "LeafCell",
+    "MLSTMCell",
+    "MLSTMState",
+    "MinGRUCell",
+    "MinLSTMCell",
     "MinimalRNNCell",
     "NASCell",
     "NTMCell",
     "NTMState",
     "OutputProjectionWrapper",
     "PhasedLSTMCell",
+    "RGLRUCell",
     "RNNCell",
     "RNNOptions",
     "RNNParams",
     "ResidualWrapper",
+    "SLSTMCell",
+    "SLSTMState",
     "SRUCell",
     "StackedCells",
     "TimeFreqLSTMCell",

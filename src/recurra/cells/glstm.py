@@ -29,7 +29,7 @@ class GLSTMOptions(NamedTuple):
     activation: Activation = "tanh"
 
 
-def _by_group(kernel: Tensor, values: Tensor) -> Tensor:
+def by_group(kernel: Tensor, values: Tensor) -> Tensor:
     """`[..., features]` times each group's kernel -> `[..., 4, H]`: the groups' columns side by side in each gate."""
     groups, _, columns = kernel.shape
     slices = values.reshape(-1, groups, values.shape[-1] // groups).transpose(0, 1)
@@ -40,7 +40,7 @@ def _by_group(kernel: Tensor, values: Tensor) -> Tensor:
 def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:
     """The input's share of the gates, `[..., 4, H]`."""
     rows = inputs.shape[-1] // params.kernel.shape[0]
-    return _by_group(params.kernel[:, :rows], inputs) + params.bias
+    return by_group(params.kernel[:, :rows], inputs) + params.bias
 
 
 def glstm_recur(
@@ -49,7 +49,7 @@ def glstm_recur(
     """The groups' gates, then one memory; the candidate is always a tanh, as in TensorFlow."""
     c, m = state
     rows = m.shape[-1] // params.kernel.shape[0]
-    recurrent = _by_group(params.kernel[:, params.kernel.shape[1] - rows :], m)
+    recurrent = by_group(params.kernel[:, params.kernel.shape[1] - rows :], m)
     i, j, f, o = (projected + recurrent).unbind(-2)
     c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * torch.tanh(j)
     m = torch.sigmoid(o) * resolve(options.activation)(c)

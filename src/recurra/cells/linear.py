@@ -20,7 +20,7 @@ class Coefficients(NamedTuple):
     """What the input says about `h' = a * h + b`, and what the output needs beside h."""
 
     a: Tensor
-    """`[..., B, *S]` for a state `[B, *S]`."""
+    """`[..., B, H]` for a state `[B, H]`, or what broadcasts to it."""
     b: Tensor
     rest: Any = None
 
@@ -31,17 +31,31 @@ class LinearRecurrence(NamedTuple):
     family: str
     coefficients: Callable[..., Coefficients]
     emit: Callable[..., Tensor]
+    complex_state: bool = False
+    """Whether h is complex: the state's leaf is then its real view, with a last axis of (real, imaginary)."""
+
+    def enter(self, state: Tensor) -> Tensor:
+        """h of a state's leaf."""
+        return torch.view_as_complex(state.contiguous()) if self.complex_state else state
+
+    def leave(self, h: Tensor) -> Tensor:
+        """The leaf of h."""
+        return torch.view_as_real(h) if self.complex_state else h
 
     def as_steps(self) -> Recurrence:
         """The same equation in the form of every other cell."""
 
+        def project(params: Any, inputs: Tensor, options: Any) -> Coefficients:
+            found = self.coefficients(params, inputs, options)
+            return found._replace(a=found.a.expand(found.b.shape))
+
         def recur(
             params: Any, projected: Coefficients, state: Tensor, options: Any, masks: Masks = None
         ) -> tuple[Tensor, Tensor]:
-            h = projected.a * state + projected.b
-            return self.emit(params, projected.rest, h, options), h
+            h = projected.a * self.enter(state) + projected.b
+            return self.emit(params, projected.rest, h, options), self.leave(h)
 
-        return Recurrence(self.family, self.coefficients, recur)
+        return Recurrence(self.family, project, recur)
 
 
 def linear_sequence(
@@ -67,12 +81,13 @@ def linear_sequence(
     a, b, rest = recurrence.coefficients(params, inputs, options)
     a = a.expand(b.shape)
     if resets is not None and reset_state is not None:
-        fresh = b + a * reset_state
+        fresh = b + a * recurrence.enter(reset_state)
         b = select(resets.flatten(), fresh.flatten(0, 1), b.flatten(0, 1)).unflatten(0, b.shape[:2])
         a = torch.where(resets.reshape(*resets.shape, *[1] * (a.dim() - 2)), a.new_zeros(()), a)
     a, b = hold_padding(a, b, lengths)
-    states = linear_scan(a, b, state, reverse=reverse)
-    outputs = mask_inputs(recurrence.emit(params, rest, states, options), valid)
+    h = linear_scan(a, b, recurrence.enter(state), reverse=reverse)
+    outputs = mask_inputs(recurrence.emit(params, rest, h, options), valid)
+    states = recurrence.leave(h)
     final = state if steps == 0 else states[0 if reverse else -1]
     return (outputs, final, states) if return_states else (outputs, final)
 

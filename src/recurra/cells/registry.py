@@ -14,10 +14,15 @@ from recurra.cells.gru import GRUCell
 from recurra.cells.independent import IndRNNCell, IndyGRUCell, IndyLSTMCell
 from recurra.cells.intersection import IntersectionRNNCell
 from recurra.cells.layer_norm_lstm import LayerNormBasicLSTMCell, LayerNormLSTMCell
+from recurra.cells.lru import LRUCell
 from recurra.cells.lstm import LSTMCell
 from recurra.cells.minimal import CFNCell, MinimalRNNCell
+from recurra.cells.minimal_gates import MinGRUCell, MinLSTMCell
+from recurra.cells.mlstm import MLSTMCell
 from recurra.cells.nas import NASCell
+from recurra.cells.rglru import RGLRUCell
 from recurra.cells.rnn import RNNCell
+from recurra.cells.slstm import SLSTMCell
 from recurra.cells.sru import SRUCell
 from recurra.cells.time_freq import TimeFreqLSTMCell
 from recurra.cells.ugrnn import UGRNNCell
@@ -47,6 +52,12 @@ CELLS: dict[str, Callable[..., BaseCell]] = {
     "bidirectional_grid_lstm": BidirectionalGridLSTMCell,
     "grid2_lstm": Grid2LSTMCell,
     "grid2_gru": Grid2GRUCell,
+    "min_gru": MinGRUCell,
+    "min_lstm": MinLSTMCell,
+    "lru": LRUCell,
+    "rglru": RGLRUCell,
+    "slstm": SLSTMCell,
+    "mlstm": MLSTMCell,
 }
 """name -> class; each is called as `(input_size, hidden_size, **options)`."""
 

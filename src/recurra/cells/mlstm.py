@@ -1,0 +1,225 @@
+"""The mLSTM of xLSTM (Beck et al., 2024, https://arxiv.org/abs/2405.04517): a matrix memory written by outer products.
+
+Its gates see the input only, so that a sequence runs in chunks: within a chunk all steps at once, between chunks the
+memory. Both forms carry the same stabiliser m and give the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Unpack
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recurra import _nest
+from recurra._typing import Masks, State
+from recurra.cells.checks import positive
+from recurra.cells.family import Common, FamilyCell
+from recurra.cells.slstm import ForgetGate, check_forget_gate, check_heads
+from recurra.kernels import Recurrence
+from recurra.kernels.scan import After, mask_inputs, valid_steps
+
+CHUNK = 64
+"""Steps that are computed at once: the work within a chunk grows with its square, the work between with 1 over it."""
+
+
+class MLSTMState(NamedTuple):
+    """c and n are stored divided by `exp(m)`. N heads of D features each."""
+
+    c: Tensor
+    """`[B, N, D, D]`: rows of keys, columns of values."""
+    n: Tensor
+    """`[B, N, D]`: the keys that have entered."""
+    m: Tensor
+    """`[B, N]`: the stabiliser."""
+
+
+class MLSTMParams(NamedTuple):
+    kernel: Tensor
+    """`[I, 4H + 2N]`: columns of query, key, value, output gate, input gates, forget gates."""
+    bias: Tensor
+
+
+class MLSTMOptions(NamedTuple):
+    heads: int = 1
+    forget_gate: ForgetGate = "sigmoid"
+
+
+class MLSTMInput(NamedTuple):
+    """What a step needs of its input."""
+
+    q: Tensor
+    """`[..., N, D]`, with its two sisters; keys are divided by √D."""
+    k: Tensor
+    v: Tensor
+    o: Tensor
+    """`[..., H]`: the output gate, open."""
+    i: Tensor
+    """`[..., N]`: the input gate's logarithm."""
+    log_f: Tensor
+    """`[..., N]`."""
+
+
+def mlstm_project(params: MLSTMParams, inputs: Tensor, options: MLSTMOptions) -> MLSTMInput:
+    """Everything but the memory, for one step or all."""
+    heads = options.heads
+    width = (params.kernel.shape[1] - 2 * heads) // 4
+    q, k, v, o, i, f = (inputs @ params.kernel + params.bias).split([width] * 4 + [heads] * 2, -1)
+    q, k, v = (part.unflatten(-1, (heads, -1)) for part in (q, k, v))
+    log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
+    return MLSTMInput(q, k / math.sqrt(k.shape[-1]), v, torch.sigmoid(o), i, log_f)
+
+
+def one_of(m: Tensor) -> Tensor:
+    """The paper's lower bound 1 in units of `exp(m)`; where that would overflow, h is zero either way."""
+    return torch.exp((-m).clamp(max=80.0))
+
+
+def mlstm_recur(
+    params: MLSTMParams, projected: MLSTMInput, state: MLSTMState, options: MLSTMOptions, masks: Masks = None
+) -> tuple[Tensor, MLSTMState]:
+    """Equations 19 to 27 of the paper, stabilised."""
+    q, k, v, o, i, log_f = projected
+    m = torch.maximum(log_f + state.m, i)
+    keep, enter = torch.exp(log_f + state.m - m), torch.exp(i - m)
+    c = keep[..., None, None] * state.c + enter[..., None, None] * (k.unsqueeze(-1) * v.unsqueeze(-2))
+    n = keep[..., None] * state.n + enter[..., None] * k
+    found = (q.unsqueeze(-2) @ c).squeeze(-2)
+    weight = torch.maximum((q * n).sum(-1).abs(), one_of(m))
+    h = o * (found / weight.unsqueeze(-1)).flatten(-2)
+    return h, MLSTMState(c, n, m)
+
+
+MLSTM = Recurrence("mlstm", mlstm_project, mlstm_recur)
+
+
+def mlstm_chunk(part: MLSTMInput, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
+    """L steps at once: leaves of `part` `[L, B, …]` -> (h `[L, B, H]`, the state after them).
+
+    With F the running sum of log f: step t takes of step s <= t the weight `exp(F_t - F_s + i_s)`, and of the state
+    before the chunk `exp(F_t)`.
+    """
+    q, k, v = (leaf.permute(1, 2, 0, 3) for leaf in (part.q, part.k, part.v))  # [B, N, L, D]
+    i, log_f = part.i.permute(1, 2, 0), part.log_f.permute(1, 2, 0)  # [B, N, L]
+    total = log_f.cumsum(-1)
+    steps = total.shape[-1]
+    future = torch.ones(steps, steps, dtype=torch.bool, device=q.device).triu(1)
+    within = (total.unsqueeze(-1) + (i - total).unsqueeze(-2)).masked_fill(future, float("-inf"))
+    before = total + state.m.unsqueeze(-1)
+    m = torch.maximum(before, within.amax(-1))  # [B, N, L]
+    scores = (q @ k.transpose(-1, -2)) * torch.exp(within - m.unsqueeze(-1))
+    carried = torch.exp(before - m)
+    found = scores @ v + carried.unsqueeze(-1) * (q @ state.c)
+    seen = scores.sum(-1) + carried * (q @ state.n.unsqueeze(-1)).squeeze(-1)
+    weight = torch.maximum(seen.abs(), one_of(m))
+    h = (found / weight.unsqueeze(-1)).permute(2, 0, 1, 3).flatten(-2)
+    last = m[..., -1]
+    enter = torch.exp(total[..., -1:] - total + i - last.unsqueeze(-1)).unsqueeze(-1) * k  # [B, N, L, D]
+    keep = carried[..., -1]
+    c = keep[..., None, None] * state.c + enter.transpose(-1, -2) @ v
+    n = keep[..., None] * state.n + enter.sum(-2)
+    return part.o * h, MLSTMState(c, n, last)
+
+
+def mlstm_sequence(
+    params: MLSTMParams,
+    inputs: Tensor,
+    state: MLSTMState,
+    lengths: Tensor | None = None,
+    *,
+    options: MLSTMOptions,
+    reverse: bool = False,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, MLSTMState]:
+    """A whole sequence `[T, B, I]` in chunks; arguments and result as in `recurra.kernels.scan`.
+
+    Past a row's end nothing enters (i = -inf) and nothing is forgotten (log f = 0), so that the state stays.
+    """
+    valid = None if lengths is None else valid_steps(lengths, inputs.shape[0])
+    inputs = mask_inputs(inputs, valid)
+    projected = mlstm_project(params, inputs, options)
+    if valid is not None:
+        running = valid.unsqueeze(-1)
+        projected = projected._replace(
+            i=torch.where(running, projected.i, float("-inf")),
+            log_f=torch.where(running, projected.log_f, projected.log_f.new_zeros(())),
+        )
+    if reverse:
+        projected = MLSTMInput(*(leaf.flip(0) for leaf in projected))
+    outputs = []
+    for pieces in zip(*(leaf.split(chunk) for leaf in projected), strict=True):
+        h, state = mlstm_chunk(MLSTMInput(*pieces), state)
+        outputs.append(h)
+    joined = torch.cat(outputs)
+    return mask_inputs(joined.flip(0) if reverse else joined, valid), state
+
+
+class MLSTMCell(FamilyCell):
+    """LSTM with a matrix memory.
+
+        q, k, v = x @ W + b, in heads;  k = k / √D;  o = sigmoid(x @ W_o + b_o);  i, f = x @ W_g + b_g, one a head
+        m' = max(log f + m, i)                                      # log f: log sigmoid(f), or f itself
+        C' = exp(log f + m - m') * C + exp(i - m') * k v^T
+        n' = exp(log f + m - m') * n + exp(i - m') * k
+        h = o * (q C') / max(|q · n'|, exp(-m'))
+
+    Output `h [B, H]`, state `MLSTMState(C', n', m')`, all starting at zero. A sequence runs in chunks.
+
+    Parameters: `kernel [I, 4H + 2N]` (columns q, k, v, o, i, f), `bias` (zeros; of the forget gates 3 to 6).
+
+    Args:
+        input_size: features of the input.
+        hidden_size: H = N * D, divisible by `heads`.
+        heads: N.
+        forget_gate: "sigmoid" or "exp".
+        common: `init`, `device`, `dtype`.
+    """
+
+    recurrence = MLSTM
+    output_is_state = False
+    tf_scope = "mlstm_cell"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        heads: int = 1,
+        forget_gate: ForgetGate = "sigmoid",
+        **common: Unpack[Common],
+    ) -> None:
+        options = MLSTMOptions(heads, check_forget_gate(forget_gate))
+        super().__init__(positive("input_size", input_size), hidden_size, options, **common)
+        width = hidden_size // check_heads(heads, hidden_size)
+        sizes: Any = (torch.Size((heads, width, width)), torch.Size((heads, width)), heads)
+        self.state_size = MLSTMState(*sizes)
+        self.variable("kernel", input_size, 4 * hidden_size + 2 * heads)
+        self.variable("bias", 4 * hidden_size + 2 * heads, fill=self._start_bias)
+
+    def _start_bias(self, bias: Tensor) -> Tensor:
+        heads = self.options.heads
+        bias.zero_()[-heads:] = torch.linspace(3.0, 6.0, heads, device=bias.device)
+        return bias
+
+    def params(self) -> MLSTMParams:
+        return MLSTMParams(self.kernel, self.bias)
+
+    def unroll(
+        self,
+        inputs: Any,
+        state: State,
+        lengths: Tensor | None = None,
+        *,
+        masks: Masks = None,
+        after: After = (),
+        **call: Any,
+    ) -> Any:
+        """In chunks; step by step where something acts inside the recurrence or every state is wanted."""
+        wanted = {key for key, value in call.items() if value is not None and value is not False}
+        stepwise = after or masks is not None or wanted - {"reverse", "reset_state"} or _nest.is_nested(inputs)
+        if stepwise or inputs.shape[0] == 0:
+            return super().unroll(inputs, state, lengths, masks=masks, after=after, **call)
+        reverse = call.get("reverse", False)
+        return mlstm_sequence(self.params(), inputs, state, lengths, options=self.options, reverse=reverse)
