@@ -1,10 +1,13 @@
 // The C ABI, and the choice of instruction set: RECURRA_ISA=avx512|avx2|portable, else the best the machine has.
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include "core/kernels.h"
 #include "core/memory.h"
+#include "core/team.h"
 
 namespace recurra {
 namespace {
@@ -135,6 +138,32 @@ RECURRA_API int recurra_backward(const recurra_call* call) {
     } catch (const std::bad_alloc&) {
         return -2;
     }
+}
+
+// Floating-point operations per second, in 10^9, of multiply-adds in registers on `threads` threads.
+RECURRA_API double recurra_peak(int threads) {
+    struct Work {
+        static void body(void* total, const Team& team) {
+            float sink;
+#if defined(RECURRA_X86)
+            const auto run = current == avx512_isa ? avx512::multiply_add : current == avx2_isa ? avx2::multiply_add : portable::multiply_add;
+#else
+            const auto run = portable::multiply_add;
+#endif
+            const double done = run(4000000, &sink);
+            // the sink keeps the compiler from dropping the work
+            if (team.member() == 0) *static_cast<double*>(total) = done * team.members() + 0 * double(sink);
+        }
+    };
+    double best = 0;
+    for (int round = 0; round < 5; ++round) {
+        double operations = 0;
+        const auto start = std::chrono::steady_clock::now();
+        run_team(threads, 1, Work::body, &operations);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        best = std::max(best, operations / seconds / 1e9);
+    }
+    return best;
 }
 
 }  // extern "C"

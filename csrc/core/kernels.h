@@ -20,14 +20,17 @@ struct Kernel {
 namespace portable {
 RECURRA_EACH(RECURRA_FLOAT)
 RECURRA_EACH(RECURRA_DOUBLE)
+double multiply_add(int64_t rounds, float* sink);
 }  // namespace portable
 
 namespace avx2 {
 RECURRA_EACH(RECURRA_FLOAT)
+double multiply_add(int64_t rounds, float* sink);
 }
 
 namespace avx512 {
 RECURRA_EACH(RECURRA_FLOAT)
+double multiply_add(int64_t rounds, float* sink);
 }
 
 }  // namespace recurra

@@ -190,7 +190,9 @@ struct Shape {
         const double weights = double(gates) * call.H * call.R;
         const bool large = weights * sizeof(R) > 28e6 && call.B < 64;
         const bool few = call.B < 2 * threads;
-        if (threads <= 1) return;
+        // A single step is over before a second thread has come, unless it reads megabytes.
+        const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;
+        if (threads <= 1 || short_step) return;
         if ((few || large) && weights * call.B > 30e3 && blocks >= 4)
             parts = int(threads < blocks / 2 ? threads : blocks / 2);
         else

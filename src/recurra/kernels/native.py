@@ -91,6 +91,7 @@ class Library:
             return
         core.recurra_isa.restype = ctypes.c_char_p
         core.recurra_pool_kept.restype = c_int64
+        core.recurra_peak.restype = c_double
         core.recurra_release.argtypes = [c_void_p]
         core.recurra_forward.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
@@ -122,6 +123,11 @@ class Library:
         assert self.core is not None
         self._check(self.core.recurra_forward(ctypes.addressof(call), training))
         return Reserve(self.core, call.reserve) if training else None
+
+    def peak(self, threads: int) -> float:
+        """GFLOP/s of multiply-adds in registers on this machine, measured."""
+        assert self.core is not None
+        return self.core.recurra_peak(threads)
 
     def run_prepared(self, address: int) -> None:
         """Run the `Call` at an address, for inference."""

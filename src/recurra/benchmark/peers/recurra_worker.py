@@ -1,0 +1,46 @@
+# mypy: ignore-errors
+# ruff: noqa: B905, E402, UP031, RUF005, RUF007
+"""recurra: cells in a stack, as a user builds them; a stream through `stepper`."""
+
+import os
+
+import torch
+from protocol import serve
+
+import recurra as rc
+
+torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
+
+CELLS = {
+    "lstm": rc.LSTMCell,
+    "gru": rc.GRUCell,
+    "gru_after": lambda inputs, hidden: rc.GRUCell(inputs, hidden, reset="after"),
+    "rnn": rc.RNNCell,
+}
+
+
+def prepare(job):
+    w = job["workload"]
+    sizes = [w["features"]] + [w["hidden"]] * w["layers"]
+    layers = [CELLS[job["cell"]](i, o) for i, o in zip(sizes[:-1], sizes[1:])]
+    cell = layers[0] if len(layers) == 1 else rc.StackedCells(layers)
+    if job["mode"] == "stream":
+        stepper, x = cell.stepper(1), torch.randn(1, w["features"])
+        return lambda: stepper(x)
+    inputs = torch.randn(w["steps"], w["batch"], w["features"])
+    grad = torch.randn(w["steps"], w["batch"], w["hidden"])
+    parameters = list(cell.parameters())
+
+    def forward():
+        with torch.inference_mode():
+            rc.unroll(cell, inputs, time_major=True)
+
+    def training():
+        rc.unroll(cell, inputs, time_major=True)[0].backward(grad)
+        for parameter in parameters:
+            parameter.grad = None
+
+    return forward if job["mode"] == "forward" else training
+
+
+serve("recurra", rc.__version__, prepare)

@@ -1,0 +1,105 @@
+"""The benchmark's results as a table, a picture and a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+OURS = "recurra"
+COLORS = {
+    OURS: "#1b6ca8",
+    "torch": "#d1495b",
+    "tensorflow": "#edae49",
+    "jax": "#66a182",
+    "onnxruntime": "#8d6a9f",
+}
+
+
+def merge(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
+    """`fresh` over what `path` holds: jobs measured again replace their old rows, others stay."""
+    if not path.exists():
+        return fresh
+    old = json.loads(path.read_text())
+    measured = {_key(row) for row in fresh["results"]}
+    kept = [row for row in old["results"] if _key(row) not in measured]
+    peaks = [old["machine"]["gflops"], fresh["machine"]["gflops"]]
+    machine = {**fresh["machine"], "gflops": max(peaks)}
+    return {**fresh, "machine": machine, "results": kept + fresh["results"]}
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["workload"], row["cell"], row["mode"]
+
+
+def write(path: Path, report: dict[str, Any]) -> None:
+    """The whole result as JSON."""
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def share_of_peak(row: dict[str, Any], machine: dict[str, Any]) -> float:
+    """Of the machine's measured multiply-add peak."""
+    return row["flops"] / row["peers"][OURS]["minimum"] / 1e9 / machine["gflops"]
+
+
+def fastest_peer(row: dict[str, Any]) -> tuple[str, float] | None:
+    """The fastest other, and its time over ours (minima); None where nobody else runs the job."""
+    others = {name: found["minimum"] for name, found in row["peers"].items() if name != OURS and "minimum" in found}
+    if not others:
+        return None
+    name = min(others, key=others.__getitem__)
+    return name, others[name] / row["peers"][OURS]["minimum"]
+
+
+def table(report: dict[str, Any]) -> str:
+    """Markdown: a line a job; minima in milliseconds, ratios above 1 in our favour."""
+    peers = [name for name in COLORS if name in report["versions"]]
+    heads = ["workload", "cell", "mode", *(f"{name} ms" for name in peers)]
+    heads += ["torch / ours", "fastest peer / ours", "of peak"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in report["results"]:
+        found = row["peers"]
+        times = [f"{found[name]['minimum'] * 1e3:.4g}" if "minimum" in found.get(name, {}) else "–" for name in peers]
+        torch = found["torch"]["minimum"] / found[OURS]["minimum"] if "minimum" in found.get("torch", {}) else None
+        best = fastest_peer(row)
+        cells = [
+            row["workload"],
+            row["cell"],
+            row["mode"],
+            *times,
+            "–" if torch is None else f"{torch:.2f}",
+            "–" if best is None else f"{best[1]:.2f} ({best[0]})",
+            f"{share_of_peak(row, report['machine']):.0%}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def picture(report: dict[str, Any], path: Path) -> None:
+    """Bars of each peer's speed relative to ours, a panel for each mode."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    modes = [mode for mode in ("forward", "training", "stream") if any(r["mode"] == mode for r in report["results"])]
+    counts = [sum(row["mode"] == mode for row in report["results"]) for mode in modes]
+    figure, axes = pyplot.subplots(
+        len(modes), 1, figsize=(9, 1 + 0.38 * sum(counts)), height_ratios=counts, squeeze=False, layout="constrained"
+    )
+    for axis, mode in zip(axes[:, 0], modes, strict=True):
+        rows = [row for row in report["results"] if row["mode"] == mode][::-1]
+        for index, row in enumerate(rows):
+            for name, color in COLORS.items():
+                if name != OURS and "minimum" in row["peers"].get(name, {}):
+                    ratio = row["peers"][name]["minimum"] / row["peers"][OURS]["minimum"]
+                    axis.plot(ratio, index, "o", color=color, label=name)
+        axis.axvline(1, color=COLORS[OURS], label=OURS)
+        axis.set_xscale("log")
+        axis.set_yticks(range(len(rows)), [f"{row['workload']} {row['cell']}" for row in rows], fontsize=8)
+        axis.set_title(f"{mode}: time of a peer / time of recurra", fontsize=9)
+        axis.grid(axis="x", alpha=0.3)
+    labels = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
+    figure.legend(labels.values(), labels.keys(), loc="outside upper center", ncols=len(labels), fontsize=8)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
