@@ -1,8 +1,8 @@
 """The recipes from Python: `from recurra import recipes; result = recipes.digits(epochs=5)`.
 
 One function per recipe, with the command line's options as keywords (see `recurra train RECIPE --help`, or
-`recipes.options("ptb")`). Each trains, writes the run's folder, and returns its `Result`; `recipes.load(result.path)` gives the
-trained model.
+`recipes.options("ptb")`). Each trains, writes the run's folder, and returns its `Result`;
+`recipes.load(result.path)` gives the trained model.
 """
 
 from __future__ import annotations

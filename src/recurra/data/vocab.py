@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 UNKNOWN = "<unk>"
 PADDING = "<pad>"
+END = "<end>"
 
 
 class Vocabulary:

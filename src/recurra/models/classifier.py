@@ -22,7 +22,7 @@ class SequenceClassifier(nn.Module):
         vocabulary: number of tokens, for `[B, T]` token inputs; None for `[B, T, F]` values.
         embedding: size of the embedding of a token.
         ngrams: embed n-grams of tokens up to this order (1: tokens alone).
-        bag: the output layer also sees the mean of the embedded n-grams (a bag beside the sequence).
+        bag: the output layer also sees the embedded n-grams without their order (a bag beside the sequence).
         dropout: share of what the output layer sees of the bag that is dropped.
     """
 
@@ -56,16 +56,16 @@ class SequenceClassifier(nn.Module):
             inputs = self.embedding(inputs)
         vector = self.encoder.read(self.encoder(inputs, lengths), lengths, self.how, self.merge)
         if self.bag:
-            vector = torch.cat([vector, self.dropout(_mean(inputs, lengths))], dim=-1)
+            vector = torch.cat([vector, self.dropout(_bag(inputs, lengths))], dim=-1)
         return self.output(vector)
 
 
-def _mean(values: Tensor, lengths: Tensor | None) -> Tensor:
-    """The mean of each row's real steps, `[B, F]`; zeros for an empty row."""
+def _bag(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """The sum of each row's real steps over the root of their number, `[B, F]`; zeros for an empty row."""
     if lengths is None:
-        return values.mean(1)
+        return values.sum(1) / values.shape[1] ** 0.5
     real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-    return torch.where(real[..., None], values, 0.0).sum(1) / lengths.clamp(min=1)[:, None]
+    return torch.where(real[..., None], values, 0.0).sum(1) / lengths.clamp(min=1)[:, None].sqrt()
 
 
 def uniform_(module: nn.Module, scale: float) -> None:

@@ -9,7 +9,8 @@ _MIX = 1_000_003  # a prime, so that the products of small numbers fall into dif
 
 
 class NgramEmbedding(nn.Module):
-    """The sum of embeddings of the 1-, 2-, … n-grams that end at each token; n-grams of two and more share hashed buckets.
+    """The sum of embeddings of the 1-, 2-, … n-grams that end at each token; n-grams of two and more share hashed
+    buckets.
 
     Args:
         vocabulary: number of tokens.

@@ -94,7 +94,7 @@ class TextReadConfig(ReadConfig):
 
     embedding: int = option(64, "size of the embedding", "Model", ge=1)
     ngrams: int = option(1, "embed each token with those before it: n-grams up to this order", "Model", ge=1, le=5)
-    bag: bool = option(False, "the output layer also sees the mean of the embedded n-grams", "Model")
+    bag: bool = option(False, "the output layer also sees the embedded n-grams without their order", "Model")
     init_scale: float | None = option(
         None,
         "embedding and output layer start uniform in ± this (default: the library's initialisation)",
@@ -104,7 +104,7 @@ class TextReadConfig(ReadConfig):
 
 
 class NamesConfig(TextReadConfig):
-    """Document 000: the nationality of a surname, on the document's 35 names or on the real 18,012."""
+    """Document 000: the nationality of a surname, on the document's 35 names (its settings) or on the real 18,012."""
 
     data: Literal["document", "real"] = option(
         "real",
@@ -114,12 +114,15 @@ class NamesConfig(TextReadConfig):
     threads: int | None = option(1, "threads of torch (so small a model gains nothing from more)", "Run", ge=1)
     held_out: float = option(0.1, "share of the distinct names kept for the test (real)", "Data", gt=0, lt=1)
     bidirectional: bool = option(True, "a second, independent stack reads each name backwards", "Model")
-    hidden: int = option(150, "units per layer and direction", "Model", ge=1)
-    epochs: int = option(12, "passes over the training data at most", ge=1)
+    hidden: int = option(100, "units per layer and direction", "Model", ge=1)
+    embedding: int = option(128, "size of the embedding", "Model", ge=1)
+    ngrams: int = option(4, "embed each character with those before it: n-grams up to this order", "Model", ge=1, le=5)
+    bag: bool = option(True, "the output layer also sees the embedded n-grams without their order", "Model")
+    epochs: int = option(10, "passes over the training data at most", ge=1)
     batch_size: int = option(64, "examples (rows) per optimiser step", ge=1)
-    learning_rate: float = option(2e-3, "learning rate at the start", gt=0)
+    learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
-    dropout: float = option(0.3, "share of activations dropped on inputs and outputs in training", "Model", ge=0, lt=1)
+    dropout: float = option(0.5, "share of activations dropped on inputs and outputs in training", "Model", ge=0, lt=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -127,8 +130,9 @@ class NamesConfig(TextReadConfig):
         if not isinstance(values, dict) or values.get("data") != "document":
             return values
         document = {
-            "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
-            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False, "log_every": 1, "eval_every": 50, "read": "state-c",
+            "hidden": 150, "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
+            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False,
+            "log_every": 1, "eval_every": 50, "read": "state-c",
         }  # fmt: skip
         return document | values
 

@@ -24,6 +24,8 @@ table{border-collapse:collapse;margin:.6rem 0}
 th,td{padding:.28rem .8rem;border-bottom:1px solid #e9ebee;text-align:left;font-variant-numeric:tabular-nums}
 th{font-weight:600}
 pre{background:#f5f6f8;padding:.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
+details{margin-top:1.2rem}
+summary{font-weight:600;cursor:pointer}
 .big{display:flex;gap:2.5rem;flex-wrap:wrap;margin:1rem 0}
 .big b{display:block;font-size:1.7rem;line-height:1.2}
 """
@@ -51,11 +53,10 @@ def write(folder: RunFolder, result: Mapping[str, Any], metric: str, sections: S
     for section in sections:
         parts += _section(section)
     parts += _section(Section("Size and speed", table=[("", ""), *speed_rows(result)]))
-    parts += _section(
-        Section("Options", table=[("option", "value"), *((k, str(v)) for k, v in config.items() if v is not None)])
-    )
-    environment = folder.read_json("environment.json") or {}
-    parts += _section(Section("Environment", table=[("", ""), *((k, str(v)) for k, v in environment.items())]))
+    given = [(name, str(value)) for name, value in config.items() if value is not None]
+    parts += _section(Section("Options", table=[("option", "value"), *given], folded=True))
+    environment = [(name, str(value)) for name, value in (folder.read_json("environment.json") or {}).items()]
+    parts += _section(Section("Environment", table=[("", ""), *environment], folded=True))
     title = f"recurra · {config['recipe']}"
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(title)}</title><style>{STYLE}</style>"
     write_text(folder.path / "report.html", f"{head}{''.join(parts)}</html>")
@@ -92,7 +93,8 @@ def _headline(result: Mapping[str, Any]) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    parts = [f"<h2>{_text(section.title)}</h2>"]
+    title = _text(section.title)
+    parts = [f"<details><summary>{title}</summary>" if section.folded else f"<h2>{title}</h2>"]
     if section.text:
         parts.append(f"<p>{_text(section.text)}</p>")
     if section.preformatted:
@@ -106,7 +108,7 @@ def _section(section: Section) -> list[str]:
         cells = "".join(f"<th>{_text(cell)}</th>" for cell in head)
         lines = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in body)
         parts.append(f"<table><tr>{cells}</tr>{lines}</table>")
-    return parts
+    return [*parts, "</details>"] if section.folded else parts
 
 
 def _text(value: str) -> str:

@@ -44,6 +44,7 @@ class Section:
     pictures: list[tuple[bytes, str]] = field(default_factory=list)
     table: list[Sequence[str]] | None = None
     preformatted: str = ""
+    folded: bool = False
 
 
 class Share(NamedTuple):

@@ -11,7 +11,7 @@ from torch import nn
 
 from recurra.data import names
 from recurra.data.batching import Batch, Examples, pad_tokens
-from recurra.data.vocab import Vocabulary
+from recurra.data.vocab import END, PADDING, UNKNOWN, Vocabulary
 from recurra.errors import DataError
 from recurra.models.classifier import SequenceClassifier, uniform_
 from recurra.training.configs import NamesConfig
@@ -52,11 +52,12 @@ class Names(Classification[NamesConfig]):
         splits = names.load(self.config.data_dir, self.config.held_out, self.config.seed)
         self.classes = splits.classes
         self.texts = {part: [name for name, _ in getattr(splits, part)] for part in ("train", "valid", "test")}
-        self.vocabulary = Vocabulary.of(character for name in self.texts["train"] for character in name)
+        characters = (character for name in self.texts["train"] for character in name)
+        self.vocabulary = Vocabulary.of(characters, special=(PADDING, UNKNOWN, END))
         self.vocabulary_size = len(self.vocabulary)
         self.parts = {
             part: Examples(
-                [self.vocabulary.encode(name) for name in self.texts[part]],
+                [self._encode(name, part) for name in self.texts[part]],
                 np.array([label for _, label in getattr(splits, part)], dtype=np.int64),
             )
             for part in self.texts
@@ -111,8 +112,10 @@ class Names(Classification[NamesConfig]):
                 yield format_probabilities(logits.softmax(-1), self.classes)
 
     def _encode(self, name: str, where: str) -> list[int]:
+        """Token numbers; a real name is closed by an end token, so that its last n-grams are known as such."""
+        close = [END] if END in self.vocabulary else []
         try:
-            return self.vocabulary.encode(name)
+            return self.vocabulary.encode([*name, *close])
         except KeyError as error:
             raise DataError(f"{where}: the document's vocabulary has no {error.args[0]!r}") from error
 
