@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,8 +52,17 @@ class Graph:
         self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
         return name
 
-    def inline(self, model: onnx.ModelProto, inputs: Sequence[str]) -> list[str]:
-        """Put a traced model's graph here, fed by `inputs`; returns the names of its outputs."""
+    def inline(
+        self,
+        model: onnx.ModelProto,
+        inputs: Sequence[str],
+        replace: Callable[[onnx.NodeProto, list[str]], list[str] | None] = lambda node, inputs: None,
+    ) -> list[str]:
+        """Put a traced model's graph here, fed by `inputs`; returns the names of its outputs.
+
+        `replace` may put something of its own in place of a node: it gets the node and its inputs here, and returns the
+        outputs, or None to leave the node as it is.
+        """
         if model.functions:
             raise ValueError(
                 f"the traced graph has functions {[f.name for f in model.functions]}, which are not inlined"
@@ -66,7 +75,11 @@ class Graph:
             copy.name = names[tensor.name]
             self.initializers[copy.name] = copy
         for node in model.graph.node:
-            self.nodes.append(self._renamed(node, names))
+            instead = replace(node, [names.get(name, "") for name in node.input])
+            if instead is None:
+                self.nodes.append(self._renamed(node, names))
+            else:
+                names.update(zip(node.output, instead, strict=True))
         return [names[value.name] for value in model.graph.output]
 
     def _renamed(self, node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
@@ -115,7 +128,7 @@ def trace(module: nn.Module, arguments: tuple[Any, ...], dynamic: Any) -> onnx.M
         exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
     assert exported is not None  # None only where a file is written
     model = exported.model_proto
-    used = {name for node in model.graph.node for name in node.input}
+    used = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

@@ -28,7 +28,17 @@ from recurra.export.graph import Graph
 from recurra.export.sequences import Run, emit, example_inputs, example_state, leaf_names, traced_step, value_info
 from recurra.loops import unroll
 
-__all__ = ["ExportReport", "OnnxCheckError", "check_cell", "export_onnx", "sequence_model", "step_model"]
+__all__ = [
+    "ExportReport",
+    "OnnxCheckError",
+    "check_cell",
+    "export_onnx",
+    "greatest_difference",
+    "save_model",
+    "sequence_model",
+    "session",
+    "step_model",
+]
 
 TOLERANCE = 1e-5
 # (batch, time, lengths): ragged rows with an empty one, a single long row, a single step
@@ -72,10 +82,8 @@ def export_onnx(cell: BaseCell, path: str | os.PathLike[str], *, tolerance: floa
     finally:
         cell.train(training)
     target = Path(path)
-    step_path = target.with_suffix(".step.onnx")
-    for model, file in ((sequence, target), (step, step_path)):
-        onnx.save(model, str(file))
-    return ExportReport((str(target), str(step_path)), tuple(operators), difference, checks)
+    files = save_model(sequence, target), save_model(step, target.with_suffix(".step.onnx"))
+    return ExportReport(files, tuple(operators), difference, checks)
 
 
 def sequence_model(
@@ -158,7 +166,7 @@ def check_cell(
     cell: Any, sequence: onnx.ModelProto, step: onnx.ModelProto, tolerance: float = TOLERANCE
 ) -> tuple[float, int]:
     """Run both models in ONNX Runtime on random inputs; (greatest difference, runs), or OnnxCheckError."""
-    run_sequence, run_step = _session(sequence), _session(step)
+    run_sequence, run_step = session(sequence), session(step)
     worst = 0.0
     for seed, (batch, time, rows) in enumerate(CHECKS):
         x, state = example_inputs(cell, (batch, time), seed), example_state(cell, batch, seed + 10)
@@ -174,7 +182,7 @@ def check_cell(
     return worst, 2 * len(CHECKS)
 
 
-def _session(model: onnx.ModelProto) -> Any:
+def session(model: onnx.ModelProto) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -189,16 +197,28 @@ def _feed(session: Any, tensors: Sequence[Tensor]) -> dict[str, np.ndarray]:
 
 
 def _apart(what: str, cell: BaseCell, got: Sequence[np.ndarray], want: Sequence[Tensor], tolerance: float) -> float:
+    name = f"{what} model of {type(cell).__name__}"
+    worst = greatest_difference(name, got, want)
+    if not worst <= tolerance:
+        raise OnnxCheckError(f"{name}: ONNX Runtime differs by {worst:.3g}, allowed are {tolerance:g}")
+    return worst
+
+
+def greatest_difference(name: str, got: Sequence[np.ndarray], want: Sequence[Tensor]) -> float:
+    """max |got - want| / max(1, |want|) over all outputs; OnnxCheckError where a shape differs."""
     worst = 0.0
     for place, (a, b) in enumerate(zip(got, want, strict=True)):
         if a.shape != tuple(b.shape):
-            raise OnnxCheckError(
-                f"{what} model of {type(cell).__name__}: output {place} is {a.shape}, torch's {tuple(b.shape)}"
-            )
+            raise OnnxCheckError(f"{name}: output {place} is {a.shape}, torch's {tuple(b.shape)}")
         apart = np.abs(a - b.numpy()) / np.maximum(1, np.abs(b.numpy()))
         worst = max(worst, float(apart.max(initial=0)))
-    if not worst <= tolerance:
-        raise OnnxCheckError(
-            f"{what} model of {type(cell).__name__}: ONNX Runtime differs by {worst:.3g}, allowed are {tolerance:g}"
-        )
     return worst
+
+
+def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> str:
+    """Write a model atomically; returns the file's name."""
+    name = os.fspath(path)
+    temporary = f"{name}.tmp{os.getpid()}"
+    onnx.save(model, temporary)
+    os.replace(temporary, name)
+    return name

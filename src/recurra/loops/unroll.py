@@ -44,7 +44,7 @@ def prepare(
     shortest = min(leaf.dim() for leaf in leaves)
     if shortest < 2:
         raise InputError(f"`inputs` must have at least the axes [{', '.join(leading)}], got rank {shortest}")
-    if len({leaf.shape[:2] for leaf in leaves}) > 1:
+    if any(leaf.shape[:2] != leaves[0].shape[:2] for leaf in leaves):  # sizes may be symbolic: no set of them
         raise InputError(f"`inputs` disagree in their first two axes: {_nest.describe(inputs)}")
     if not time_major:
         inputs = _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), inputs)

@@ -208,7 +208,7 @@ def _decode_strings(data: bytes, count: int) -> tuple[np.ndarray, int]:
         lengths.append(length)
         crc = _crc32c.crc32c(length_bytes(length), crc)
     stored = data[position : position + 4]
-    if stored != masked_crc(crc).to_bytes(4, "little"):
+    if len(stored) < 4 or masked_crc(crc) != int.from_bytes(stored, "little"):
         raise ValueError("checksum mismatch in the lengths of its strings: the file is damaged")
     position += 4
     if position + sum(lengths) != len(data):
