@@ -7,9 +7,7 @@ for the era of the running program. The modules of `MODULES` are imported at the
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from recurra.tf1 import eras
@@ -35,6 +33,8 @@ MODULES: list[str] = [
     "python_functions",
     "meta_graph",
     "ops",
+    "overloads",
+    "regularizers",
     "layers",
     "losses",
     "metrics",
@@ -96,23 +96,6 @@ def load_all() -> None:
         except ModuleNotFoundError as error:
             if error.name != f"recurra.tf1.{name}":
                 raise
-    _answer_for_modules()
-
-
-def _answer_for_modules() -> None:
-    """`import recurra.tf1 as tf; tf.train.X`: our own modules answer for the sub-modules of tf that they are named like."""
-    from recurra.tf1 import namespace
-
-    for prefix in _PREFIXES:
-        module = sys.modules.get(f"recurra.tf1.{prefix}")
-        if module is not None:
-            module.__dict__.setdefault("__getattr__", partial(_resolve_below, namespace.resolve, prefix))
-
-
-def _resolve_below(resolve: Callable[[str], Any], prefix: str, name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return resolve(f"{prefix}.{name}")
 
 
 def lookup(dotted: str) -> Any:

@@ -324,16 +324,8 @@ def _repeat_shape(operation: Any) -> TensorShape:
     if shape.ndims is None:
         return unknown_shape()
     dims = list(shape.values or ())
-    if times is None:
-        dims[axis] = None
-    else:
-        dims[axis] = (
-            int(np.sum(times))
-            if np.ndim(times) and len(times) > 1
-            else None
-            if dims[axis] is None
-            else dims[axis] * int(np.ravel(times)[0])
-        )  # type: ignore[operator]
+    have = dims[axis]
+    dims[axis] = None if times is None or np.ndim(times) or have is None else have * int(times)
     return TensorShape(dims)
 
 

@@ -242,8 +242,8 @@ def _fused_batch_norm(
     factor = torch.rsqrt(biased + epsilon) * scale
     out = ((values - mean.view(view)) * factor.view(view) + offset.view(view)).to(x.dtype)
     out = out if data_format == "NCHW" else out.movedim(1, -1)
-    empty = mean.detach()
-    return out, mean, reported, empty, biased.detach(), torch.empty(0)
+    mean = mean.detach()  # nothing flows back through the statistics
+    return out, mean, reported.detach(), mean, biased.detach(), torch.empty(0)
 
 
 def _fused_shapes(operation: Any) -> list[TensorShape]:

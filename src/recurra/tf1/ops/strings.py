@@ -104,7 +104,9 @@ def _string_split(input: Text, delimiter: Text, skip_empty: bool = True) -> tupl
     marks = delimiter.item()
     rows = []
     for text in input:
-        if not marks:
+        if not text:
+            parts = []
+        elif not marks:
             parts = [text[i : i + 1] for i in range(len(text))]
         else:
             parts = re.split(b"[" + re.escape(marks) + b"]", text)
@@ -406,12 +408,12 @@ def regex_full_match(input: Any, pattern: Any, name: str | None = None) -> Any:
 
 
 def _reduce_join(inputs: Text, reduction_indices: TorchTensor, keep_dims: bool = False, separator: str = "") -> Text:
-    """Join along axes, the first one given varying slowest; no axes join nothing."""
+    """Join along axes, the first one given varying fastest; no axes join nothing."""
     axes = [int(a) % max(inputs.ndim, 1) for a in reduction_indices.reshape(-1)]
     if not axes:
         return inputs
     rest = [a for a in range(inputs.ndim) if a not in axes]
-    moved = inputs.transpose(rest + axes).reshape([inputs.shape[a] for a in rest] + [-1])
+    moved = inputs.transpose(rest + axes[::-1]).reshape([inputs.shape[a] for a in rest] + [-1])
     joined = _objects((separator.encode().join(row) for row in moved.reshape(-1, moved.shape[-1])), moved.shape[:-1])
     return joined.reshape([1 if a in axes else s for a, s in enumerate(inputs.shape)]) if keep_dims else joined
 
@@ -439,7 +441,6 @@ def reduce_join(
     axis = reduction_indices if axis is None else axis
     if axis is None:
         axis = list(range(inputs.get_shape().ndims - 1, -1, -1))
-        axis = axis[::-1]
     keep = bool(keep_dims if keepdims is None else keepdims)
     return apply_op("ReduceJoin", inputs, axis, keep_dims=keep, separator=separator, name=name)
 
