@@ -8,7 +8,27 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+import types
 from typing import Any
+
+
+class _Package(types.ModuleType):
+    """Our own sub-modules that are called like one of tf's (`tf.errors`, `tf.train`) answer for that one's names too."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, types.ModuleType) and not name.startswith("_"):
+
+            def below(attribute: str) -> Any:
+                if attribute.startswith("__"):
+                    raise AttributeError(attribute)
+                return importlib.import_module(f"{__name__}.namespace").resolve(f"{name}.{attribute}")
+
+            value.__dict__.setdefault("__getattr__", below)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

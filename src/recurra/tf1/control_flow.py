@@ -122,7 +122,9 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
     context: WhileContext = operation.attrs["_loop_context"]
     count = len(context.entered)
     done = operation.control_inputs
-    test = compile_function(session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True).call
+    test = compile_function(
+        session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True
+    ).call
     body = compile_function(
         session, [*context.entered, *context.captures], context.following, done=done, recording=recording, cells=True
     ).call
@@ -141,7 +143,12 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
 def _bind_cond(operation: Operation, session: Any, recording: bool) -> Callable[[list[Any]], Any]:
     no, yes = (
         compile_function(
-            session, operation.inputs[1:], context.results, done=operation.control_inputs, recording=recording, cells=True
+            session,
+            operation.inputs[1:],
+            context.results,
+            done=operation.control_inputs,
+            recording=recording,
+            cells=True,
         ).call
         for context in operation.attrs["_branches"]
     )
@@ -157,15 +164,24 @@ op("Exit", "data:T -> T", lambda data: data, shape=shape_rules.same)
 op("NextIteration", "data:T -> T", lambda data: data, shape=shape_rules.same)
 op("LoopCond", "input:bool -> bool", lambda input: input, shape=shape_rules.scalar, diff=False)
 op("Switch", "data:T, pred:bool -> T, T", _switch, shape=lambda o: [o.inputs[0].shape] * 2)
-op("Merge", "inputs:N*T -> T, int32", lambda inputs: (inputs[0], torch.tensor(0, dtype=torch.int32)), shape=_merge_shapes)
+op(
+    "Merge",
+    "inputs:N*T -> T, int32",
+    lambda inputs: (inputs[0], torch.tensor(0, dtype=torch.int32)),
+    shape=_merge_shapes,
+)
 op("While", "inputs:&* -> *T", bind=_bind_while)
 op("Cond", "inputs:&* -> *T", bind=_bind_cond)
 
 
-def _hidden(op_type: str, name: str, inputs: list[Tensor], kinds: list[Any], shapes: list[TensorShape], **attrs: Any) -> Operation:
+def _hidden(
+    op_type: str, name: str, inputs: list[Tensor], kinds: list[Any], shapes: list[TensorShape], **attrs: Any
+) -> Operation:
     """An operation that is not listed in the graph: it runs a loop or a branch for its listed Exit and Merge operations."""
     graph = get_default_graph()
-    made = Operation(graph, op_type, name, inputs, {**attrs, "_lengths": {"inputs": len(inputs)}, "T": kinds}, get(op_type))
+    made = Operation(
+        graph, op_type, name, inputs, {**attrs, "_lengths": {"inputs": len(inputs)}, "T": kinds}, get(op_type)
+    )
     made._context = graph._get_control_flow_context()
     if made._context is not None:
         made._context.add_op(made)
@@ -240,7 +256,9 @@ def _leaf_invariant(value: Any) -> bool:
 def _check_invariants(loop_vars: Any, invariants: Any) -> None:
     a, b = len(nest.flatten(loop_vars)), len(nest.flatten(invariants))
     if a != b:
-        nest.assert_same_structure(list(loop_vars) if isinstance(loop_vars, tuple) else loop_vars, invariants, check_types=False)
+        nest.assert_same_structure(
+            list(loop_vars) if isinstance(loop_vars, tuple) else loop_vars, invariants, check_types=False
+        )
 
 
 def _components(value: Any) -> list[Tensor]:
@@ -249,7 +267,9 @@ def _components(value: Any) -> list[Tensor]:
         return [value.flow]
     if hasattr(value, "indices") and hasattr(value, "values"):
         shape = [] if value.dense_shape is None else [value.dense_shape]
-        parts = [value.values, value.indices] if type(value).__name__ == "IndexedSlices" else [value.indices, value.values]
+        parts = (
+            [value.values, value.indices] if type(value).__name__ == "IndexedSlices" else [value.indices, value.values]
+        )
         return [*parts, *shape]
     return [value]
 
@@ -288,7 +308,9 @@ def _build_loop(
     context: WhileContext, cond: Any, body: Any, loop_vars: Any, shape_invariants: Any, same: bool, back_prop: bool
 ) -> Any:
     graph = get_default_graph()
-    structure = list(loop_vars) if isinstance(loop_vars, tuple | list) and not hasattr(loop_vars, "_fields") else loop_vars
+    structure = (
+        list(loop_vars) if isinstance(loop_vars, tuple | list) and not hasattr(loop_vars, "_fields") else loop_vars
+    )
     variables = _Vars(structure)
     invariants = _flat_invariants(variables, shape_invariants)
     context.Enter()
@@ -302,7 +324,9 @@ def _build_loop(
             tensor._shape = shape
         predicate = convert_to_tensor(_call(cond, variables.pack(merges)))
         if predicate.shape.rank not in (None, 0):
-            raise ValueError(f"The predicate of a while loop must be a scalar, got {predicate} of shape {predicate.shape}")
+            raise ValueError(
+                f"The predicate of a while loop must be a scalar, got {predicate} of shape {predicate.shape}"
+            )
         predicate = apply_op("LoopCond", predicate)
         switches = [apply_op("Switch", m, predicate)[1] for m in merges]
         entered = [apply_op("Identity", s) for s in switches]
@@ -351,8 +375,12 @@ def _call(function: Callable[..., Any], packed: Any) -> Any:
     return function(*packed)
 
 
-def _check_result(variables: _Vars, packed: Any, result: Any, entered: list[Tensor], same: bool) -> tuple[list[Tensor], _Vars]:
-    if not nest.is_nested(result) or (isinstance(packed, list) and len(packed) == 1 and not isinstance(result, list | tuple)):
+def _check_result(
+    variables: _Vars, packed: Any, result: Any, entered: list[Tensor], same: bool
+) -> tuple[list[Tensor], _Vars]:
+    if not nest.is_nested(result) or (
+        isinstance(packed, list) and len(packed) == 1 and not isinstance(result, list | tuple)
+    ):
         result = [result]
     elif isinstance(packed, list) and len(packed) == 1 and len(result) != 1:
         result = [result]  # one variable that is itself a structure
@@ -361,10 +389,14 @@ def _check_result(variables: _Vars, packed: Any, result: Any, entered: list[Tens
     nest.assert_same_structure(packed, result)
     after = _Vars(result)
     if len(after.tensors) != len(entered):
-        raise ValueError("Number of inputs and outputs of body must match loop_vars: " f"{len(entered)}, {len(after.tensors)}")
+        raise ValueError(
+            f"Number of inputs and outputs of body must match loop_vars: {len(entered)}, {len(after.tensors)}"
+        )
     for before, now in zip(entered, after.tensors, strict=True):
         if before.dtype.base_dtype != now.dtype.base_dtype:
-            raise TypeError(f"Cannot convert a tensor of type {now.dtype.base_dtype.name} to an input of type {before.dtype.base_dtype.name}")
+            raise TypeError(
+                f"Cannot convert a tensor of type {now.dtype.base_dtype.name} to an input of type {before.dtype.base_dtype.name}"
+            )
     return after.tensors, after
 
 
@@ -393,7 +425,11 @@ def _flat_invariants(variables: _Vars, shape_invariants: Any) -> list[TensorShap
 
 def _composite_invariants(value: Any, parts: list[Tensor], shape: TensorShape) -> list[TensorShape]:
     if type(value).__name__ == "IndexedSlices":
-        return [shape, TensorShape([shape.values[0] if shape.values else None]), *[TensorShape([shape.rank])] * (len(parts) - 2)]
+        return [
+            shape,
+            TensorShape([shape.values[0] if shape.values else None]),
+            *[TensorShape([shape.rank])] * (len(parts) - 2),
+        ]
     return [TensorShape([None, shape.rank]), TensorShape([None]), TensorShape([shape.rank])]
 
 
@@ -484,7 +520,9 @@ def _is_composite(value: Any) -> bool:
     return isinstance(value, TensorArray) or (hasattr(value, "indices") and hasattr(value, "values"))
 
 
-def _branch(pred: Tensor, pivot: Tensor, branch: int, function: Any, what: str) -> tuple[CondContext, Any, list[Tensor]]:
+def _branch(
+    pred: Tensor, pivot: Tensor, branch: int, function: Any, what: str
+) -> tuple[CondContext, Any, list[Tensor]]:
     context = CondContext(pred, pivot, branch, get_default_graph().get_name_scope())
     context.Enter()
     try:
@@ -496,7 +534,10 @@ def _branch(pred: Tensor, pivot: Tensor, branch: int, function: Any, what: str) 
             if isinstance(item, Operation):
                 flat.append(with_dependencies([item], pivot))
             elif _is_composite(item):
-                flat += [apply_op("Identity", part) if part.op._context is not context else part for part in _components(item)]
+                flat += [
+                    apply_op("Identity", part) if part.op._context is not context else part
+                    for part in _components(item)
+                ]
             else:
                 tensor = convert_to_tensor(item)
                 flat.append(tensor)
@@ -530,7 +571,9 @@ def _common(a: TensorShape, b: TensorShape) -> TensorShape:
 
 
 @tf_export("case")
-def case(pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: str = "case") -> Any:
+def case(
+    pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: str = "case"
+) -> Any:
     """The function of the first true predicate, `default` when none is."""
     pairs = _case_pairs(pred_fn_pairs)
     if default is not None and not callable(default):
@@ -548,6 +591,7 @@ def case(pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, stric
             def default() -> Any:
                 with get_default_graph().control_dependencies([check]):
                     return default_action()
+
         if exclusive:
             guards.append(_at_most_one([p for p, _ in pairs]))
         function = default
@@ -588,6 +632,22 @@ def _at_most_one(predicates: list[Tensor]) -> Any:
     )
 
 
+# -- assertions ------------------------------------------------------------------------------------------------------
+@tf_export("Assert", "debugging.Assert")
+def assert_true(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Any:
+    """An operation that raises InvalidArgumentError showing `data` unless `condition` holds."""
+    with name_scope(name, "Assert", [condition, data]):
+        tensors = [convert_to_tensor(d) for d in data]
+        shown = 3 if summarize is None else summarize
+        if all(t.dtype.base_dtype.name in ("string", "int32") for t in tensors):
+            return apply_op("Assert", condition, tensors, summarize=shown)
+        condition = convert_to_tensor(condition, name="Condition")
+        guarded = cond(
+            condition, no_op, lambda: apply_op("Assert", condition, tensors, summarize=shown), name="AssertGuard"
+        )
+        return guarded.op
+
+
 # -- smaller tools ---------------------------------------------------------------------------------------------------
 @tf_export("contrib.framework.smart_cond", "contrib.layers.utils.smart_cond", "python.framework.smart_cond.smart_cond")
 def smart_cond(pred: Any, true_fn: Any = None, false_fn: Any = None, name: str | None = None) -> Any:
@@ -616,6 +676,9 @@ def smart_constant_value(pred: Any) -> bool | None:
 export(with_dependencies, "python.ops.control_flow_ops.with_dependencies")
 export(group, "python.ops.control_flow_ops.group")
 export(no_op, "python.ops.control_flow_ops.no_op")
-export(lambda data, pred, dtype=None, name=None: tuple(apply_op("Switch", data, pred, name=name)), "python.ops.control_flow_ops.switch")
+export(
+    lambda data, pred, dtype=None, name=None: tuple(apply_op("Switch", data, pred, name=name)),
+    "python.ops.control_flow_ops.switch",
+)
 export(WhileContext, "python.ops.control_flow_ops.WhileContext")
 export(CondContext, "python.ops.control_flow_ops.CondContext")

@@ -75,7 +75,9 @@ def gradients(
         grads = _build(y_tensors, gys, parts)
         results = [_combine(x, part, grads) for x, part in zip(x_tensors, parts, strict=True)]
         if unconnected_gradients is UnconnectedGradients.ZERO:
-            results = [names.lookup("zeros_like")(_value(x)) if g is None else g for x, g in zip(xs, results, strict=True)]
+            results = [
+                names.lookup("zeros_like")(_value(x)) if g is None else g for x, g in zip(xs, results, strict=True)
+            ]
     return results
 
 
@@ -210,7 +212,9 @@ def _combine(x: Tensor, parts: list[_Part], grads: dict[Tensor, Tensor]) -> Any:
 def _slices(x: Tensor, parts: list[_Part], grads: dict[Tensor, Tensor]) -> Any:
     kind = names.lookup("IndexedSlices")
     shape = x.op.attrs["shape"] if x.dtype.name == "resource" else x.shape
-    dense = convert_to_tensor(shape, name="Shape") if shape.is_fully_defined() else names.lookup("shape")(_table(parts[0]))
+    dense = (
+        convert_to_tensor(shape, name="Shape") if shape.is_fully_defined() else names.lookup("shape")(_table(parts[0]))
+    )
     reshape, concat = names.lookup("reshape"), names.lookup("concat")
     rows = [-1, *[d if d is not None else -1 for d in shape.as_list()[1:]]] if shape.rank is not None else None
     values, ids = [], []

@@ -23,7 +23,9 @@ class ArrayState:
 
     __slots__ = ("clear", "dtype", "dynamic", "element", "items", "name", "stacked")
 
-    def __init__(self, name: str, size: int, dtype: torch.dtype | None, element: TensorShape, dynamic: bool, clear: bool):
+    def __init__(
+        self, name: str, size: int, dtype: torch.dtype | None, element: TensorShape, dynamic: bool, clear: bool
+    ):
         self.name, self.dtype, self.element, self.dynamic, self.clear = name, dtype, element, dynamic, clear
         self.items: list[Any] = [None] * size
         self.stacked: torch.Tensor | None = None
@@ -110,7 +112,9 @@ class ArrayState:
             return np.stack(parts)
         if any(p.shape != parts[0].shape for p in parts):
             bad = next(i for i, p in enumerate(parts) if p.shape != parts[0].shape)
-            self.fail(f"TensorArray has inconsistent shapes.  Index 0 has shape: {list(parts[0].shape)} but index {bad} has shape: {list(parts[bad].shape)}")  # noqa: E501
+            self.fail(
+                f"TensorArray has inconsistent shapes.  Index 0 has shape: {list(parts[0].shape)} but index {bad} has shape: {list(parts[bad].shape)}"
+            )  # noqa: E501
         return torch.stack(parts)
 
     def concat(self) -> tuple[Any, torch.Tensor]:
@@ -129,10 +133,16 @@ _CLEARED = object()
 
 
 def _show(shape: TensorShape) -> str:
-    return "<unknown>" if shape.values is None else "[" + ",".join("?" if d is None else str(d) for d in shape.values) + "]"
+    return (
+        "<unknown>"
+        if shape.values is None
+        else "[" + ",".join("?" if d is None else str(d) for d in shape.values) + "]"
+    )
 
 
-def _new(size: Any, *, dtype: Any, element_shape: Any, dynamic_size: bool, clear_after_read: bool, array_name: str) -> Any:
+def _new(
+    size: Any, *, dtype: Any, element_shape: Any, dynamic_size: bool, clear_after_read: bool, array_name: str
+) -> Any:
     state = ArrayState(array_name, int(size), dtype.torch, element_shape, dynamic_size, clear_after_read)
     return state, state
 
@@ -158,9 +168,13 @@ def _unstacked(handle: Any, indices: Any, value: Any, flow_in: ArrayState) -> Ar
 def _split(handle: Any, value: Any, lengths: Any, flow_in: ArrayState) -> ArrayState:
     sizes = lengths.tolist()
     if sum(sizes) != value.shape[0]:
-        flow_in.fail(f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's shape is: {list(value.shape)} ")  # noqa: E501
+        flow_in.fail(
+            f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's shape is: {list(value.shape)} "
+        )  # noqa: E501
     if flow_in.size() != len(sizes) and not flow_in.dynamic:
-        flow_in.fail(f"TensorArray's size is not equal to the size of lengths ({flow_in.size()} vs. {len(sizes)}), and the TensorArray is not marked as dynamically resizeable")  # noqa: E501
+        flow_in.fail(
+            f"TensorArray's size is not equal to the size of lengths ({flow_in.size()} vs. {len(sizes)}), and the TensorArray is not marked as dynamically resizeable"
+        )  # noqa: E501
     for i, part in enumerate(torch.split(value, sizes)):
         flow_in.write(i, part)
     return flow_in
@@ -176,17 +190,35 @@ def _stack_shape(o: Any) -> TensorShape:
 
 _scalars = lambda o: [TensorShape([None]) if t.dtype.name == "resource" else TensorShape([]) for t in o.outputs]  # noqa: E731
 _flow = shape_rules.scalar
-op("TensorArrayV3", "size:int32 -> resource, float32", _new, stateful=True, shape=lambda o: [TensorShape([2]), TensorShape([])])
+op(
+    "TensorArrayV3",
+    "size:int32 -> resource, float32",
+    _new,
+    stateful=True,
+    shape=lambda o: [TensorShape([2]), TensorShape([])],
+)
 op("TensorArrayReadV3", "handle:resource, index:int32, flow_in:float32 -> dtype",
    lambda handle, index, flow_in: flow_in.read(int(index)), stateful=True, shape=_read_shape)  # fmt: skip
 op("TensorArrayWriteV3", "handle:resource, index:int32, value:T, flow_in:float32 -> float32",
    lambda handle, index, value, flow_in: flow_in.write(int(index), value), stateful=True, shape=_flow)  # fmt: skip
 op("TensorArrayGatherV3", "handle:resource, indices:int32, flow_in:float32 -> dtype",
    lambda handle, indices, flow_in: _gathered(flow_in, indices), stateful=True, shape=_stack_shape)  # fmt: skip
-op("TensorArrayScatterV3", "handle:resource, indices:int32, value:T, flow_in:float32 -> float32", _unstacked, stateful=True, shape=_flow)
+op(
+    "TensorArrayScatterV3",
+    "handle:resource, indices:int32, value:T, flow_in:float32 -> float32",
+    _unstacked,
+    stateful=True,
+    shape=_flow,
+)
 op("TensorArrayConcatV3", "handle:resource, flow_in:float32 -> dtype, int64", lambda handle, flow_in: flow_in.concat(), stateful=True,
    shape=lambda o: [TensorShape([None]).concatenate((o.attrs.get("element_shape") or unknown_shape())[1:]), TensorShape([None])])  # fmt: skip
-op("TensorArraySplitV3", "handle:resource, value:T, lengths:int64, flow_in:float32 -> float32", _split, stateful=True, shape=_flow)
+op(
+    "TensorArraySplitV3",
+    "handle:resource, value:T, lengths:int64, flow_in:float32 -> float32",
+    _split,
+    stateful=True,
+    shape=_flow,
+)
 op("TensorArraySizeV3", "handle:resource, flow_in:float32 -> int32",
    lambda handle, flow_in: torch.tensor(flow_in.size(), dtype=torch.int32), stateful=True, diff=False, shape=_flow)  # fmt: skip
 op("TensorArrayCloseV3", "handle:resource ->", lambda handle: None, stateful=True)
@@ -268,7 +300,9 @@ class TensorArray:
         if not self._infer_shape:
             return
         if not self._element_shape.is_compatible_with(shape):
-            raise ValueError(f"Inconsistent shapes: saw {shape} but expected {self._element_shape} (and infer_shape=True)")
+            raise ValueError(
+                f"Inconsistent shapes: saw {shape} but expected {self._element_shape} (and infer_shape=True)"
+            )
         self._element_shape = self._element_shape.merge_with(shape)
 
     def _known(self) -> TensorShape:
@@ -303,7 +337,9 @@ class TensorArray:
     def _check_dtype(self, value: Tensor) -> None:
         if value.dtype.base_dtype != self._dtype:
             raise errors.InvalidArgumentError(
-                None, None, f"TensorArray dtype is {self._dtype.name} but Op is trying to write dtype {value.dtype.base_dtype.name}."
+                None,
+                None,
+                f"TensorArray dtype is {self._dtype.name} but Op is trying to write dtype {value.dtype.base_dtype.name}.",
             )
 
     def stack(self, name: str | None = None) -> Tensor:

@@ -725,7 +725,9 @@ def _uncycled(value: Tensor) -> Tensor:
 
 
 def _variable_of(source: Operation) -> Variable | None:
-    if (source.type == "Identity" and source.inputs[0].op.type in ("VariableV2", "Variable")) or source.type == "ReadVariableOp":
+    if (
+        source.type == "Identity" and source.inputs[0].op.type in ("VariableV2", "Variable")
+    ) or source.type == "ReadVariableOp":
         source = source.inputs[0].op
     if source.type not in ("VariableV2", "Variable", "VarHandleOp"):
         return None

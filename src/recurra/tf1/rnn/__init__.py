@@ -1,0 +1,15 @@
+"""tf.nn.rnn_cell, tf.contrib.rnn and the loops over cells.
+
+Read `base.py` (what a cell is), `core_cells.py` (their equations are `recurra.cells`' functions, run by the CellStep operation of
+`steps.py`), then `dynamic.py` (the loop).
+"""
+
+from recurra.tf1.rnn import base as base
+from recurra.tf1.rnn import contrib_cells as contrib_cells
+from recurra.tf1.rnn import contrib_wrappers as contrib_wrappers
+from recurra.tf1.rnn import core_cells as core_cells
+from recurra.tf1.rnn import dynamic as dynamic
+from recurra.tf1.rnn import fused as fused
+from recurra.tf1.rnn import raw as raw
+from recurra.tf1.rnn import static as static
+from recurra.tf1.rnn import wrappers as wrappers

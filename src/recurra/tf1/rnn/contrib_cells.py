@@ -1,0 +1,1 @@
+"""tf.contrib.rnn's cells (to come)."""

@@ -1,0 +1,1 @@
+"""tf.contrib.rnn's fused cells (to come)."""
