@@ -368,7 +368,7 @@ def _rank(op: Operation) -> int:
     return -1 if "_early" in op.attrs else int(op.definition.writes)
 
 
-CONTROL_FLOW = {"While", "Cond"}
+CONTROL_FLOW = {"While", "Cond", "CustomGradient"}
 
 
 def is_differentiable(tensor: Tensor) -> bool:
