@@ -102,7 +102,7 @@ class BatchNormalization(Layer):
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             with name_scope(None, "AssignMovingAvg", [moving, value]) as scope:
                 delta = (_value(moving) - value) * decay
-                self.add_update(moving.assign_sub(delta, name=scope))
+                self.add_update(moving.assign_sub(delta, name=scope).op)
 
 
 def _value(variable: Any) -> Any:

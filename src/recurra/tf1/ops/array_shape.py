@@ -36,7 +36,7 @@ def _shape_vector(operation: Any) -> TensorShape:
 op(
     "Shape",
     "input:T -> out_type",
-    lambda input, out_type: torch.tensor(tuple(input.shape), dtype=out_type.torch),
+    lambda input, out_type=dtypes.int32: torch.tensor(tuple(input.shape), dtype=out_type.torch),
     diff=False,
     shape=_shape_vector,
     out_type=dtypes.int32,
@@ -44,7 +44,7 @@ op(
 op(
     "ShapeN",
     "input:N*T -> N*out_type",
-    lambda input, out_type: tuple(torch.tensor(tuple(i.shape), dtype=out_type.torch) for i in input),
+    lambda input, out_type=dtypes.int32: tuple(torch.tensor(tuple(i.shape), dtype=out_type.torch) for i in input),
     diff=False,
     shape=lambda o: [TensorShape([t.shape.ndims]) for t in o.inputs],
     out_type=dtypes.int32,
@@ -52,7 +52,7 @@ op(
 op(
     "Size",
     "input:T -> out_type",
-    lambda input, out_type: torch.tensor(int(np.prod(input.shape, dtype=np.int64)), dtype=out_type.torch),
+    lambda input, out_type=dtypes.int32: torch.tensor(int(np.prod(input.shape, dtype=np.int64)), dtype=out_type.torch),
     diff=False,
     shape=lambda o: TensorShape([]),
     out_type=dtypes.int32,

@@ -194,7 +194,7 @@ def count_nonzero(
 
 def _arg(find: Callable[..., TorchTensor]) -> Callable[..., TorchTensor]:
     """The first index among equals, as TensorFlow promises on CPU."""
-    return lambda input, dimension, output_type: find(input, int(dimension)).to(output_type.torch)
+    return lambda input, dimension, output_type=dtypes.int64: find(input, int(dimension)).to(output_type.torch)
 
 
 def _arg_shape(operation: Any) -> TensorShape:
