@@ -14,6 +14,7 @@ from torch import Tensor
 
 import recurra as rc
 from tests.cells.test_family import CASES as FAMILY
+from tests.cells.test_family import UNLIKE
 
 
 class Row(NamedTuple):
@@ -156,7 +157,7 @@ ROWS = {
     for row in [
         *CORE,
         *WRAPPERS,
-        *(Row(name, make) for name, make in FAMILY.items() if not name.endswith("_f64")),
+        *(Row(name, make, unlike=UNLIKE.get(name, {})) for name, make in FAMILY.items() if not name.endswith("_f64")),
     ]
 }
 
