@@ -28,6 +28,11 @@ _COMMON = frozenset(  # words that tell nothing
         "bidirectional stack dynamic model module net network",
     )
 )
+# TensorFlow makes these biases and, with layer norm, never adds them.
+_NEVER_ADDED: dict[str | None, frozenset[str]] = {
+    "layer_norm_lstm_cell": frozenset({"bias"}),
+    "coupled_input_forget_gate_lstm_cell": frozenset({"B"}),
+}
 _DENSE_PAIRS = (("weights", "biases"), ("weight", "bias"), ("kernel", "bias"), ("W", "b"), ("w", "b"), ("W", "B"))
 
 
@@ -102,20 +107,25 @@ def _candidates(unit: Unit, view: View) -> Iterator[Candidate]:
 def _scoped_candidates(unit: Unit, view: View) -> Iterator[Candidate]:
     """Scopes that hold exactly a unit's variables."""
     first = next(iter(unit.slots))
-    for name, shape in view.shapes.items():
+    for name in view.shapes:
         if name != first and not name.endswith(f"/{first}"):
             continue
         scope = name[: -len(first)].rstrip("/")
         inside = view.under(scope)
-        if shape != unit.slots[first].shape or any(inside.get(n) != s.shape for n, s in unit.slots.items()):
+        if any(n not in inside or not _same_shape(inside[n], s.shape) for n, s in unit.slots.items()):
             continue
         kind = scope_class(scope)
         if kind is not None and unit.classes and kind not in unit.classes:
             continue
-        if unit.kind == "cell" and set(inside) != set(unit.slots):
+        if unit.kind == "cell" and not set(inside) - set(unit.slots) <= _NEVER_ADDED.get(kind, frozenset()):
             continue
         bonus = 1.0 if kind is not None and kind in unit.classes else 0.0
         yield Candidate(scope, tuple((n, f"{scope}/{n}".lstrip("/")) for n in unit.slots), bonus)
+
+
+def _same_shape(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Equal but for axes of length 1: a 1x1 convolution's weight `[1, 1, n, m]` is a matrix `[n, m]`."""
+    return [n for n in a if n != 1] == [n for n in b if n != 1]
 
 
 def _dense_candidates(unit: Unit, view: View) -> Iterator[Candidate]:

@@ -68,24 +68,35 @@ def variables_of(module: nn.Module, scope: str = "") -> Values:
     return values
 
 
-def units_of(module: nn.Module, scope: str = "", path: str = "") -> Iterator[Unit]:
-    """The units of a module, in order."""
+def units_of(module: nn.Module, scope: str = "") -> Iterator[Unit]:
+    """The units of a module, in order; one that stands in two places has its variables at the first, as TensorFlow."""
+    yield from _units(module, scope, "", set())
+
+
+def _units(module: nn.Module, scope: str, path: str, seen: set[int]) -> Iterator[Unit]:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
     inner = f"{scope}/" if scope else ""
     dot = f"{path}." if path else ""
     if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
         yield from _torch_units(module, scope, path)
     elif isinstance(module, StackedCells):
         for k, cell in enumerate(module.cells):
-            yield from units_of(cell, f"{inner}multi_rnn_cell/cell_{k}", f"{dot}cells.{k}")
+            yield from _units(cell, f"{inner}multi_rnn_cell/cell_{k}", f"{dot}cells.{k}", seen)
     elif isinstance(module, Wrapper):
         own = scope_of(module)
         here = f"{inner}{own}".rstrip("/")
         if any(True for _ in module.parameters(recurse=False)):
-            yield _plain_unit(module, here, path, "wrapper", (own,) if own else (), recurse=False)
-        yield from units_of(module.cell, here, f"{dot}cell")
+            yield _plain_unit(module, here, path, "wrapper", (own,) if own else (), without=None)
+        yield from _units(module.cell, here, f"{dot}cell", seen)
     elif isinstance(module, LeafCell):
-        classes = _cell_classes(module)
-        yield _plain_unit(module, f"{inner}{classes[0]}" if classes else scope, path, "cell", classes, recurse=True)
+        here = f"{inner}{scope_of(module)}".rstrip("/")
+        cells = {name: child for name, child in module.named_children() if isinstance(child, BaseCell)}
+        kind = "wrapper" if cells else "cell"
+        yield _plain_unit(module, here, path, kind, _cell_classes(module), without=tuple(cells))
+        for name, child in cells.items():
+            yield from _units(child, here, f"{dot}{name}", seen)
     elif isinstance(module, nn.Linear):
         yield _linear_unit(module, scope, path)
     elif isinstance(module, nn.Embedding):
@@ -95,14 +106,14 @@ def units_of(module: nn.Module, scope: str = "", path: str = "") -> Iterator[Uni
     else:
         if any(True for _ in module.parameters(recurse=False)):
             named = getattr(module, "tf_scope", None)
-            yield _plain_unit(module, scope, path, "other", (named,) if named else (), recurse=False)
+            yield _plain_unit(module, scope, path, "other", (named,) if named else (), without=None)
         for name, child in module.named_children():
-            yield from units_of(child, f"{inner}{name}", f"{dot}{name}")
+            yield from _units(child, f"{inner}{name}", f"{dot}{name}", seen)
 
 
 def _cell_classes(cell: BaseCell) -> tuple[str, ...]:
     """The scope classes under which TensorFlow keeps such a cell, its own name first."""
-    own = scope_of(cell)
+    own = scope_of(cell).rpartition("/")[2]
     if isinstance(cell, LSTMCell):
         options = cell.options
         plain = not cell.peepholes and cell.output_size == cell.hidden_size and options.cell_clip is None
@@ -124,10 +135,12 @@ def _copy(parameter: Tensor, values: np.ndarray) -> None:
 
 
 def _plain_unit(
-    module: nn.Module, scope: str, path: str, kind: str, classes: tuple[str, ...], *, recurse: bool
+    module: nn.Module, scope: str, path: str, kind: str, classes: tuple[str, ...], *, without: tuple[str, ...] | None
 ) -> Unit:
+    """A unit of a module's own parameters: all but those of the children `without`, or (None) of any child."""
     renamed = getattr(module, "tf_names", {})
-    names = {name: renamed.get(name, name.replace(".", "/")) for name, _ in module.named_parameters(recurse=recurse)}
+    own = [name for name, _ in module.named_parameters(recurse=without is not None)]
+    names = {n: renamed.get(n, n.replace(".", "/")) for n in own if n.split(".")[0] not in (without or ())}
     unit = _renamed_unit(module, scope, path, kind, names)
     unit.classes = classes
     unit.forget_bias = getattr(getattr(module, "options", None), "forget_bias", None)
@@ -144,7 +157,7 @@ def _renamed_unit(module: nn.Module, scope: str, path: str, kind: str, names: di
 
     def put(values: Values) -> None:
         for own, parameter in parameters.items():
-            _copy(parameter, values[names[own]])
+            _copy(parameter, values[names[own]].reshape(parameter.shape))
 
     return Unit(path, scope, kind, (), slots, get, put)
 

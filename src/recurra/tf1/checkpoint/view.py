@@ -27,6 +27,12 @@ CELL_SCOPES = frozenset(
 
 # GRUBlockCell is GRUCell under other names.
 _BLOCK_GRU = {"w_ru": "gates/kernel", "b_ru": "gates/bias", "w_c": "candidate/kernel", "b_c": "candidate/bias"}
+# Some cells of contrib number the row shards of a matrix themselves.
+_ROW_SHARDS: dict[str | None, re.Pattern[str]] = {
+    "coupled_input_forget_gate_lstm_cell": re.compile(r"(W|W_P)_\d+"),
+    "time_freq_lstm_cell": re.compile(r"(W)_\d+"),
+    "grid_lstm_cell": re.compile(r"(W_[ft]_\d+)_\d+"),
+}
 _PART = re.compile(r"(.+)/part_(\d+)")
 
 
@@ -70,6 +76,8 @@ class View:
             scope, _, last = modern.rpartition("/")
             if last in _BLOCK_GRU:
                 modern = f"{scope}/{_BLOCK_GRU[last]}"
+            elif scope_class(scope) in _ROW_SHARDS and (shard := _ROW_SHARDS[scope_class(scope)].fullmatch(last)):
+                modern = f"{scope}/{shard[1]}_0"
             group = self.stored.setdefault(modern, [])
             group.append(parts.stored)
             group.sort(key=natural_key)
