@@ -35,12 +35,15 @@ class LinearRecurrence(NamedTuple):
     """Whether h is complex: the state's leaf is then its real view, with a last axis of (real, imaginary)."""
 
     def enter(self, state: Tensor) -> Tensor:
-        """h of a state's leaf."""
-        return torch.view_as_complex(state.contiguous()) if self.complex_state else state
+        """h of a state's leaf (complex numbers have no half precision: those are computed in single)."""
+        if not self.complex_state:
+            return state
+        wide = state if state.dtype in (torch.float32, torch.float64) else state.float()
+        return torch.view_as_complex(wide.contiguous())
 
-    def leave(self, h: Tensor) -> Tensor:
+    def leave(self, h: Tensor, dtype: torch.dtype) -> Tensor:
         """The leaf of h."""
-        return torch.view_as_real(h) if self.complex_state else h
+        return torch.view_as_real(h).to(dtype) if self.complex_state else h
 
     def as_steps(self) -> Recurrence:
         """The same equation in the form of every other cell."""
@@ -53,7 +56,7 @@ class LinearRecurrence(NamedTuple):
             params: Any, projected: Coefficients, state: Tensor, options: Any, masks: Masks = None
         ) -> tuple[Tensor, Tensor]:
             h = projected.a * self.enter(state) + projected.b
-            return self.emit(params, projected.rest, h, options), self.leave(h)
+            return self.emit(params, projected.rest, h, options), self.leave(h, state.dtype)
 
         return Recurrence(self.family, project, recur)
 
@@ -87,7 +90,7 @@ def linear_sequence(
     a, b = hold_padding(a, b, lengths)
     h = linear_scan(a, b, recurrence.enter(state), reverse=reverse)
     outputs = mask_inputs(recurrence.emit(params, rest, h, options), valid)
-    states = recurrence.leave(h)
+    states = recurrence.leave(h, state.dtype)
     final = state if steps == 0 else states[0 if reverse else -1]
     return (outputs, final, states) if return_states else (outputs, final)
 

@@ -32,16 +32,23 @@ class LRUParams(NamedTuple):
 def lru_coefficients(params: LRUParams, inputs: Tensor, options: None) -> Coefficients:
     """`s' = λ * s + exp(γ) * (B x)`; the output adds `D x`."""
     radius, angle = torch.exp(-torch.exp(params.nu_log)), torch.exp(params.theta_log)
-    a = torch.complex(radius * torch.cos(angle), radius * torch.sin(angle))
+    a = _complex(radius * torch.cos(angle), radius * torch.sin(angle))
     real, imaginary = (inputs @ params.input_kernel).chunk(2, -1)
     gain = torch.exp(params.gamma_log)
-    return Coefficients(a, torch.complex(real * gain, imaginary * gain), inputs @ params.skip_kernel)
+    return Coefficients(a, _complex(real * gain, imaginary * gain), inputs @ params.skip_kernel)
+
+
+def _complex(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Complex numbers, at least in single precision: there are none in half."""
+    if real.dtype in (torch.float32, torch.float64):
+        return torch.complex(real, imaginary)
+    return torch.complex(real.float(), imaginary.float())
 
 
 def lru_emit(params: LRUParams, rest: Tensor, h: Tensor, options: None) -> Tensor:
     """`Re(C s) + D x`."""
     real, imaginary = params.output_kernel.chunk(2)
-    return h.real @ real - h.imag @ imaginary + rest
+    return h.real.to(rest.dtype) @ real - h.imag.to(rest.dtype) @ imaginary + rest
 
 
 class LRUCell(LinearCell):

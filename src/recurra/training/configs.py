@@ -312,3 +312,27 @@ class ForecastConfig(OwnDataConfig, ModelConfig):
     learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     clip_norm: float | None = option(1.0, "clip the global norm of the gradient to this", gt=0)
+
+
+class Seq2SeqConfig(OwnDataConfig, ModelConfig):
+    """Write a sequence for a sequence: encoder, attention, decoder; a beam search when predicting."""
+
+    level: Literal["char", "word"] = option("char", "what a token is", "Data")
+    max_length: int = option(200, "pairs with a longer side are left out", "Data", ge=1)
+    train_length: int | None = option(
+        None, "train on sources up to this length only; all longer ones are for the test", "Data", ge=1
+    )
+    attention: Literal["bahdanau", "luong"] = option("bahdanau", "additive or multiplicative attention", "Model")
+    embedding: int = option(32, "size of both embeddings", "Model", ge=1)
+    hidden: int = option(96, "units per layer and direction, and of the decoder", "Model", ge=1)
+    bidirectional: bool = option(True, "a second, independent stack reads each source backwards", "Model")
+    dropout: float = option(0.1, "share of activations dropped in training", "Model", ge=0, lt=1)
+    beam: int = option(5, "sequences kept by the beam search when predicting", "Run", ge=1)
+    n_best: int = option(3, "sequences that predict shows, with their scores", "Run", ge=1)
+    length_penalty: float = option(0.0, "weight of the beam's length penalty", "Run", ge=0)
+    threads: int | None = option(1, "threads of torch (so small a model gains little from more)", "Run", ge=1)
+    epochs: int = option(12, "passes over the training data at most", ge=1)
+    batch_size: int = option(64, "pairs per optimiser step", ge=1)
+    learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
+    decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
+    clip_norm: float | None = option(1.0, "clip the global norm of the gradient to this", gt=0)

@@ -130,3 +130,19 @@ def forecast(history: np.ndarray, truth: np.ndarray, guess: np.ndarray, naive: n
     _tidy(axes)
     axes.legend(frameon=False, ncols=4, fontsize=8)
     return _png(figure)
+
+
+def attention(
+    weights: Sequence[np.ndarray], sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+) -> bytes:
+    """Where each written token read: one picture a pair, targets down, sources across."""
+    figure = _figure(9.5, 2.3 * -(-len(weights) // 2))
+    grid = np.atleast_1d(figure.subplots(-(-len(weights) // 2), 2)).reshape(-1)
+    for axes in grid[len(weights) :]:
+        axes.axis("off")
+    for axes, part, source, target in zip(grid, weights, sources, targets, strict=False):
+        axes.imshow(part, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(source)), source, fontsize=8)
+        axes.set_yticks(range(len(target)), target, fontsize=8)
+        axes.tick_params(length=0)
+    return _png(figure)

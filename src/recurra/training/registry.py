@@ -82,6 +82,13 @@ _ALL = (
         "forecast one or several series",
         ("CSV", "a table with one row per time step"),
     ),
+    _recipe(
+        "seq2seq",
+        "Seq2SeqConfig",
+        "seq2seq:Sequences",
+        "write a sequence for a sequence, with attention",
+        ("PAIRS", "a file with a source and a target per line, apart by a tab; `dates` makes some"),
+    ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
 
