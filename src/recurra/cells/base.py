@@ -149,6 +149,8 @@ class LeafCell(BaseCell):
     """
 
     recurrence: ClassVar[Recurrence]
+    kernel_gates: ClassVar[dict[str, str]] = {}
+    """kernel -> the letters of its column blocks, see `recurra.cells.views`."""
     options: Any = None
     output_is_state = True
 

@@ -90,6 +90,7 @@ class CoupledInputForgetGateLSTMCell(FamilyCell):
     """
 
     recurrence = COUPLED_LSTM
+    kernel_gates = {"kernel": "jfo"}
     tf_scope = "coupled_input_forget_gate_lstm_cell"
     tf_names = {
         "kernel": "W_0",

@@ -169,6 +169,17 @@ class GRUCell(LeafCell):
     def recurrence(self) -> Recurrence:  # type: ignore[override]
         return GRU if self.reset == "before" else GRU_AFTER
 
+    @property
+    def kernel_gates(self) -> dict[str, str]:  # type: ignore[override]
+        """kernel -> the letters of its column blocks, see `recurra.cells.views`."""
+        if self.reset == "before":
+            return {"gates.kernel": "ru", "candidate.kernel": "n"}
+        return {
+            "gates.kernel": "ru",
+            "candidate.input_projection.kernel": "n",
+            "candidate.hidden_projection.kernel": "n",
+        }
+
     def params(self) -> GRUParams | GRUAfterParams:
         gates, candidate = self.gates, self.candidate
         if self.reset == "before":

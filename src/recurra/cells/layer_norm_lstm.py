@@ -16,7 +16,7 @@ from recurra.cells.activations import Activation, resolve
 from recurra.cells.checks import positive, positive_or_none
 from recurra.cells.dropout import keep_mask, probability
 from recurra.cells.family import Common, FamilyCell, input_rows, lstm_sizes, state_rows
-from recurra.cells.lstm import LSTMOptions, clip
+from recurra.cells.lstm import GATES, LSTMOptions, clip
 from recurra.cells.norm import NORMED, Norms, add_norms, normalise, read_norms
 from recurra.errors import InputError
 from recurra.kernels import Recurrence
@@ -112,6 +112,7 @@ class LayerNormBasicLSTMCell(FamilyCell):
     """
 
     recurrence = LAYER_NORM_BASIC_LSTM
+    kernel_gates = {"kernel": GATES}
     tf_scope = "layer_norm_basic_lstm_cell"
 
     def __init__(
@@ -164,6 +165,7 @@ class LayerNormLSTMCell(FamilyCell):
     """
 
     recurrence = LAYER_NORM_LSTM
+    kernel_gates = {"kernel": GATES}
     tf_scope = "layer_norm_lstm_cell"
 
     def __init__(

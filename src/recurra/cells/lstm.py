@@ -126,6 +126,7 @@ class LSTMCell(LeafCell):
     """
 
     recurrence = LSTM
+    kernel_gates = {"kernel": GATES}
 
     def __init__(
         self,

@@ -81,6 +81,7 @@ class RNNCell(LeafCell):
     """
 
     recurrence = RNN
+    kernel_gates = {"kernel": "h"}
 
     def __init__(
         self,

@@ -2,16 +2,24 @@
 
 from recurra.kernels.scan import masks_at
 from recurra.loops.bidirectional import bidirectional, stack_bidirectional
+from recurra.loops.fused import FusedRNNCellAdaptor, TimeReversedFusedRNN
 from recurra.loops.lengths import last_output
-from recurra.loops.state import LearnedInitialState, detach
+from recurra.loops.raw import Next, raw_loop
+from recurra.loops.state import LearnedInitialState, StateSaver, detach, state_saving_unroll
 from recurra.loops.unroll import unroll
 
 __all__ = [
+    "FusedRNNCellAdaptor",
     "LearnedInitialState",
+    "Next",
+    "StateSaver",
+    "TimeReversedFusedRNN",
     "bidirectional",
     "detach",
     "last_output",
     "masks_at",
+    "raw_loop",
     "stack_bidirectional",
+    "state_saving_unroll",
     "unroll",
 ]
