@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from recurra.cells import BaseCell, DropoutWrapper, GRUCell, LSTMCell, RNNCell, StackedCells
+from recurra.cells.keras_layout import keras_layer, keras_values
 from recurra.cells.layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
 from recurra.errors import InputError, StructureError
 
@@ -158,7 +159,11 @@ def _from_torch_layer(module: Any, suffix: str) -> BaseCell:
 
 # -- from Keras --------------------------------------------------------------------------------------------------------
 
-_KERAS = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
+_KERAS = {
+    "LSTM": ("cudnn_compatible_lstm_cell",),
+    "GRU": ("cudnn_compatible_gru_cell", "gru_cell"),
+    "SimpleRNN": ("basic_rnn_cell",),
+}
 
 
 def from_keras(
@@ -191,58 +196,27 @@ def from_keras(
     gate = config.get("recurrent_activation", "sigmoid")
     if kind != "SimpleRNN" and gate != "sigmoid":
         raise StructureError(f"recurrent_activation {gate!r}: the gates of recurra's cells are sigmoid")
-    kernel, recurrent = arrays[:2]
-    units, count = recurrent.shape[0], _KERAS[kind]
-    if kernel.shape[1] != count * units or recurrent.shape[1] != count * units:
-        raise InputError(f"kernel {list(kernel.shape)} and recurrent kernel {list(recurrent.shape)} are no {kind}'s")
     bias = arrays[2] if bias_used else None
-    return _keras_cell(kind, kernel, recurrent, bias, config)
+    return _keras_cell(kind, arrays[0], arrays[1], bias, config)
 
 
 def _keras_cell(
     kind: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray | None, config: dict[str, Any]
 ) -> BaseCell:
-    width, units = kernel.shape[0], recurrent.shape[0]
-    activation = config.get("activation", "tanh")
-    joined = np.concatenate([kernel, recurrent])
-    if kind == "SimpleRNN":
-        bias = np.zeros(units, kernel.dtype) if bias is None else bias
-        return _set(RNNCell(width, units, activation=activation), {"kernel": joined, "bias": bias})
-    if kind == "LSTM":
-        bias = np.zeros(4 * units, kernel.dtype) if bias is None else bias
-        order = [0, 2, 1, 3]  # i, f, c, o -> i, j, f, o
-        values = {
-            "kernel": np.concatenate([np.split(joined, 4, 1)[k] for k in order], 1),
-            "bias": np.concatenate([np.split(bias, 4)[k] for k in order]),
-        }
-        return _set(LSTMCell(width, units, forget_bias=0.0, activation=activation), values)
-    return _keras_gru(kernel, recurrent, bias, config, activation)
-
-
-def _keras_gru(
-    kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray | None, config: dict[str, Any], activation: Any
-) -> BaseCell:
-    """Keras' order is z, r, h; here r, u and the candidate apart."""
-    width, units = kernel.shape[0], recurrent.shape[0]
-    after = bool(config.get("reset_after", True if bias is None else bias.ndim == 2))
-    shape = (2, 3 * units) if after else (3 * units,)
+    width, units, columns = kernel.shape[0], recurrent.shape[0], recurrent.shape[-1]
+    after = kind == "GRU" and bool(config.get("reset_after", True if bias is None else bias.ndim == 2))
+    shape = (2, columns) if after else (columns,)
     bias = np.zeros(shape, kernel.dtype) if bias is None else bias
-    if bias.shape != shape:
+    if kind == "GRU" and bias.shape != shape:
         raise InputError(f"a GRU with reset_after={after} has a bias of shape {list(shape)}, got {list(bias.shape)}")
-    z, r, h = (slice(k * units, (k + 1) * units) for k in range(3))
-    joined = np.concatenate([kernel, recurrent])
-    total = bias.sum(0) if after else bias
-    values = {
-        "gates/kernel": np.concatenate([joined[:, r], joined[:, z]], 1),
-        "gates/bias": np.concatenate([total[r], total[z]]),
-    }
-    if after:
-        values |= {
-            "candidate/input_projection/kernel": kernel[:, h],
-            "candidate/input_projection/bias": bias[0, h],
-            "candidate/hidden_projection/kernel": recurrent[:, h],
-            "candidate/hidden_projection/bias": bias[1, h],
-        }
+    layer = keras_layer({"kernel": kernel.shape, "recurrent_kernel": recurrent.shape, "bias": bias.shape})
+    if layer not in _KERAS[kind]:
+        raise InputError(f"kernel {list(kernel.shape)} and recurrent kernel {list(recurrent.shape)} are no {kind}'s")
+    activation = config.get("activation", "tanh")
+    if kind == "SimpleRNN":
+        cell: BaseCell = RNNCell(width, units, activation=activation)
+    elif kind == "LSTM":
+        cell = LSTMCell(width, units, forget_bias=0.0, activation=activation)
     else:
-        values |= {"candidate/kernel": joined[:, h], "candidate/bias": total[h]}
-    return _set(GRUCell(width, units, reset="after" if after else "before", activation=activation), values)
+        cell = GRUCell(width, units, reset="after" if after else "before", activation=activation)
+    return _set(cell, keras_values(str(layer), [kernel, recurrent, bias]))

@@ -230,3 +230,58 @@ def test_saved_by_us_loaded_by_us(tmp_path):
     assert not report.unused
     for a, b in zip(source.parameters(), target.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "make"),
+    [
+        ("lstm", "model/lstm", lambda: rc.LSTMCell(4, 5, forget_bias=0.0)),
+        ("lstm", "lstm", lambda: nn.LSTM(4, 5, batch_first=True)),
+        ("gru_after", "gru/cell/.x", lambda: rc.GRUCell(4, 5, reset="after")),
+        ("gru_before", "gru_1", lambda: rc.GRUCell(4, 5)),
+        ("rnn", "simple_rnn", lambda: rc.RNNCell(4, 5)),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", "/.ATTRIBUTES/VARIABLE_VALUE"])
+def test_keras_layers_in_a_checkpoint(name, scope, make, suffix):
+    """Weights and outputs of Keras itself, as a Saver or a tf.train.Checkpoint names them."""
+    with np.load(GOLDENS.parent / "export" / "keras.npz") as golden:
+        weights = [golden[f"{name}/weights/{k}"] for k in range(3)]
+        inputs, want = torch.from_numpy(golden["inputs"]), golden[f"{name}/outputs"]
+    names = ("kernel", "recurrent_kernel", "bias")
+    tensors = {f"{scope}/{n}{suffix}": w for n, w in zip(names, weights, strict=True)}
+    cell = make()
+    report = ckpt.load_into(cell, tensors)
+    assert not report.unused and any("Keras" in note for note in report.notes)
+    with torch.no_grad():
+        got = rc.unroll(cell, inputs)[0] if isinstance(cell, rc.BaseCell) else cell(inputs)[0]
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_a_checkpoint_of_moving_averages_alone():
+    rng = np.random.default_rng(0)
+    tensors = {f"{n}/ExponentialMovingAverage": v for n, v in lstm_variables("rnn/lstm_cell", rng).items()}
+    cell = rc.LSTMCell(3, 4)
+    ckpt.load_into(cell, tensors)
+    both = {**tensors, **lstm_variables("rnn/lstm_cell", rng)}
+    report = ckpt.load_into(cell, both)
+    assert len(report.slots) == 2, "beside the variables they are slots"
+    np.testing.assert_array_equal(cell.kernel.detach(), both["rnn/lstm_cell/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias"),
+    [
+        ("dense/kernel", "dense/bias"), ("full/weights", "full/biases"), ("softmax_w", "softmax_b"),
+        ("W", "b"), ("w1", "b1"), ("Variable", "Variable_1"), ("Variable_4", "Variable_5"), ("out/Weight", "out/Bias"),
+        ("weights/out", "biases/out"), ("W_fc1", "b_fc1"), ("project/weight", "project/bias"), ("strange", "names"),
+    ],
+)  # fmt: skip
+def test_dense_layers_of_many_names(kernel, bias):
+    rng = np.random.default_rng(0)
+    tensors = {kernel: rng.normal(size=(4, 3)).astype("f"), bias: rng.normal(size=3).astype("f")}
+    others = {"rnn/lstm_cell/kernel": np.zeros((7, 16), "f"), "rnn/lstm_cell/bias": np.zeros(16, "f")}
+    layer = nn.Linear(4, 3)
+    ckpt.load_into(layer, {**others, **tensors})
+    np.testing.assert_array_equal(layer.weight.detach().T, tensors[kernel])
+    np.testing.assert_array_equal(layer.bias.detach(), tensors[bias])

@@ -97,6 +97,11 @@ def _load(
             where, "does not fit the module.\n  " + "\n  ".join(missing) + f"\n  variables left: {left}"
         )
     notes = _forget_biases(matching.found, view, _meta_of(tensors), where)
+    notes += tuple(
+        f"{_label(unit)}: a Keras layer, whose gates may be hard_sigmoid (the default before TensorFlow 2), not sigmoid"
+        for unit, candidate in matching.found
+        if candidate.scope in view.keras
+    )
     values = [(unit, {n: view.read(full) for n, full in c.variables}) for unit, c in matching.found]
     try:
         for unit, arrays in values:

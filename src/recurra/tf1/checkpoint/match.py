@@ -33,7 +33,10 @@ _NEVER_ADDED: dict[str | None, frozenset[str]] = {
     "layer_norm_lstm_cell": frozenset({"bias"}),
     "coupled_input_forget_gate_lstm_cell": frozenset({"B"}),
 }
-_DENSE_PAIRS = (("weights", "biases"), ("weight", "bias"), ("kernel", "bias"), ("W", "b"), ("w", "b"), ("W", "B"))
+_DENSE_PAIRS = (
+    ("weights", "biases"), ("weight", "bias"), ("weights", "bias"), ("weight", "biases"), ("kernel", "bias"),
+    ("Weights", "Biases"), ("Weight", "Bias"), ("W", "b"), ("w", "b"), ("W", "B"), ("_W", "_bias"), ("_w", "_bias"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,9 @@ def _dense_candidates(unit: Unit, view: View) -> Iterator[Candidate]:
 def partner(matrix: str, vectors: list[str]) -> str | None:
     """The bias whose name is that of `matrix` with the usual change, or `Variable_5` for `Variable_4`."""
     for left, right in _DENSE_PAIRS:
+        changed = matrix.replace(left, right)  # `weights/out_weights` beside `biases/out_biases`
+        if changed in vectors and changed != matrix:
+            return changed
         place = matrix.rfind(left)
         while place >= 0:
             other = matrix[:place] + right + matrix[place + len(left) :]

@@ -107,8 +107,8 @@ def _units(module: nn.Module, scope: str, path: str, seen: set[int]) -> Iterator
         if any(True for _ in module.parameters(recurse=False)):
             named = getattr(module, "tf_scope", None)
             yield _plain_unit(module, scope, path, "other", (named,) if named else (), without=None)
-        for name, child in module.named_children():
-            yield from _units(child, f"{inner}{name}", f"{dot}{name}", seen)
+        for name, part in module.named_children():
+            yield from _units(part, f"{inner}{name}", f"{dot}{name}", seen)
 
 
 def _cell_classes(cell: BaseCell) -> tuple[str, ...]:

@@ -25,7 +25,9 @@ _SLOT = re.compile(
     r"(.+)/((?:Adam|AdamW|Adagrad|AdagradDA|Adadelta|RMSProp|Momentum|MomentumW|Ftrl|AdaMax|Nadam|LazyAdam|PowerSign|"
     r"AddSign|ProximalAdagrad|ExponentialMovingAverage)(?:_\d+)?)"
 )
-_BOOKKEEPING = re.compile(r"(.*/)?(beta[12]_power(_\d+)?|global_step|_CHECKPOINTABLE_OBJECT_GRAPH|save_counter)")
+_BOOKKEEPING = re.compile(
+    r"(.*/)?(beta[12]_power(_\d+)?|global_step|_CHECKPOINTABLE_OBJECT_GRAPH|save_counter)(/\.ATTRIBUTES/VARIABLE_VALUE)?"
+)
 
 _CELLS = {
     "BasicRNNCell": "basic_rnn_cell",
@@ -61,6 +63,9 @@ _WHOLE_CELL = "|".join(sorted(set(_CELLS.values()) - {"input_projection_wrapper"
 _RULES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
+        # an object-based checkpoint's attribute, and a checkpoint of nothing but moving averages
+        (r"/\.ATTRIBUTES/VARIABLE_VALUE$", ""),
+        (r"/ExponentialMovingAverage$", ""),
         # loops
         (r"(^|/)BiRNN[_/](FW|BW)(?=/)", r"\1bidirectional_rnn/\2"),
         (r"(?<=[^/])_(FW|BW)(?=/(RNN/)?(MultiRNNCell|\w*Cell|\w*Wrapper)/)", r"/\1"),
@@ -116,10 +121,12 @@ def is_bookkeeping(name: str) -> bool:
 
 def split_slot(name: str, names: Iterable[str]) -> tuple[str, str | None]:
     """(variable, slot) where `name` is an optimizer's slot or moving average of one of `names`; else (name, None)."""
+    if "/.OPTIMIZER_SLOT/" in name:  # of an object-based checkpoint (tf.train.Checkpoint)
+        return name.partition("/.OPTIMIZER_SLOT/")[0], name.partition("/.OPTIMIZER_SLOT/")[2]
     match = _SLOT.fullmatch(name)
-    if match is None:
+    if match is None or match[1] not in set(names):
         return name, None
-    return (match[1], match[2]) if match[1] in set(names) or match[2].startswith("Exp") else (name, None)
+    return match[1], match[2]
 
 
 def modern_name(name: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from recurra.cells.keras_layout import KERAS_VARIABLES, keras_layer, keras_shapes, keras_values
+
 from .files import Checkpoint
 from .names import NameParts, era, is_bookkeeping, modern_names
 
@@ -65,6 +67,23 @@ class View:
         self.shapes = {
             name: _joined_shape([tuple(infos[part].shape) for part in parts]) for name, parts in self.stored.items()
         }
+        self.keras: dict[str, list[str]] = {}
+        """Scopes that stand for a Keras layer -> its stored variables."""
+        self._add_keras()
+
+    def _add_keras(self) -> None:
+        """Keras' layers in TensorFlow's layout, under the cell that computes the same."""
+        for name in [name for name in self.shapes if name.rpartition("/")[2] == "recurrent_kernel"]:
+            scope = name.rpartition("/")[0]
+            layer = keras_layer({n: self.shapes.get(f"{scope}/{n}".lstrip("/")) for n in KERAS_VARIABLES})
+            if layer is None or scope_class(scope) is not None:
+                continue
+            stored = [s for n in KERAS_VARIABLES for s in self.stored.pop(f"{scope}/{n}".lstrip("/"), [])]
+            own = {n: self.shapes.pop(f"{scope}/{n}".lstrip("/"), None) for n in KERAS_VARIABLES}
+            inner = f"{scope}/{layer}".lstrip("/")
+            self.keras[inner] = stored
+            for variable, shape in keras_shapes(layer, own).items():
+                self.stored[f"{inner}/{variable}"], self.shapes[f"{inner}/{variable}"] = stored, shape
 
     def _sort(self, parts: NameParts) -> None:
         if parts.slot is not None:
@@ -84,6 +103,10 @@ class View:
 
     def read(self, name: str) -> np.ndarray:
         """One variable, its parts joined along the rows."""
+        for scope, stored in self.keras.items():
+            if name.startswith(f"{scope}/"):
+                layer = scope.rpartition("/")[2]
+                return keras_values(layer, [self._tensors[n] for n in stored])[name[len(scope) + 1 :]]
         parts = [self._tensors[stored] for stored in self.stored[name]]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
