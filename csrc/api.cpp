@@ -92,7 +92,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 1; }
+RECURRA_API int recurra_abi() { return 2; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }

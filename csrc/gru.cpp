@@ -13,6 +13,9 @@ struct GruBase {
     static double constant(const recurra_call&, int, int) { return 0; }
 
     Columns<V> units;
+    template <class Gradient>
+    void finish(const Gradient&, const Team&) const {}
+
     explicit GruBase(const recurra_call& call) : units{1, call.H} {}
 };
 
@@ -51,9 +54,9 @@ struct Gru : GruBase<V_> {
         const auto du = s.work[0];
         s.each([&](int64_t row, const Block<V>& b) {
             const V u = s.recall(s.saved[row], b, 1), n = s.recall(s.saved[row], b, 2);
-            const V dh = s.at(s.h, row, b) + s.of(s.out[row], b);
+            const V dh = s.d_output(row, b);
             s.put(du, row, b, dh * (s.of(s.h_before[row], b) - n) * u * (1 - u));
-            s.put(s.h, row, b, dh * u);
+            s.put(s.h, row, b, s.past_h(row, b) + dh * u);
             s.put_gates(1, 1, row, b, {dh * (1 - u) * (1 - n * n)});
         });
         s.sync();
@@ -107,10 +110,10 @@ struct GruAfter : GruBase<V_> {
         s.each([&](int64_t row, const Block<V>& b) {
             const auto* now = s.saved[row];
             const V r = s.recall(now, b, 0), u = s.recall(now, b, 1), n = s.recall(now, b, 2);
-            const V dh = s.at(s.h, row, b) + s.of(s.out[row], b);
+            const V dh = s.d_output(row, b);
             const V dn = dh * (1 - u) * (1 - n * n);
             const V du = dh * (s.of(s.h_before[row], b) - n) * u * (1 - u);
-            s.put(s.h, row, b, dh * u);
+            s.put(s.h, row, b, s.past_h(row, b) + dh * u);
             s.put_gates(0, 0, row, b, {dn * s.recall(now, b, 3) * r * (1 - r), du});
             s.put_gates(1, 1, row, b, {dn});
             s.put_gates(2, 1, row, b, {dn * r});

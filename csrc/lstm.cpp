@@ -16,35 +16,85 @@ struct Lstm {
     static constexpr bool joins_h_bias(int) { return true; }
     static double constant(const recurra_call& call, int, int gate) { return gate == 2 ? call.forget_bias : 0; }
 
+    using R = typename V::Real;
     Columns<V> units;
-    explicit Lstm(const recurra_call& call) : units{1, call.R} {}
+    const R *to_i, *to_f, *to_o;  // peepholes, or null
+    const R clip;                 // 0: none
+    const bool careful;           // the saved memory is not the one whose tanh went out
+
+    explicit Lstm(const recurra_call& call)
+        : units{1, call.R},
+          to_i(static_cast<const R*>(call.peephole[0])),
+          to_f(static_cast<const R*>(call.peephole[1])),
+          to_o(static_cast<const R*>(call.peephole[2])),
+          clip(R(call.cell_clip)),
+          careful(clip > 0 || call.mix[1].fresh.base) {}
+
+    V clipped(V c) const { return clip > 0 ? c.at_most(clip).at_least(-clip) : c; }
 
     void forward(const Step<Lstm>& s) const {
         s.template multiply<4>(0, s.h, [&](int64_t r, const Block<V>& b) {
-            const auto* x = s.inputs(0, r);
-            const V i = sigmoid(b.gate(0, x)), j = tanh(b.gate(1, x));
-            const V f = sigmoid(b.gate(2, x)), o = sigmoid(b.gate(3, x));
-            const V c = f * s.at(s.c, r, b) + i * j;
-            s.put(s.c, r, b, c);
+            const R* x = s.inputs(0, r);
+            const V before = s.at(s.c, r, b);
+            V zi = b.gate(0, x), zf = b.gate(2, x), zo = b.gate(3, x);
+            if (to_i) {
+                zi += s.of(to_i, b) * before;
+                zf += s.of(to_f, b) * before;
+            }
+            const V i = sigmoid(zi), j = tanh(b.gate(1, x)), f = sigmoid(zf);
+            const V c = clipped(f * before + i * j);
+            if (to_o) zo += s.of(to_o, b) * c;
+            const V o = sigmoid(zo), kept = s.mixed(1, r, b, c, before);
+            s.put(s.c, r, b, kept);
             s.put_output(r, b, o * tanh(c));
-            s.save(r, b, {i, j, f, o, c});
+            s.save(r, b, {i, j, f, o, kept});
         });
     }
 
     void backward(const Step<Lstm>& s) const {
         s.each([&](int64_t r, const Block<V>& b) {
-            const auto* now = s.saved[r];
-            const V i = s.recall(now, b, 0), j = s.recall(now, b, 1), f = s.recall(now, b, 2);
-            const V o = s.recall(now, b, 3), m = tanh(s.recall(now, b, 4));
-            const auto* before = s.c_saved_before[r];
-            const V c = before ? s.recall(before, b, 4) : s.of(s.c_before[r], b);
-            const V dh = s.at(s.h, r, b) + s.of(s.out[r], b);
-            const V dc = s.at(s.c, r, b) + dh * o * (1 - m * m);
-            s.put(s.c, r, b, dc * f);
-            s.put_gates(0, 0, r, b, {dc * j * i * (1 - i), dc * i * (1 - j * j), dc * c * f * (1 - f), dh * m * o * (1 - o)});
+            const R *now = s.saved[r], *earlier = s.c_saved_before[r];
+            const V i = s.recall(now, b, 0), j = s.recall(now, b, 1), f = s.recall(now, b, 2), o = s.recall(now, b, 3);
+            const V before = earlier ? s.recall(earlier, b, 4) : s.of(s.c_before[r], b);
+            V c = s.recall(now, b, 4), open = V::all(1);
+            if (careful) {
+                c = f * before + i * j;
+                if (clip > 0) open = c.inside(clip);
+                c = clipped(c);
+            }
+            const V m = tanh(c), dh = s.d_output(r, b);
+            const V zo = dh * m * o * (1 - o);
+            V dc = dh * o * (1 - m * m), past = V::zero();
+            s.unmix(1, r, b, s.at(s.c, r, b), dc, past);
+            if (to_o) dc += zo * s.of(to_o, b);
+            dc = dc * open;
+            const V zi = dc * j * i * (1 - i), zf = dc * before * f * (1 - f);
+            past += dc * f;
+            if (to_i) past += zi * s.of(to_i, b) + zf * s.of(to_f, b);
+            s.put(s.c, r, b, past);
+            s.put_gates(0, 0, r, b, {zi, dc * i * (1 - j * j), zf, zo});
         });
         s.sync();
-        s.multiply_back({0}, units, [&](int64_t r, const Block<V>& b) { s.put(s.h, r, b, b.gate(0)); });
+        s.multiply_back({0}, units, [&](int64_t r, const Block<V>& b) { s.put(s.h, r, b, s.past_h(r, b) + b.gate(0)); });
+    }
+
+    // The peepholes' gradients.
+    template <class Gradient>
+    void finish(const Gradient& gradient, const Team& team) const {
+        using S = Step<Lstm>;
+        const recurra_call& call = gradient.call;
+        const auto before = [&](int64_t s, int64_t p, const Block<V>& b) {
+            if (s) return S::recall(gradient.saved(s - 1, p), b, 4);
+            const recurra_rows& initial = call.initial[1];
+            return initial.base ? S::of(row_of<const R>(initial, 0, gradient.plan.order[p]), b) : V::zero();
+        };
+        gradient.diagonal(team, 0, 0, call.d_peephole[0], before);
+        gradient.diagonal(team, 0, 2, call.d_peephole[1], before);
+        gradient.diagonal(team, 0, 3, call.d_peephole[2], [&](int64_t s, int64_t p, const Block<V>& b) {
+            const R* now = gradient.saved(s, p);
+            if (!careful) return S::recall(now, b, 4);
+            return clipped(S::recall(now, b, 2) * before(s, p, b) + S::recall(now, b, 0) * S::recall(now, b, 1));
+        });
     }
 };
 

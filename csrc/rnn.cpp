@@ -40,13 +40,16 @@ struct Rnn {
         });
     }
 
+    template <class Gradient>
+    void finish(const Gradient&, const Team&) const {}
+
     void backward(const Step<Rnn>& s) const {
         s.each([&](int64_t r, const Block<V>& b) {
-            const V dh = s.at(s.h, r, b) + s.of(s.out[r], b);
+            const V dh = s.d_output(r, b);
             s.put_gates(0, 0, r, b, {dh * Activation::slope(s.recall(s.saved[r], b, 0))});
         });
         s.sync();
-        s.multiply_back({0}, units, [&](int64_t r, const Block<V>& b) { s.put(s.h, r, b, b.gate(0)); });
+        s.multiply_back({0}, units, [&](int64_t r, const Block<V>& b) { s.put(s.h, r, b, s.past_h(r, b) + b.gate(0)); });
     }
 };
 

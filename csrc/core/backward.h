@@ -25,6 +25,7 @@ struct Backward : Shape<Cell> {
     struct Thread {
         R **out, **saved, **h_before, **c_before, **saved_before, **x;
         int64_t* pair;
+        const R** mix;
     };
 
     Columns<V> features;  // of an input gradient, [I]
@@ -36,7 +37,7 @@ struct Backward : Shape<Cell> {
     WeightGradient<Cell> gradient;
 
     Backward(const recurra_call& call, const Plan& plan)
-        : Base(call, plan), features{1, call.I}, gradient(call, plan, bank, panels, this->saved_row(), blocks * W * Cell::saved) {
+        : Base(call, plan), features{1, call.I}, gradient(call, plan, bank, panels, this->saved_row(), this->row_at(), this->h_row_at()) {
         slot_at[0] = 0;
         // A vector of room between slots: the last block of one is stored in whole vectors, too.
         for (int k = 0; k < Cell::slots; ++k) slot_at[k + 1] = slot_at[k] + bank[Cell::bank_of(k)].count() + W;
@@ -69,6 +70,7 @@ struct Backward : Shape<Cell> {
             for (R*** p : pointers) *p = arena.take<R*>(rows);
             laid.x = arena.take<R*>(this->chunk_rows);
             laid.pair = arena.take<int64_t>(rows);
+            laid.mix = arena.take<const R*>(this->mixes() ? 6 * rows : 0);
             if (thread) thread[m] = laid;
         }
         gradient.layout(arena);
@@ -118,7 +120,7 @@ struct Backward : Shape<Cell> {
     }
 
     void point(Thread& own, int64_t s, int g, int64_t rows) {
-        const int64_t saved_row = this->saved_row();
+        const int64_t saved_row = this->saved_row(), h_row_at = this->h_row_at();
         const auto state = [&](int which, int64_t b) {
             return call.initial[which].base ? row_of<R>(call.initial[which], 0, b) : nullptr;
         };
@@ -128,9 +130,14 @@ struct Backward : Shape<Cell> {
             own.pair[i] = plan.first[s] + p;
             own.saved[i] = reserve + own.pair[i] * saved_row;
             own.out[i] = call.d_out.base ? row_of<R>(call.d_out, t, b) : nullptr;
-            own.h_before[i] = s ? row_of<R>(call.out, plan.time(p, s - 1), b) : state(0, b);
             own.c_before[i] = s ? nullptr : state(1, b);
             own.saved_before[i] = s ? reserve + (plan.first[s - 1] + p) * saved_row : nullptr;
+            if (s == 0)
+                own.h_before[i] = state(0, b);
+            else if (h_row_at)
+                own.h_before[i] = own.saved_before[i] + h_row_at;
+            else
+                own.h_before[i] = row_of<R>(call.out, plan.time(p, s - 1), b);
         }
     }
 
@@ -190,6 +197,7 @@ struct Backward : Shape<Cell> {
                 step.gates = at.gates;
                 step.gates.p = at.gates.row(rows);
                 point(own, s, g, step.rows);
+                this->point_mix(step, own.mix, s, g);
                 cell.backward(step);
             }
             if (call.d_x.base) {
@@ -211,6 +219,7 @@ struct Backward : Shape<Cell> {
         for (int g = team.group; g < backward.groups; g += team.groups) backward.run_group(cell, team, g);
         team.sync_all();
         backward.gradient.run(team);
+        cell.finish(backward.gradient, team);
     }
 
     static void run(const recurra_call& call, const Plan& plan) {

@@ -18,6 +18,10 @@ typedef struct {
     int64_t t_stride, b_stride;
 } recurra_rows;
 
+typedef struct {
+    recurra_rows fresh, old;
+} recurra_mix;
+
 // One gate's weights: element (row k, unit u) of x at x + k * x_row + u * x_unit. TensorFlow's layout has x_unit = 1,
 // torch's has x_row = 1; gates may come from one tensor or from several. Null biases are zeros.
 typedef struct {
@@ -33,16 +37,21 @@ typedef struct {
     int64_t family, is_double, threads, reverse, activation;
     int64_t T, B, I, H, R;
     const int64_t* lengths;  // [B], 0..T; null: all T
-    double forget_bias;
+    double forget_bias, cell_clip;  // cell_clip: 0 for none
     recurra_rows x, out;
     recurra_rows initial[2];  // state h, state c; t_stride unused; base may be null (zeros)
     recurra_rows final[2];
     recurra_gate gate[4];  // LSTM i j f o; GRU r u c; RNN one
+    const void* peephole[3];  // LSTM: [H] to the gates i, f, o; null: none
+    // What the state keeps and the cell gives out: fresh * new + old * before, of h, of c, and of the output (zoneout,
+    // state dropout). Null fresh: the new value itself. All null where the call does not mix.
+    recurra_mix mix[3];
     void* reserve;         // what backward needs, recurra_reserve_bytes; null in inference
     // backward only
     recurra_rows d_out, d_final[2];  // base may be null (zeros)
     recurra_rows d_x, d_initial[2];  // base may be null (not wanted)
     recurra_gate d_gate[4];          // x, h and biases may each be null (not wanted)
+    void* d_peephole[3];
 } recurra_call;
 
 }  // extern "C"

@@ -23,6 +23,7 @@ struct Forward : Shape<Cell> {
     // Of one thread.
     struct Thread {
         R **out, **saved;
+        const R** mix;
     };
 
     R *input_weights[Cell::banks], *weights[Cell::banks], *bias;
@@ -62,7 +63,8 @@ struct Forward : Shape<Cell> {
             if (group) group[g] = laid;
         }
         for (int m = 0; m < this->groups * this->parts; ++m) {
-            Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows)};
+            Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows),
+                           arena.take<const R*>(this->mixes() ? 6 * this->group_rows : 0)};
             if (thread) thread[m] = laid;
         }
     }
@@ -202,6 +204,7 @@ struct Forward : Shape<Cell> {
                     own.out[i] = row_of<R>(call.out, plan.time(p, s), plan.order[p]);
                     own.saved[i] = static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row;
                 }
+                this->point_mix(step, own.mix, s, g);
                 cell.forward(step);
                 team.sync_group();
                 if (team.part == 0) end_states(at, step.h_next, g, this->local_rows(s + 1, g), step.rows);

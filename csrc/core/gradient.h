@@ -36,15 +36,15 @@ struct WeightGradient {
     const Plan& plan;
     const Columns<V>* bank;
     R* const* panels;
-    int64_t saved_row, extra_at;
+    int64_t saved_row, extra_at, h_row_at;
     int sources = 0, tasks = 0;
     Source source[3];
     Task task[2 * Cell::slots];
     int64_t depth;  // pairs at a time
 
     WeightGradient(const recurra_call& call, const Plan& plan, const Columns<V>* bank, R* const* panels,
-                   int64_t saved_row, int64_t extra_at)
-        : call(call), plan(plan), bank(bank), panels(panels), saved_row(saved_row), extra_at(extra_at) {
+                   int64_t saved_row, int64_t extra_at, int64_t h_row_at)
+        : call(call), plan(plan), bank(bank), panels(panels), saved_row(saved_row), extra_at(extra_at), h_row_at(h_row_at) {
         add(inputs, call.I);
         add(states, call.R);
         if (Cell::saves_row) add(saved_rows, call.H);
@@ -75,6 +75,7 @@ struct WeightGradient {
         const int64_t b = plan.order[p];
         if (kind == inputs) return row_of<const R>(call.x, plan.time(p, s), b);
         if (kind == saved_rows) return static_cast<const R*>(call.reserve) + (plan.first[s] + p) * saved_row + extra_at;
+        if (s && h_row_at) return static_cast<const R*>(call.reserve) + (plan.first[s - 1] + p) * saved_row + h_row_at;
         if (s) return row_of<const R>(call.out, plan.time(p, s - 1), b);
         return call.initial[0].base ? row_of<const R>(call.initial[0], 0, b) : nullptr;
     }
@@ -135,6 +136,31 @@ struct WeightGradient {
             }
             done += size;
         }
+    }
+
+    // out[unit] = sum over all (step, row) pairs of gate `gate`'s gradient * row(step, position, block), for a vector of
+    // weights that was multiplied unit by unit.
+    template <class Row>
+    void diagonal(const Team& team, int slot, int gate, void* out, Row&& row) const {
+        if (!out) return;
+        const Columns<V>& columns = bank[Cell::bank_of(slot)];
+        const Range mine = piece(columns.blocks(), 1, team.member(), team.members());
+        for (int64_t b = mine.begin; b < mine.end; ++b) {
+            const int valid = columns.valid(b);
+            const int64_t column = columns.begin(b) + gate * columns.pitch(b), panel = column / P;
+            const int width = columns.panel_width(panel);
+            const R* d = panels[slot] + panel * P * plan.total + column % P;
+            const Block<V> block = {b, b * W, valid, columns.pitch(b), column, nullptr};
+            V sum = V::zero();
+            for (int64_t s = 0, pair = 0; s < plan.steps; ++s)
+                for (int64_t p = 0; p < plan.active[s]; ++p, ++pair)
+                    sum += V::load(d + pair * width, valid) * row(s, p, block);
+            sum.store(static_cast<R*>(out) + b * W, valid);
+        }
+    }
+
+    const R* saved(int64_t s, int64_t p) const {
+        return static_cast<const R*>(call.reserve) + (plan.first[s] + p) * saved_row;
     }
 
     // Where a column of a bank belongs.

@@ -62,6 +62,10 @@ struct Step {
     const int64_t* pair;      // backward: index of each row's (step, row) pair in them
     int64_t pairs;            // backward: how many there are
     int64_t R_width;          // width of h
+    int64_t h_row_at;         // where a saved row keeps the mixed h; 0: it does not, the outputs are the states
+    // Mixing, see recurra_mix: rows of coefficients of h, c and the output; null where nothing is mixed.
+    const R* const* fresh[3];
+    const R* const* old[3];
     const Team* team;
 
     void sync() const { team->sync_group(); }
@@ -90,9 +94,22 @@ struct Step {
     static RECURRA_INLINE V at(Matrix<R> m, int64_t r, const Block<V>& b) { return V::load(m.row(r) + b.unit); }
     static RECURRA_INLINE void put(Matrix<R> m, int64_t r, const Block<V>& b, V x) { x.store(m.row(r) + b.unit); }
 
+    // The new h: what the state keeps of it, and what goes out.
     RECURRA_INLINE void put_output(int64_t r, const Block<V>& b, V x) const {
+        if (h_row_at) {
+            const V before = at(h, r, b), state = mixed(0, r, b, x, before);
+            put(h_next, r, b, state);
+            if (saved) state.store(saved[r] + h_row_at + b.unit);
+            mixed(2, r, b, x, before).store(out[r] + b.unit, b.valid);
+            return;
+        }
         put(h_next, r, b, x);
         x.store(out[r] + b.unit, b.valid);
+    }
+
+    // fresh * x + old * before of state `which`.
+    RECURRA_INLINE V mixed(int which, int64_t r, const Block<V>& b, V x, V before) const {
+        return fresh[which] ? of(fresh[which][r], b) * x + of(old[which][r], b) * before : x;
     }
 
     template <int N>
@@ -117,6 +134,28 @@ struct Step {
     static RECURRA_INLINE V of(const R* row, const Block<V>& b) {
         return row ? V::load(row + b.unit, b.valid) : V::zero();
     }
+
+    // The gradient of the new h, from the state's and the output's; what goes past the step into the old h waits in `h`.
+    RECURRA_INLINE V d_output(int64_t r, const Block<V>& b) const {
+        const V state = at(h, r, b), output = of(out[r], b);
+        if (!h_row_at) return state + output;
+        V d = V::zero(), past = V::zero();
+        unmix(0, r, b, state, d, past);
+        unmix(2, r, b, output, d, past);
+        put(h, r, b, past);
+        return d;
+    }
+    // Adds a mixture's gradient `g` to those of the new and of the old value.
+    RECURRA_INLINE void unmix(int which, int64_t r, const Block<V>& b, V g, V& d, V& past) const {
+        if (!fresh[which]) {
+            d += g;
+            return;
+        }
+        d += of(fresh[which][r], b) * g;
+        past += of(old[which][r], b) * g;
+    }
+    // What d_output left for the old h.
+    RECURRA_INLINE V past_h(int64_t r, const Block<V>& b) const { return h_row_at ? at(h, r, b) : V::zero(); }
 
     // body(row, block) for all rows and this part's blocks.
     template <class Body>
@@ -215,7 +254,31 @@ struct Shape {
         return end;
     }
 
-    int64_t saved_row() const { return blocks * W * (Cell::saved + (Cell::saves_row ? 1 : 0)); }
+    bool mixes() const {
+        for (const recurra_mix& mix : call.mix)
+            if (mix.fresh.base) return true;
+        return false;
+    }
+    // A saved row: vectors of each block, a row that was multiplied, the mixed h.
+    int64_t row_at() const { return blocks * W * Cell::saved; }
+    int64_t h_row_at() const { return mixes() ? row_at() + (Cell::saves_row ? blocks * W : 0) : 0; }
+    int64_t saved_row() const { return row_at() + blocks * W * ((Cell::saves_row ? 1 : 0) + (mixes() ? 1 : 0)); }
+
+    // Points a thread's rows of coefficients at step s of its rows.
+    void point_mix(Step<Cell>& step, const R** rows, int64_t s, int group) const {
+        step.h_row_at = h_row_at();
+        for (int which = 0; step.h_row_at && which < 3; ++which) {
+            if (!call.mix[which].fresh.base) continue;
+            const R **fresh = rows + 2 * which * group_rows, **old = fresh + group_rows;
+            for (int64_t i = 0; i < step.rows; ++i) {
+                const int64_t p = position(i, group), b = plan.order[p], t = plan.time(p, s);
+                fresh[i] = row_of<const R>(call.mix[which].fresh, t, b);
+                old[i] = row_of<const R>(call.mix[which].old, t, b);
+            }
+            step.fresh[which] = fresh;
+            step.old[which] = old;
+        }
+    }
 
     const recurra_gate& gate(int which, int g) const { return call.gate[Step<Cell>::first_gate(which) + g]; }
 

@@ -6,16 +6,22 @@ import torch
 
 import recurra as rc
 from recurra import _nest
-from recurra.kernels import dispatch
+from recurra.kernels import StateDropout, Zoneout, dispatch
 
 CELLS = {
     "rnn": lambda I, H: rc.RNNCell(I, H),
     "rnn_relu": lambda I, H: rc.RNNCell(I, H, activation="relu"),
     "rnn_sigmoid": lambda I, H: rc.RNNCell(I, H, activation="sigmoid"),
     "lstm": lambda I, H: rc.LSTMCell(I, H),
+    "lstm_peepholes": lambda I, H: rc.LSTMCell(I, H, peepholes=True),
+    "lstm_clip": lambda I, H: rc.LSTMCell(I, H, cell_clip=0.3),
+    "lstm_all": lambda I, H: rc.LSTMCell(I, H, peepholes=True, cell_clip=0.4, forget_bias=0.3),
     "gru": lambda I, H: rc.GRUCell(I, H),
     "gru_after": lambda I, H: rc.GRUCell(I, H, reset="after"),
 }
+
+SMOOTH = [name for name in CELLS if name not in ("rnn_relu", "lstm_clip", "lstm_all")]
+"""Without kinks: at a kink, the last bit of a sum decides about a whole gradient."""
 
 
 class Case(NamedTuple):
@@ -24,6 +30,26 @@ class Case(NamedTuple):
     state: object
     lengths: torch.Tensor | None
     reverse: bool
+    after: tuple = ()
+
+
+def wrap(case, kinds, seed=0):
+    """The case with zoneout and state dropout in its recurrence: `kinds` names them in order."""
+    generator = torch.Generator().manual_seed(seed)
+    T, B = case.inputs.shape[:2]
+
+    def masks(kind, leaf):
+        full = (T if "step" in kind else 1, B if "row" in kind else 1, leaf.shape[-1])
+        noise = torch.rand(full, generator=generator, dtype=leaf.dtype)
+        return noise if "rate" in kind else (noise < 0.5).to(leaf.dtype)
+
+    after = []
+    for kind in kinds:
+        parts = _nest.map_leaves(lambda leaf, kind=kind: masks(kind, leaf), case.state)
+        if "only" in kind and not isinstance(parts, torch.Tensor):
+            parts = type(parts)(None, parts.h)
+        after.append(Zoneout(parts, emit="silent" not in kind) if "zoneout" in kind else StateDropout(parts))
+    return case._replace(after=tuple(after))
 
 
 def make(name, T, B, I, H, *, lengths=None, reverse=False, layout="time", dtype=torch.float32, seed=0):
@@ -61,6 +87,7 @@ def results(case, road):
         case.lengths,
         options=case.cell.options,
         reverse=case.reverse,
+        after=case.after,
     )
     finals = _nest.flatten(final)
     generator = torch.Generator().manual_seed(1)

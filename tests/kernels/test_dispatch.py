@@ -37,6 +37,8 @@ def test_plain_calls_take_the_kernel(cell):
         (rc.LSTMCell(4, 5), {"resets": torch.zeros(3, 2, dtype=torch.bool)}, "resets"),
         (rc.LSTMCell(4, 5), {"return_states": True}, "returns all states"),
         (rc.RNNCell(4, 5), {"inputs": torch.zeros(3, 2, 4, device="meta")}, "tensors on meta"),
+        (rc.LSTMCell(4, 5, projection_size=3), {}, "projection"),
+        (rc.GRUCell(4, 5), {"after": (Zoneout(torch.ones(2, 1, 5)),)}, "masks of shape"),
         (rc.GRUCell(4, 5), {"masks": torch.ones(1, 2, 5)}, "random masks"),
     ],
 )
@@ -146,7 +148,3 @@ def test_the_environment_chooses_the_instruction_set(isa):
     supported = library.use_isa(isa)
     library.use_isa("avx512") or library.use_isa("avx2")
     assert (done.stdout.strip() == isa) == supported
-
-
-def test_zoneout_is_a_transform_the_predicate_knows():
-    assert isinstance(Zoneout(None), tuple)

@@ -5,9 +5,7 @@ import torch
 
 from recurra import _nest
 from recurra.kernels import dispatch
-from tests.kernels.cases import CELLS, make
-
-SMOOTH = [name for name in CELLS if name != "rnn_relu"]
+from tests.kernels.cases import CELLS, SMOOTH, make, wrap
 
 
 def as_function(case, road):
@@ -19,7 +17,8 @@ def as_function(case, road):
         state = _nest.pack_as(case.state, list(leaves[: len(states)]))
         params = type(case.cell.params())(*leaves[len(states) :])
         recurrence, options = case.cell.recurrence, case.cell.options
-        outputs, final = road(recurrence, params, inputs, state, case.lengths, options=options, reverse=case.reverse)
+        call = {"options": options, "reverse": case.reverse, "after": case.after}
+        outputs, final = road(recurrence, params, inputs, state, case.lengths, **call)
         return outputs, *_nest.flatten(final)
 
     return run, (inputs, *states, *parameters)
@@ -30,6 +29,13 @@ def as_function(case, road):
 def test_gradcheck_in_float64(name, reverse):
     case = make(name, 3, 3, 2, 3, dtype=torch.float64, lengths=torch.tensor([2, 3, 0]), reverse=reverse)
     run, leaves = as_function(case, dispatch.run_kernel)
+    assert torch.autograd.gradcheck(run, leaves)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_all", "gru", "gru_after"])
+def test_gradcheck_under_zoneout_and_dropout(name):
+    case = make(name, 3, 3, 2, 3, dtype=torch.float64, lengths=torch.tensor([2, 3, 0]))
+    run, leaves = as_function(wrap(case, ["zoneout step row", "dropout row"]), dispatch.run_kernel)
     assert torch.autograd.gradcheck(run, leaves)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.errors import InputError
-from recurra.kernels import ops
+from recurra.kernels import mixing, ops
 from recurra.kernels.decisions import KERNEL, PLAIN, note
 from recurra.kernels.layouts import check_shapes, layout
 from recurra.kernels.native import library
@@ -69,8 +69,9 @@ def refusal(
     """Why no kernel runs this call; None when one does."""
     return (
         _refused_family(recurrence.family, params, options)
-        or _refused_extras(masks, after, resets, return_states)
+        or _refused_extras(masks, resets, return_states)
         or _refused_tensors(params, inputs, state)
+        or mixing.refused(after, inputs, state)
         or library.missing
     )
 
@@ -82,20 +83,14 @@ def _refused_family(family: str, params: Any, options: Any) -> str | None:
     known = ops.ACTIVATIONS if family == "rnn" else ("tanh",)
     if activation not in known:
         return f"no kernel with the activation {activation!r}"
-    if getattr(params, "w_f_diag", None) is not None:
-        return "no kernel with peepholes"
     if getattr(params, "projection", None) is not None:
         return "no kernel with a projection"
-    if getattr(options, "cell_clip", None) is not None:
-        return "no kernel with a clip"
     return None
 
 
-def _refused_extras(masks: Masks, after: After, resets: Tensor | None, return_states: bool) -> str | None:
+def _refused_extras(masks: Masks, resets: Tensor | None, return_states: bool) -> str | None:
     if masks is not None:
         return "no kernel with random masks"
-    if after:
-        return f"no kernel with {type(after[0]).__name__}"
     if resets is not None:
         return "no kernel with resets"
     return "no kernel returns all states" if return_states else None
@@ -150,7 +145,7 @@ def run_sequence(
     )
     if reason is None:
         note(recurrence.family, KERNEL, library.isa())
-        return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse)
+        return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse, after=after)
     note(recurrence.family, PLAIN, reason, warn=reason == library.missing)
     return _plain(
         recurrence,
@@ -194,7 +189,14 @@ def _check_batch(inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor | N
 
 
 def sequence_of(
-    recurrence: Recurrence, params: Any, features: int, state: State, *, options: Any = None, reverse: bool = False
+    recurrence: Recurrence,
+    params: Any,
+    features: int,
+    state: State,
+    *,
+    options: Any = None,
+    reverse: bool = False,
+    after: After = (),
 ) -> tuple[ops.Sequence, tuple[Tensor | None, ...]]:
     """What a call is to the kernels, and its parameters as they take them; shapes are checked."""
     H, R = (leaf.shape[-1] for leaf in (_nest.flatten(state)[0], _nest.flatten(state)[-1]))
@@ -206,13 +208,16 @@ def sequence_of(
         x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]
     ) -> tuple[Tensor, ...]:
         start = _nest.pack_as(state, list(reversed(states)))
-        out, final = _plain(recurrence, type(params)(*tensors), x, start, lengths, options=options, reverse=reverse)
+        given = type(params)(*tensors)
+        out, final = _plain(recurrence, given, x, start, lengths, options=options, reverse=reverse, after=after)
         return out, *reversed(_nest.flatten(final))
 
     activation = ops.ACTIVATIONS.index(getattr(options, "activation", "tanh"))
     forget_bias = getattr(options, "forget_bias", 0.0)
     states = len(_nest.flatten(state))
-    return ops.Sequence(where, states, reverse, activation, forget_bias, reference), tensors
+    clip = getattr(options, "cell_clip", None) or 0.0
+    mix = mixing.mixtures(after, state)
+    return ops.Sequence(where, states, reverse, activation, forget_bias, clip, mix, reference), tensors
 
 
 def run_kernel(
@@ -224,11 +229,14 @@ def run_kernel(
     *,
     options: Any = None,
     reverse: bool = False,
+    after: After = (),
 ) -> tuple[Tensor, State]:
     """The compiled road, for a call that `refusal` lets through (and for float64, which it does not)."""
     states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
     _check_batch(inputs, states, lengths)
-    what, tensors = sequence_of(recurrence, params, inputs.shape[2], state, options=options, reverse=reverse)
+    what, tensors = sequence_of(
+        recurrence, params, inputs.shape[2], state, options=options, reverse=reverse, after=after
+    )
     if lengths is not None:
         lengths = lengths.to(torch.int64).contiguous()
     outputs, *finals = ops.sequence(what, inputs, lengths, states, tensors)

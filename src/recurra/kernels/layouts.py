@@ -42,6 +42,8 @@ class Layout(NamedTuple):
     family: int
     gates: tuple[GateLayout, ...]
     shapes: tuple[tuple[int, ...], ...]
+    peepholes: tuple[int, ...] = ()
+    """Which tensors are the peepholes of i, f and o."""
 
 
 @cache
@@ -57,7 +59,7 @@ def _rnn(I: int, H: int, R: int) -> Layout:
 
 def _lstm(I: int, H: int, R: int) -> Layout:
     gates = tuple(GateLayout(Part(0, 0, g * H), Part(0, I, g * H), Part(1, 0, g * H), None) for g in range(4))
-    return Layout(LSTM, gates, ((I + R, 4 * H), (4 * H,)))
+    return Layout(LSTM, gates, ((I + R, 4 * H), (4 * H,), (H,), (H,), (H,)), peepholes=(2, 3, 4))
 
 
 def _gru(I: int, H: int, R: int) -> Layout:
@@ -107,8 +109,8 @@ def check_shapes(what: Layout, tensors: Sequence[Tensor | None], names: Sequence
             raise InputError(f"`{name}` has shape {list(tensor.shape)}, expected {list(shape)}")
 
 
-def fill_gates(to: Any, what: Layout, tensors: Sequence[Tensor | None]) -> None:
-    """Point the kernel's gates at the parameters, or at their gradients; None where there is no tensor."""
+def fill_weights(gates: Any, peepholes: Any, what: Layout, tensors: Sequence[Tensor | None]) -> None:
+    """Point the kernel's weights at the parameters, or at their gradients; None where there is no tensor."""
     bases = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
     strides = [(0, 0) if tensor is None or tensor.dim() < 2 else tensor.stride() for tensor in tensors]
     size = next(tensor.element_size() for tensor in tensors if tensor is not None)
@@ -124,7 +126,9 @@ def fill_gates(to: Any, what: Layout, tensors: Sequence[Tensor | None]) -> None:
         return None if base is None or part is None else base + part.unit * size
 
     for index, gate in enumerate(what.gates):
-        to[index] = Gate(*matrix(gate.x), *matrix(gate.h), vector(gate.x_bias), vector(gate.h_bias))
+        gates[index] = Gate(*matrix(gate.x), *matrix(gate.h), vector(gate.x_bias), vector(gate.h_bias))
+    for index, tensor in enumerate(what.peepholes):
+        peepholes[index] = bases[tensor]
 
 
 assert max(len(layout(name, 1, 1, 1).gates) for name in _LAYOUTS) <= GATES

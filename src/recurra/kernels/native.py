@@ -15,7 +15,7 @@ import torch
 
 from recurra.errors import InputError
 
-ABI = 1
+ABI = 2
 GATES = 4
 FILE = "librecurra_core.so"
 
@@ -41,6 +41,12 @@ class Gate(ctypes.Structure):
     ]
 
 
+class Mix(ctypes.Structure):
+    """fresh * new + old * before, of a part of the state or of the output."""
+
+    _fields_ = [("fresh", Rows), ("old", Rows)]
+
+
 class Call(ctypes.Structure):
     """`recurra_call` of csrc/core/call.h, field by field."""
 
@@ -57,17 +63,21 @@ class Call(ctypes.Structure):
         ("R", c_int64),
         ("lengths", c_void_p),
         ("forget_bias", c_double),
+        ("cell_clip", c_double),
         ("x", Rows),
         ("out", Rows),
         ("initial", Rows * 2),
         ("final", Rows * 2),
         ("gate", Gate * GATES),
+        ("peephole", c_void_p * 3),
+        ("mix", Mix * 3),
         ("reserve", c_void_p),
         ("d_out", Rows),
         ("d_final", Rows * 2),
         ("d_x", Rows),
         ("d_initial", Rows * 2),
         ("d_gate", Gate * GATES),
+        ("d_peephole", c_void_p * 3),
     ]
 
 

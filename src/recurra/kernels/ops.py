@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.kernels.layouts import Layout, fill_gates
-from recurra.kernels.native import Call, Reserve, Rows, library
+from recurra.kernels.layouts import Layout, fill_weights
+from recurra.kernels.mixing import Mixtures
+from recurra.kernels.native import Call, Mix, Reserve, Rows, library
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 """csrc/core/call.h: recurra_activation."""
@@ -28,6 +29,9 @@ class Sequence(NamedTuple):
     reverse: bool
     activation: int
     forget_bias: float
+    cell_clip: float
+    """0 for none."""
+    mix: Mixtures
     reference: Callable[..., tuple[Tensor, ...]]
     """(x, lengths, states, params) -> (outputs, final states), in plain torch."""
 
@@ -85,13 +89,22 @@ def make_call(
         states[0].shape[-1],
         None if lengths is None else lengths.data_ptr(),
         what.forget_bias,
+        what.cell_clip,
         rows_of(x),
         rows_of(out),
     )
     for index, state in enumerate(states):
         call.initial[index] = rows_of(state)
-    fill_gates(call.gate, what.layout, params)
+    fill_weights(call.gate, call.peephole, what.layout, params)
+    for index, mixture in enumerate(what.mix):
+        if mixture is not None:
+            call.mix[index] = Mix(_coefficients(mixture.fresh), _coefficients(mixture.old))
     return call
+
+
+def _coefficients(tensor: Tensor) -> Rows:
+    T, B, _ = tensor.shape
+    return Rows(tensor.data_ptr(), tensor.stride(0) if T > 1 else 0, tensor.stride(1) if B > 1 else 0)
 
 
 def _forward(
@@ -161,7 +174,7 @@ def _backward(
     for index, d_state in enumerate(d_states):
         call.d_initial[index] = rows_of(d_state)
     if any(grad is not None for grad in d_params):
-        fill_gates(call.d_gate, what.layout, d_params)
+        fill_weights(call.d_gate, call.d_peephole, what.layout, d_params)
     library.backward(call)
     return [d_x, *d_states, *d_params]
 

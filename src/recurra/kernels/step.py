@@ -87,10 +87,11 @@ class Steps:
                 prepared = None
             if prepared is not None and prepared.current():
                 return prepared
-        if len(shape) != 2 or not _eligible(cell, shape[0]):
+        B = shape[0] if len(shape) == 2 else 0
+        if not _eligible(cell, B):
             return None
         self.ready.setdefault(shape, [])
-        return _Prepared(cell, shape[0])
+        return _Prepared(cell, B)
 
 
 def _eligible(cell: Any, B: int) -> bool:
@@ -130,7 +131,7 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
         steps = attributes["_steps"] = Steps()
     shape = x.shape
     prepared = steps.take(cell, shape)
-    leaves = (state,) if type(state) is Tensor else state[::-1]
+    leaves: Any = (state,) if type(state) is Tensor else state[::-1]
     if prepared is None or not _plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
         return None
     h = leaves[0]

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
+# ruff: noqa: B905, E402, RUF007
 """JAX: lax.scan under jit, the input's product hoisted out of the loop."""
 
 import os

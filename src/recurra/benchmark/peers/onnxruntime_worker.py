@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
+# ruff: noqa: B905, UP031, RUF005
 """ONNX Runtime: its LSTM, GRU and RNN operators, one node a layer; forward only."""
 
 import os

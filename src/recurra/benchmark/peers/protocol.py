@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
 """What every worker does: read a job per line from standard input, time it, answer a line on standard output.
 
 Runs under Python 3.9 and later with nothing but the peer installed, as a plain script: a worker module calls `serve`.

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
+# ruff: noqa: B905, RUF007
 """recurra: cells in a stack, as a user builds them; a stream through `stepper`."""
 
 import os

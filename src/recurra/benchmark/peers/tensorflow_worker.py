@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
 """TensorFlow 2's Keras layers inside a tf.function; time-major loops, batch-major arguments as Keras has them."""
 
 import os

@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: B905, E402, UP031, RUF005, RUF007
 """torch.nn's layers (oneDNN for the LSTM); the GRU is reset-after. A stream: LSTMCell and its like."""
 
 import os
