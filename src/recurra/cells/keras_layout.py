@@ -40,7 +40,7 @@ def keras_shapes(cell: str, shapes: Shapes) -> dict[str, tuple[int, ...]]:
 
 
 def keras_values(cell: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """The layer's arrays in the cell's layout: gates i, f, c, o become i, j, f, o; z, r, h become r, u and candidate."""
+    """The layer's arrays in the cell's layout: i, f, c, o become i, j, f, o; z, r, h become r, u and the candidate."""
     kernel, recurrent, bias = arrays
     joined = np.concatenate([kernel, recurrent])
     if cell == "basic_rnn_cell":

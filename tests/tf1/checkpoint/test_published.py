@@ -10,7 +10,6 @@ from tests.tf1.checkpoint.goldens import GOLDENS, needs_shared
 from tests.tf1.checkpoint.published import PREFIXES, Forecaster, check_numbers, model, prefix, stored_outputs
 
 ERAS = {"05a": "0.6–0.12", "05b": "0.6–0.12", "09": "1.0–1.1"}
-SLOW = ("05a", "05b", "07")
 
 
 def assert_numbers(module, key):
@@ -19,7 +18,9 @@ def assert_numbers(module, key):
 
 
 @needs_shared
-@pytest.mark.parametrize("key", PREFIXES)
+@pytest.mark.parametrize(
+    "key", [pytest.param(k, marks=pytest.mark.slow) if k in ("05a", "07") else k for k in PREFIXES]
+)
 def test_the_numbers(key):
     module = model(key)
     report = ckpt.load_into(module, prefix(key))
