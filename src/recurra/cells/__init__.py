@@ -31,6 +31,7 @@ from recurra.cells.lstm import LSTMCell, LSTMOptions, LSTMParams, lstm_sequence,
 from recurra.cells.minimal import CFNCell, MinimalRNNCell
 from recurra.cells.minimal_gates import MinGRUCell, MinLSTMCell
 from recurra.cells.mlstm import MLSTMCell, MLSTMState
+from recurra.cells.names import bidirectional_variable_names, variable_names
 from recurra.cells.nas import NASCell
 from recurra.cells.ntm import NTMCell, NTMState
 from recurra.cells.phased import PhasedLSTMCell
@@ -43,6 +44,7 @@ from recurra.cells.sru import SRUCell
 from recurra.cells.stack import StackedCells
 from recurra.cells.time_freq import TimeFreqLSTMCell
 from recurra.cells.ugrnn import UGRNNCell
+from recurra.cells.views import kernel_views
 from recurra.cells.weight_norm import WeightNormLSTMCell
 from recurra.cells.zoneout import ZoneoutMasks, ZoneoutWrapper
 
@@ -112,10 +114,13 @@ __all__ = [
     "WeightNormLSTMCell",
     "ZoneoutMasks",
     "ZoneoutWrapper",
+    "bidirectional_variable_names",
     "gru_sequence",
     "gru_step",
+    "kernel_views",
     "lstm_sequence",
     "lstm_step",
     "rnn_sequence",
     "rnn_step",
+    "variable_names",
 ]

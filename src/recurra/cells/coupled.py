@@ -135,7 +135,7 @@ class CoupledInputForgetGateLSTMCell(FamilyCell):
 
     def params(self) -> CoupledLSTMParams:
         bias, norms = (None, read_norms(self, NORMED[1:])) if self.layer_norm else (self.bias, None)
-        diagonals = (self.w_f_diag, self.w_o_diag) if self.peepholes else (None, None)
-        return CoupledLSTMParams(
-            self.kernel, bias, norms, *diagonals, self.projection.kernel if self.projected else None
-        )
+        params = CoupledLSTMParams(self.kernel, bias, norms)
+        if self.peepholes:
+            params = params._replace(w_f_diag=self.w_f_diag, w_o_diag=self.w_o_diag)
+        return params._replace(projection=self.projection.kernel) if self.projected else params

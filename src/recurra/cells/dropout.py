@@ -31,7 +31,7 @@ StateFilter = Callable[[Any], Any]
 
 def keep_memory(part: Any) -> Any:
     """The default filter, TensorFlow's: everything is dropped but the memory `c` of an LSTM."""
-    return LSTMState(False, True) if isinstance(part, LSTMState) else True
+    return LSTMState(False, True) if isinstance(part, LSTMState) else True  # type: ignore[arg-type]
 
 
 class DropoutWrapper(Wrapper):

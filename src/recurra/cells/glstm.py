@@ -29,33 +29,37 @@ class GLSTMOptions(NamedTuple):
     activation: Activation = "tanh"
 
 
-def by_group(kernel: Tensor, values: Tensor) -> Tensor:
-    """`[..., features]` times each group's kernel -> `[..., 4, H]`: the groups' columns side by side in each gate."""
-    groups, _, columns = kernel.shape
-    slices = values.reshape(-1, groups, values.shape[-1] // groups).transpose(0, 1)
-    gates = torch.bmm(slices, kernel).reshape(groups, -1, 4, columns // 4)
-    return gates.permute(1, 2, 0, 3).reshape(*values.shape[:-1], 4, groups * columns // 4)
+def in_groups(values: Tensor, groups: int) -> Tensor:
+    """`[..., B, features]` -> `[..., N, B, features / N]`."""
+    return values.unflatten(-1, (groups, -1)).transpose(-2, -3)
+
+
+def out_of_groups(values: Tensor) -> Tensor:
+    """`[N, B, features / N]` -> `[B, features]`."""
+    return values.transpose(0, 1).flatten(1)
 
 
 def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:
-    """The input's share of the gates, `[..., 4, H]`."""
-    rows = inputs.shape[-1] // params.kernel.shape[0]
-    return by_group(params.kernel[:, :rows], inputs) + params.bias
+    """The input's share of the gates, `[..., N, B, 4H / N]`."""
+    groups = params.kernel.shape[0]
+    bias = params.bias.unflatten(-1, (groups, -1)).transpose(0, 1).flatten(1)
+    share = in_groups(inputs, groups) @ params.kernel[:, : inputs.shape[-1] // groups]
+    return share + bias.unsqueeze(1)
 
 
 def glstm_recur(
     params: GLSTMParams, projected: Tensor, state: LSTMState, options: GLSTMOptions, masks: Masks = None
 ) -> tuple[Tensor, LSTMState]:
     """The groups' gates, then one memory; the candidate is always a tanh, as in TensorFlow."""
-    c, m = state
-    rows = m.shape[-1] // params.kernel.shape[0]
-    recurrent = by_group(params.kernel[:, params.kernel.shape[1] - rows :], m)
-    i, j, f, o = (projected + recurrent).unbind(-2)
-    c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * torch.tanh(j)
-    m = torch.sigmoid(o) * resolve(options.activation)(c)
+    groups = params.kernel.shape[0]
+    m = in_groups(state.h, groups)
+    recurrent = params.kernel[:, params.kernel.shape[1] - m.shape[-1] :]
+    i, j, f, o = torch.baddbmm(projected, m, recurrent).chunk(4, -1)
+    c = torch.sigmoid(f + options.forget_bias) * in_groups(state.c, groups) + torch.sigmoid(i) * torch.tanh(j)
+    output = out_of_groups(torch.sigmoid(o) * resolve(options.activation)(c))
     if params.projection is not None:
-        m = m @ params.projection
-    return m, LSTMState(c, m)
+        output = output @ params.projection
+    return output, LSTMState(out_of_groups(c), output)
 
 
 GLSTM = Recurrence("glstm", glstm_project, glstm_recur)

@@ -83,9 +83,9 @@ def grid_block_step(
     c_freq, m_freq = torch.zeros_like(c_time[0]), torch.zeros_like(m_time[0])
     outputs, state = [], []
     for k, c_before in enumerate(c_time):
-        columns = gates[..., k, :] + m_freq @ in_frequency
+        columns = torch.addmm(gates[..., k, :], m_freq, in_frequency)
         shared = columns.shape[-1] == (3 if options.coupled else 4) * units
-        cells = torch.stack([c_freq, c_before])
+        cells = columns if block.peepholes is None else torch.stack([c_freq, c_before])
         halves = (columns,) if shared else columns.chunk(2, -1)
         peeps = [None] * len(halves) if block.peepholes is None else block.peepholes.unbind(0)
         parts = [_lstm_gates(half, options, peep, cells) for half, peep in zip(halves, peeps, strict=True)]

@@ -154,7 +154,7 @@ class GRUCell(LeafCell):
         self.state_size = self.output_size = positive("hidden_size", hidden_size)
         self.reset = reset
         self.options = GRUOptions(activation)
-        factory = {"device": device, "dtype": dtype}
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.add_variable("gates.kernel", input_size + hidden_size, 2 * hidden_size, **factory)
         self.add_variable("gates.bias", 2 * hidden_size, constant=1.0, **factory)
         if reset == "before":

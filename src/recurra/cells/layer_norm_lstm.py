@@ -46,7 +46,8 @@ def _gates(params: LayerNormLSTMParams, projected: Tensor, h: Tensor) -> tuple[T
     gates = (projected + h @ state_rows(params.kernel, h)).chunk(4, -1)
     if params.norms is None:
         return gates
-    return tuple(normalise(gate, norm) for gate, norm in zip(gates, params.norms[:4], strict=True))
+    norms = params.norms[:4]
+    return tuple(normalise(gate, norm) for gate, norm in zip(gates, norms, strict=True) if norm is not None)
 
 
 def layer_norm_basic_lstm_recur(
@@ -71,7 +72,7 @@ def layer_norm_lstm_recur(
     c, h = state
     activation = resolve(options.activation)
     i, j, f, o = _gates(params, projected, h)
-    if params.w_f_diag is not None:
+    if params.w_i_diag is not None and params.w_f_diag is not None:
         i, f = i + params.w_i_diag * c, f + params.w_f_diag * c
     c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * activation(j)
     if params.norms is not None:
@@ -209,6 +210,7 @@ class LayerNormLSTMCell(FamilyCell):
 
     def params(self) -> LayerNormLSTMParams:
         bias, norms = (None, read_norms(self, NORMED)) if self.layer_norm else (self.bias, None)
-        diagonals = (self.w_i_diag, self.w_f_diag, self.w_o_diag) if self.peepholes else (None, None, None)
-        projection = self.projection.kernel if self.projected else None
-        return LayerNormLSTMParams(self.kernel, bias, norms, *diagonals, projection)
+        params = LayerNormLSTMParams(self.kernel, bias, norms)
+        if self.peepholes:
+            params = params._replace(w_i_diag=self.w_i_diag, w_f_diag=self.w_f_diag, w_o_diag=self.w_o_diag)
+        return params._replace(projection=self.projection.kernel) if self.projected else params

@@ -60,7 +60,7 @@ def lstm_recur(
     activation = resolve(options.activation)
     recurrent = params.kernel[params.kernel.shape[0] - h.shape[-1] :]
     i, j, f, o = (projected + h @ recurrent).chunk(4, -1)
-    if params.w_f_diag is not None:
+    if params.w_i_diag is not None and params.w_f_diag is not None:
         i, f = i + params.w_i_diag * c, f + params.w_f_diag * c
     c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * activation(j)
     c = clip(c, options.cell_clip)
@@ -148,14 +148,14 @@ class LSTMCell(LeafCell):
         self.input_size = natural("input_size", input_size)
         self.hidden_size = positive("hidden_size", hidden_size)
         self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
-        self.state_size = LSTMState(hidden_size, self.output_size)
+        self.state_size = LSTMState(hidden_size, self.output_size)  # type: ignore[arg-type]
         self.options = LSTMOptions(
             forget_bias,
             positive_or_none("cell_clip", cell_clip),
             positive_or_none("projection_clip", projection_clip) if projection_size is not None else None,
             activation,
         )
-        factory = {"device": device, "dtype": dtype}
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.add_variable("kernel", input_size + self.output_size, 4 * hidden_size, **factory)
         self.add_variable("bias", 4 * hidden_size, constant=0.0, **factory)
         if peepholes:

@@ -154,7 +154,7 @@ def _walk(module: nn.Module, path: str, scope: str, release: Era) -> Iterator[tu
         yield f"{path}{inner}", f"{inside}/{name}", parameter
     if wraps:
         nested = release >= (1, 2) or own == "attention_cell_wrapper"
-        yield from _walk(module.cell, f"{path}cell.", inside if nested else scope, release)
+        yield from _walk(module.get_submodule("cell"), f"{path}cell.", inside if nested else scope, release)
 
 
 def _renamed(scope: str, name: str, release: Era) -> tuple[str, str]:

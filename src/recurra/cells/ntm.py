@@ -44,7 +44,7 @@ class NTMOptions(NamedTuple):
 
 
 class HeadParams(NamedTuple):
-    """How a head addresses the memory, each `[B, n]`."""
+    """How heads address the memory, each `[B, heads, n]`."""
 
     key: Tensor
     strength: Tensor
@@ -59,7 +59,7 @@ def head_size(options: NTMOptions) -> int:
 
 
 def head_params(raw: Tensor, options: NTMOptions) -> HeadParams:
-    """`[B, head_size]` brought to the range of each part."""
+    """`[B, heads, head_size]` brought to the range of each part."""
     sizes = [options.vector_size, 1, 1, 2 * options.shift_range + 1, 1]
     key, strength, gate, shift, sharpen = raw.split(sizes, -1)
     return HeadParams(
@@ -72,16 +72,15 @@ def head_params(raw: Tensor, options: NTMOptions) -> HeadParams:
 
 
 def address(head: HeadParams, memory: Tensor, previous: Tensor) -> Tensor:
-    """By content, mixed with the previous weights, shifted around, sharpened: `[B, N]`."""
-    product = (memory @ head.key.unsqueeze(-1)).squeeze(-1)
-    lengths = memory.norm(dim=-1) * head.key.norm(dim=-1, keepdim=True)
+    """By content, mixed with the previous weights, shifted around, sharpened: `[B, heads, N]`."""
+    product = head.key @ memory.transpose(1, 2)
+    lengths = memory.norm(dim=-1).unsqueeze(1) * head.key.norm(dim=-1, keepdim=True)
     content = torch.softmax(head.strength * product / (lengths + 1e-8), -1)
     mixed = head.gate * content + (1 - head.gate) * previous
     reach = head.shift.shape[-1] // 2
-    offsets = (*range(reach + 1), *range(-reach, 0))
-    shifted = sum(
-        weight * mixed.roll(offset, -1) for offset, weight in zip(offsets, head.shift.split(1, -1), strict=True)
-    )
+    offsets = torch.tensor([*range(reach + 1), *range(-reach, 0)], device=mixed.device)
+    around = (torch.arange(mixed.shape[-1], device=mixed.device).unsqueeze(-1) - offsets) % mixed.shape[-1]
+    shifted = (mixed[..., around] * head.shift.unsqueeze(-2)).sum(-1)
     powered = shifted**head.sharpen
     return powered / powered.sum(-1, keepdim=True)
 
@@ -100,11 +99,10 @@ def ntm_heads(
     raw = raw.clamp(-options.clip_value, options.clip_value)
     heads = options.readers + options.writers
     per_head, per_write = raw.tensor_split([heads * head_size(options)], -1)
-    weights = tuple(
-        address(head_params(part, options), state.memory, previous)
-        for part, previous in zip(per_head.chunk(heads, -1), state.weights, strict=True)
-    )
-    reads = tuple((where.unsqueeze(-1) * state.memory).sum(1) for where in weights[: options.readers])
+    head = head_params(per_head.unflatten(-1, (heads, -1)), options)
+    joined = address(head, state.memory, torch.stack(state.weights, 1))
+    weights = joined.unbind(1)
+    reads = (joined[:, : options.readers] @ state.memory).unbind(1)
     memory = state.memory
     changes = per_write.chunk(2 * options.writers, -1)
     for index, where in enumerate(weights[options.readers :]):

@@ -99,7 +99,7 @@ class RNNCell(LeafCell):
         self.state_size: State = positive("hidden_size", hidden_size)
         self.output_size = hidden_size
         self.options = RNNOptions(activation)
-        factory = {"device": device, "dtype": dtype}
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.add_variable("kernel", input_size + hidden_size, hidden_size, **factory)
         self.add_variable("bias", hidden_size, constant=0.0, **factory)
 

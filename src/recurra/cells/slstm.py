@@ -14,7 +14,6 @@ from torch.nn import functional
 from recurra._typing import Masks
 from recurra.cells.checks import positive
 from recurra.cells.family import Common, FamilyCell
-from recurra.cells.glstm import by_group
 from recurra.errors import InputError
 from recurra.kernels import Recurrence
 
@@ -45,6 +44,13 @@ class SLSTMOptions(NamedTuple):
     forget_gate: ForgetGate = "sigmoid"
 
 
+def by_head(kernel: Tensor, h: Tensor) -> Tensor:
+    """`h [B, H]` times each head's `[heads, H / heads, 4H / heads]` -> `[B, 4, H]`: the heads side by side in a gate."""
+    heads, width, columns = kernel.shape
+    mixed = torch.bmm(h.unflatten(-1, (heads, width)).transpose(0, 1), kernel)
+    return mixed.unflatten(-1, (4, columns // 4)).permute(1, 2, 0, 3).flatten(2)
+
+
 def slstm_project(params: SLSTMParams, inputs: Tensor, options: SLSTMOptions) -> Tensor:
     """The input's share, `[..., 4, H]`."""
     return (inputs @ params.kernel + params.bias).unflatten(-1, (4, -1))
@@ -55,7 +61,7 @@ def slstm_recur(
 ) -> tuple[Tensor, SLSTMState]:
     """Equations 8 to 17 of the paper."""
     c, n, m, h = state
-    z, i, f, o = (projected + by_group(params.recurrent_kernel, h)).unbind(-2)
+    z, i, f, o = (projected + by_head(params.recurrent_kernel, h)).unbind(-2)
     log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
     m_new = torch.where(n == 0, i, torch.maximum(log_f + m, i))  # nothing entered yet: m says nothing
     keep, enter = torch.exp((log_f + m - m_new).clamp(max=0)), torch.exp(i - m_new)

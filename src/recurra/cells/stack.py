@@ -34,7 +34,7 @@ class StackedCells(BaseCell):
                     f"`cells` do not chain: cell {index} gives {lower.output_size} features, "
                     f"cell {index + 1} expects {upper.input_size}"
                 )
-        self.cells = nn.ModuleList(cells)
+        self.cells: Any = nn.ModuleList(cells)  # for torch, what a list holds may be a tensor
 
     @property
     def input_size(self) -> Any:  # type: ignore[override]

@@ -114,9 +114,9 @@ def unroll(
     rows = call.inputs
     if resets is not None:
         resets, reset_state = _prepare_resets(cell, call, resets, reset_state, time_major)
-    shifted = padding == "left" and call.lengths is not None
-    if shifted:
-        rows, resets = to_front(rows, call.lengths), to_front(resets, call.lengths) if resets is not None else None
+    shifted = call.lengths if padding == "left" else None
+    if shifted is not None:
+        rows, resets = to_front(rows, shifted), to_front(resets, shifted) if resets is not None else None
     outputs, final, *states = cell.unroll(
         rows,
         call.state,
@@ -128,8 +128,8 @@ def unroll(
         return_states=return_states,
     )
     per_step = (outputs, *states)
-    if shifted:
-        per_step = tuple(to_back(values, call.lengths) for values in per_step)
+    if shifted is not None:
+        per_step = tuple(to_back(values, shifted) for values in per_step)
     outputs, *states = (batch_major(values, time_major) for values in per_step)
     return outputs, final, *states
 

@@ -1,0 +1,39 @@
+"""The public names: the lazy table, `__all__`, and what type checkers see are one list; importing recurra is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import recurra
+
+
+def seen_by_type_checkers() -> set[str]:
+    tree = ast.parse(Path(recurra.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    return {
+        alias.asname or alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+
+
+def test_three_lists_agree() -> None:
+    lazy = {*recurra._HOME_OF, *recurra._SUBMODULES}
+    assert lazy == set(recurra.__all__) == seen_by_type_checkers()
+    assert len(recurra.__all__) == len(set(recurra.__all__))
+
+
+def test_every_name_is_there() -> None:
+    for name in recurra.__all__:
+        assert getattr(recurra, name) is not None, name
+    assert set(recurra.__all__) <= set(dir(recurra))
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    assert not hasattr(recurra, "LSTMcell")
+
+
+def test_importing_recurra_does_not_import_torch() -> None:
+    code = "import sys, recurra; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
