@@ -122,21 +122,29 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
     context: WhileContext = operation.attrs["_loop_context"]
     count = len(context.entered)
     done = operation.control_inputs
-    test = compile_function(
-        session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True
-    ).call
-    body = compile_function(
-        session, [*context.entered, *context.captures], context.following, done=done, recording=recording, cells=True
-    ).call
-    only = count == 1
+    whole = context.sequence.bind(context, session) if context.sequence is not None else None
+
+    @functools.cache
+    def parts() -> tuple[Any, Any]:
+        test = compile_function(
+            session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True
+        )
+        body = compile_function(
+            session, [*context.entered, *context.captures], context.following, done=done, recording=recording, cells=True
+        )
+        return test.call, body.call
 
     def run(values: list[Any]) -> Any:
+        if whole is not None:
+            results = whole(values)
+            if results is not None:
+                return results
+        test, body = parts()
         state, captures = tuple(values[:count]), values[count:]
         while test(*state, *captures)[0]:
             state = body(*state, *captures)
         return state
 
-    del only
     return run
 
 

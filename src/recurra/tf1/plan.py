@@ -89,8 +89,9 @@ class _Compiler:
         recording: bool,
         done: set[Operation],
         cells: bool,
+        fuse: bool = True,
     ):
-        self.done, self.cells = done, cells
+        self.done, self.cells, self.fuse = done, cells, fuse
         self.session, self.args, self.results, self.targets = session, list(args), list(results), targets
         self.recording = recording
         self.given = set(args)
@@ -100,6 +101,9 @@ class _Compiler:
         self.line_ops: dict[int, Operation] = {}
         self.known: dict[Tensor, Any] = {}
         self.substituted: set[Tensor] = set()
+        self.producers: dict[Tensor, Operation] = {}  # of the outputs of fused operations
+        self.reordered = False
+        self.leaves_early: set[Tensor] = set()
 
     def compile(self) -> Plan:
         ops = needed_ops(self.results, self.targets, self.given, self.done)
@@ -109,9 +113,17 @@ class _Compiler:
         ops = self._live(ops)
         self.gradient_ops = [op for op in ops if op.type == "Gradients"]
         region, leaves = self._regions(ops)
-        ops = fusion.fuse(self, ops, region, leaves)
-        ops = self._schedule(ops)
-        return self._generate(ops, region, leaves)
+        self.leaves_early = leaves
+        if self.fuse:
+            ops = fusion.fuse(self, ops, region, leaves)
+        order = self._schedule(ops)
+        if self.reordered:
+            if len(order) != len(ops):  # two chains wait for each other: take the steps one by one
+                return _Compiler(
+                    self.session, self.args, self.results, self.targets, self.recording, self.done, self.cells, fuse=False
+                ).compile()
+            order = self._live(order)
+        return self._generate(order, region, leaves)
 
     # -- what is needed ----------------------------------------------------------------------------------------------
     def _follow_fed_gradients(self, ops: list[Operation]) -> list[Operation]:
@@ -188,13 +200,13 @@ class _Compiler:
 
     def _schedule(self, ops: list[Operation]) -> list[Operation]:
         """An order in which writes to variables come as late as their dependants allow."""
-        if not any(op.definition.writes for op in ops):
+        if not self.reordered and not any(op.definition.writes for op in ops):
             return ops
         position = {op: i for i, op in enumerate(ops)}
         waiting: dict[Operation, int] = {}
         users: dict[Operation, list[Operation]] = {op: [] for op in ops}
         for op in ops:
-            before = {t.op for t in op._inputs if self._computed(t)} | set(op._control_inputs)
+            before = {self.producers.get(t, t.op) for t in op._inputs if self._computed(t)} | set(op._control_inputs)
             before = {b for b in before if b in position and b is not op}
             waiting[op] = len(before)
             for b in before:

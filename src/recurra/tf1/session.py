@@ -93,7 +93,12 @@ class BaseSession:
         return graph_def.local_devices()
 
     def close(self) -> None:
+        """Free the session; queues that threads wait on are cancelled."""
         self._closed = True
+        for resource in list(self._resources.values()):
+            cancel = getattr(resource, "cancel", None)
+            if callable(cancel):
+                cancel()
 
     def as_default(self) -> Any:
         return _default(self)
