@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -68,6 +70,26 @@ def _bag(values: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.where(real[..., None], values, 0.0).sum(1) / lengths.clamp(min=1)[:, None].sqrt()
 
 
+class Committee(nn.Module):
+    """Several classifiers that read the same batches and vote: they start and drop out differently, and so err
+    differently.
+
+    In training it gives every member's logits, `[B, members, classes]`, so that each learns by its own loss; in
+    evaluation the logarithm of the mean of their probabilities, `[B, classes]`.
+    """
+
+    def __init__(self, members: Sequence[SequenceClassifier]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits of `inputs [B, T, F]` or tokens `[B, T]`."""
+        logits = torch.stack([member(inputs, lengths) for member in self.members], dim=1)
+        if self.training:
+            return logits
+        return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.members))
+
+
 def uniform_(module: nn.Module, scale: float) -> None:
     """All parameters of `module` uniform in ± `scale`."""
     with torch.no_grad():
@@ -75,8 +97,13 @@ def uniform_(module: nn.Module, scale: float) -> None:
             parameter.uniform_(-scale, scale)
 
 
-def make_classifier(config: Any, classes: int, features: int, vocabulary: int | None = None) -> SequenceClassifier:
-    """The classifier that a `ReadConfig` describes; `features` counts for value inputs only."""
+def make_classifier(config: Any, classes: int, features: int, vocabulary: int | None = None) -> nn.Module:
+    """The classifier that a `ReadConfig` describes, or a committee of such; `features` counts for value inputs only."""
+    members = [_make_one(config, classes, features, vocabulary) for _ in range(config.members)]
+    return members[0] if len(members) == 1 else Committee(members)
+
+
+def _make_one(config: Any, classes: int, features: int, vocabulary: int | None) -> SequenceClassifier:
     options = {"activation": config.activation} if config.activation and config.cell == "rnn" else {}
     encoder = Encoder(
         config.cell,

@@ -24,6 +24,7 @@ class ReadConfig(ModelConfig):
 
     read: Read = option("output-at-length", READ_HELP, "Model")
     merge: Merge = option("concat", "how the two directions are joined", "Model")
+    members: int = option(1, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     activation: str | None = option(None, "activation of the rnn cell (default: the recipe's)", "Model")
 
 
@@ -131,7 +132,7 @@ class NamesConfig(TextReadConfig):
             return values
         document = {
             "hidden": 150, "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
-            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False,
+            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False, "members": 1,
             "log_every": 1, "eval_every": 50, "read": "state-c",
         }  # fmt: skip
         return document | values

@@ -66,11 +66,14 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run.
+        """An existing run; `runs/lm` stands for the newest `runs/lm-<date>-<time>`.
 
         Raises:
             CheckpointError: there is none.
         """
+        if not path.exists():
+            dated = sorted(path.parent.glob(f"{path.name}-[0-9]*/config.yaml"))
+            path = dated[-1].parent if dated else path
         if not (path / "config.yaml").is_file():
             raise CheckpointError(
                 f"{path}: no run here (config.yaml is missing); `recurra runs` lists the runs there are"

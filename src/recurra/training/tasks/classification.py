@@ -61,8 +61,11 @@ class Classification(Task[ConfigT]):
             rows = mine(np.arange(count), share)
             lengths = None if batch.lengths is None else batch.lengths[rows]
             batch = Batch(batch.inputs[rows], lengths, batch.targets[rows], batch.rows[rows])
-        logits = model(batch.inputs, batch.lengths)
-        return StepLoss(nn.functional.cross_entropy(logits, batch.targets, reduction="sum"), count)
+        logits, targets = model(batch.inputs, batch.lengths), batch.targets
+        if logits.dim() == 3:  # a committee: every member by its own loss
+            count *= logits.shape[1]
+            logits, targets = logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1])
+        return StepLoss(nn.functional.cross_entropy(logits, targets, reduction="sum"), count)
 
     # --- judging ----------------------------------------------------------------------------------------------------
 

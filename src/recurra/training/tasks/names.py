@@ -73,10 +73,11 @@ class Names(Classification[NamesConfig]):
 
     def build_model(self) -> nn.Module:
         model = super().build_model()
-        assert isinstance(model, SequenceClassifier) and model.embedding is not None
         if self.config.init_scale is not None:
-            uniform_(model.embedding, self.config.init_scale)
-            uniform_(model.output, self.config.init_scale)
+            for part in model.modules():
+                if isinstance(part, SequenceClassifier) and part.embedding is not None:
+                    uniform_(part.embedding, self.config.init_scale)
+                    uniform_(part.output, self.config.init_scale)
         return model
 
     def epoch(self, epoch: int) -> Sequence[Batch]:
