@@ -89,5 +89,3 @@ def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name:
             values = _dense_part(t, f"t_{n}")
             clipped.append(_as_before(apply_op("Identity", values * scale, name=f"{scope}_{n}"), t))
     return clipped, use_norm
-
-
