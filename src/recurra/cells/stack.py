@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,10 @@ class StackedCells(BaseCell):
             raise StructureError(f"`cells` must be a list or tuple of cells, got {type(cells).__name__}")
         if not cells:
             raise InputError("`cells` must hold at least one cell")
-        for index, (lower, upper) in enumerate(zip(cells, cells[1:], strict=False)):
+        for index, cell in enumerate(cells):
+            if not isinstance(cell, BaseCell):
+                raise StructureError(f"`cells` must hold recurra cells, cell {index} is a {type(cell).__name__}")
+        for index, (lower, upper) in enumerate(itertools.pairwise(cells)):
             if upper.input_size is not None and upper.input_size != lower.output_size:
                 raise InputError(
                     f"`cells` do not chain: cell {index} gives {lower.output_size} features, "
