@@ -137,3 +137,21 @@ def check_numbers(module: nn.Module, key: str) -> dict[str, tuple[float, float]]
         else:
             got, want = module(stored["x"]), stored["y"]
         return {"difference": (0.0, (got - want).abs().max().item())}
+
+
+def main() -> None:
+    """Print the table of docs/checkpoints.md: python -m tests.tf1.checkpoint.published"""
+    import recurra.tf1.checkpoint as ckpt
+
+    for key in PREFIXES:
+        module = model(key)
+        report = ckpt.load_into(module, prefix(key))
+        architecture = ckpt.infer(prefix(key))
+        cells = "; ".join(str(cell) for cell in architecture.cells)
+        numbers = ", ".join(f"{what} {want:g} -> {got:.7g}" for what, (want, got) in check_numbers(module, key).items())
+        variables = len(ckpt.list_variables(prefix(key)))
+        print(f"| {key} | {variables} ({len(report.slots)} slots) | {report.era} | {cells} | {numbers} |")
+
+
+if __name__ == "__main__":
+    main()
