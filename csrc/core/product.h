@@ -43,6 +43,26 @@ static void micro(const typename V::Real* a, int64_t a_stride, const typename V:
         for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_row + v * W);
 }
 
+// One row times PANELS whole panels side by side (`panel` apart): as many chains of sums as the multipliers want.
+template <class V, int PANELS>
+static void micro_row(const typename V::Real* a, const typename V::Real* b, int64_t panel, int64_t K,
+                      typename V::Real* c, bool add) {
+    constexpr int W = V::width;
+    V sum[PANELS][2];
+#pragma GCC unroll 8
+    for (int p = 0; p < PANELS; ++p)
+        for (int v = 0; v < 2; ++v) sum[p][v] = add ? V::load(c + p * 2 * W + v * W) : V::zero();
+    for (int64_t k = 0; k < K; ++k) {
+        const V x = V::all(a[k]);
+#pragma GCC unroll 8
+        for (int p = 0; p < PANELS; ++p)
+            for (int v = 0; v < 2; ++v) sum[p][v] += x * V::load(b + p * panel + k * 2 * W + v * W);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < PANELS; ++p)
+        for (int v = 0; v < 2; ++v) sum[p][v].store(c + p * 2 * W + v * W);
+}
+
 template <class V>
 using Micro = void (*)(const typename V::Real*, int64_t, const typename V::Real*, int64_t, typename V::Real*, int64_t,
                        bool);
@@ -105,7 +125,19 @@ RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_
     constexpr int ld = group_panels * P + W;               // + W: a narrow last block reads past its end
     alignas(64) R sums[Tile<V>::rows * ld + W];
     const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
-    for (int64_t block = blocks.begin; block < blocks.end; block += group_blocks) {
+    int64_t start = blocks.begin;
+    if constexpr (GATES == 1) {
+        constexpr int many = 4;  // panels
+        alignas(64) R wide[many * P];
+        for (; rows == 1 && (start + 2 * many) * W <= columns.units && start + 2 * many <= blocks.end; start += 2 * many) {
+            for (int t = 0; t < TERMS; ++t)
+                micro_row<V, many>(terms[t].a, terms[t].panels + columns.begin(start) / P * P * terms[t].K, P * terms[t].K,
+                                   terms[t].K, wide, t > 0);
+            for (int64_t b = start; b < start + 2 * many; ++b)
+                epilogue(0, Block<V>{b, b * W, W, W, columns.begin(b), wide + (b - start) * W});
+        }
+    }
+    for (int64_t block = start; block < blocks.end; block += group_blocks) {
         const int64_t first_panel = columns.begin(block) / P;
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t row = rows * tile / tiles;

@@ -20,7 +20,7 @@ from recurra._typing import Masks, State
 from recurra.errors import InputError
 from recurra.kernels import mixing, ops
 from recurra.kernels.decisions import KERNEL, PLAIN, note
-from recurra.kernels.layouts import check_shapes, layout
+from recurra.kernels.layouts import FAMILIES, check_shapes, layout
 from recurra.kernels.native import library
 from recurra.kernels.scan import After, scan
 
@@ -77,13 +77,13 @@ def refusal(
 
 
 def _refused_family(family: str, params: Any, options: Any) -> str | None:
-    if family not in ("rnn", "lstm", "gru", "gru_after"):
+    if family not in FAMILIES:
         return "no kernel for this family"
     activation = getattr(options, "activation", "tanh")
-    known = ops.ACTIVATIONS if family == "rnn" else ("tanh",)
+    known = ops.ACTIVATIONS if family.endswith("rnn") else ("tanh",)
     if activation not in known:
         return f"no kernel with the activation {activation!r}"
-    if getattr(params, "projection", None) is not None:
+    if getattr(params, "projection", None) is not None or getattr(params, "weight_hr", None) is not None:
         return "no kernel with a projection"
     return None
 
