@@ -177,6 +177,47 @@ def test_predict_from_arguments_a_file_and_a_stream(capsys, classifier, tmp_path
     assert process.returncode == 0
 
 
+def test_predict_reads_the_table_it_was_trained_on(capsys, classifier, table, tmp_path):
+    code, out, _ = call(capsys, "predict", classifier, table)
+    truth = [line.split(",")[1] for line in table.read_text(encoding="utf-8-sig").split()[1:]]
+    assert code == 0 and [line.split("\t")[0] for line in out.splitlines()] == truth
+    bare = tmp_path / "bare.csv"
+    bare.write_text("id,text\n1,ababab\n2,cdcd\n")
+    assert [line.split("\t")[0] for line in call(capsys, "predict", classifier, bare)[1].splitlines()] == ["x", "y"]
+
+
+def test_a_mistyped_file_name_is_no_text(capsys, classifier):
+    code, out, err = call(capsys, "predict", classifier, "nosuchfile.csv")
+    assert (code, out) == (1, "") and "nosuchfile.csv: no such file" in err
+
+
+def test_forecast_after_the_end_of_a_file(capsys, tmp_path):
+    path = tmp_path / "two.csv"
+    rows = [f"{day},{site},{10 * (site == 'B') + day % 7}" for day in range(80) for site in "AB"]
+    path.write_text("day,site,load\n" + "\n".join(rows) + "\n")
+    out = tmp_path / "run"
+    arguments = [
+        "train",
+        "forecast",
+        path,
+        "--series",
+        "site",
+        "--horizon",
+        3,
+        "--window",
+        7,
+        "--epochs",
+        2,
+        "--out",
+        out,
+    ]
+    assert call(capsys, *arguments, *FAST)[0] == 0
+    code, text, _ = call(capsys, "predict", out, path)
+    lines = [line.split("\t") for line in text.splitlines()]
+    assert code == 0 and [line[0] for line in lines] == ["A", "B"] and all(len(line) == 4 for line in lines)
+    assert all(float(high) > float(low) for low, high in zip(lines[0][1:], lines[1][1:], strict=True))
+
+
 def test_evaluate_and_runs(capsys, classifier, table):
     code, out, _ = call(capsys, "evaluate", classifier, table)
     assert code == 0 and float(dict(line.split("\t") for line in out.splitlines())["accuracy"]) > 0.9

@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from recurra.errors import DataError
+
+if TYPE_CHECKING:
+    from recurra.training.runs import Trained
+
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".conll")
 
 evaluate_app = typer.Typer(add_completion=False)
 predict_app = typer.Typer(add_completion=False)
@@ -43,23 +50,26 @@ def predict(
     from recurra.training.runs import load
 
     trained = load(run)
-    for line in trained.predict(_lines(text)):
+    for line in _predictions(trained, text):
         typer.echo(line)
         sys.stdout.flush()
 
 
-def _lines(arguments: list[str]) -> Iterator[str]:
-    """Lines of standard input for '-', of a file if there is one of that name, else the arguments themselves."""
+def _predictions(trained: Trained, arguments: list[str]) -> Iterator[str]:
+    """For standard input ('-'), a file, or the arguments as lines."""
     if arguments == ["-"]:
         stream = sys.stdin.buffer
-        for line in iter(stream.readline, b""):
-            yield line.decode("utf-8", errors="replace").rstrip("\r\n")
-    elif len(arguments) == 1 and Path(arguments[0]).is_file():
-        with Path(arguments[0]).open(encoding="utf-8-sig", errors="replace") as file:
-            for text in file:
-                yield text.rstrip("\r\n")
-    else:
-        yield from arguments
+        return trained.predict(
+            line.decode("utf-8", errors="replace").rstrip("\r\n") for line in iter(stream.readline, b"")
+        )
+    if len(arguments) == 1 and Path(arguments[0]).is_file():
+        return trained.predict_file(arguments[0])
+    for argument in arguments:
+        if Path(argument).suffix.lower() in DATA_SUFFIXES:
+            # a mistyped file name is likelier than a text that ends like one
+            where = "give one file alone" if Path(argument).is_file() else "no such file"
+            raise DataError(f"{argument}: {where}")
+    return trained.predict(arguments)
 
 
 @generate_app.command(help="Text from a trained language model.")
@@ -80,7 +90,6 @@ def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folder
     from rich.console import Console
     from rich.table import Table
 
-    from recurra.errors import DataError
     from recurra.training.runs import list_runs
 
     if not folder.is_dir():

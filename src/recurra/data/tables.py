@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from recurra.data.text import read_text
 from recurra.errors import DataError
 
 LABEL_NAMES = ("label", "class", "target", "category", "y")
+JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 TEXT_NAMES = ("text", "sentence", "name", "content", "document")
 
 
@@ -30,6 +32,7 @@ class Labelled:
         labels: one class name per example.
         skipped: rows left out because they could not be read.
         columns: names of what was read, for the log.
+        source: the columns that the inputs come from (empty for a folder).
     """
 
     kind: Literal["text", "values"]
@@ -37,6 +40,7 @@ class Labelled:
     labels: list[str] = field(default_factory=list)
     skipped: int = 0
     columns: str = ""
+    source: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,7 @@ def read(path: Path, choice: Choice | None = None) -> Labelled:
     choice = choice or Choice()
     if path.is_dir():
         return _read_folder(path)
-    rows = (
-        list(_json_rows(path, choice))
-        if path.suffix in (".jsonl", ".json", ".ndjson")
-        else list(_csv_rows(path, choice))
-    )
+    rows = list(_json_rows(path, choice)) if path.suffix in JSON_SUFFIXES else list(_csv_rows(path, choice))
     good = [(line, row) for line, row in rows if row is not None]
     if not good:
         raise DataError(f"{path}: no row with data")
@@ -172,6 +172,7 @@ def _fill(path: Path, data: Labelled, rows: list[tuple[int, Row]], label: str, c
         others = (named or sorted(others, key=lambda name: -_mean_length(rows, name)))[:1]
     numeric = wide or parse_sequence(sample[others[0]]) is not None
     data.kind = "values" if numeric else "text"
+    data.source = others
     data.columns = (
         f"{'numbers' if numeric else 'text'} from {others[0]}{f' … {others[-1]}' if wide else ''}, class from {label}"
     )
@@ -261,6 +262,28 @@ def split(labels: Sequence[str], shares: Sequence[float], seed: int) -> list[np.
             start += count
         parts[0] += rows[start:].tolist()
     return [np.array(sorted(part), dtype=np.int64) for part in parts]
+
+
+def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | None:
+    """The inputs of a table that has the columns `source`, row by row, with classes or without; None if it has them
+    not."""
+    if path.suffix not in (*JSON_SUFFIXES, ".csv", ".tsv"):
+        return None
+    rows = _json_rows(path, Choice()) if path.suffix in JSON_SUFFIXES else _csv_rows(path, Choice())
+    line, first = next(rows, (0, None))
+    if first is None or not source or not all(name in first for name in source):
+        return None
+    numeric = kind == "values"
+    wide = len(source) > 1
+
+    def inputs() -> Iterator[Any]:
+        for number, row in itertools.chain([(line, first)], rows):
+            try:
+                yield _value(row or {}, source, wide, numeric)
+            except (ValueError, KeyError) as error:
+                raise DataError(f"{path}, line {number}: {error}") from error
+
+    return inputs()
 
 
 def parse_line(line: str) -> np.ndarray | None:

@@ -234,6 +234,10 @@ class Trained:
         """One line out for each line in."""
         return self.task.predict(self.model, lines)
 
+    def predict_file(self, path: str | Path) -> Iterator[str]:
+        """Predictions for a file: per line, or in the format the model was trained on."""
+        return self.task.predict_file(self.model, Path(path))
+
     def evaluate(self, data: str) -> dict[str, float]:
         """Metrics on a file."""
         return self.task.evaluate_file(self.model, data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -141,6 +142,12 @@ class Task(ABC, Generic[ConfigT]):
 
         raise ConfigError(f"this recipe ({type(self).__name__}) has no `predict`")
         yield ""
+
+    def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
+        """Predictions for a file: by default one per line; a recipe whose files have a header or a format reads
+        that."""
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            yield from self.predict(model, (line.rstrip("\r\n") for line in file))
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         """Metrics on a person's own data."""

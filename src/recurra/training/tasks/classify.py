@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from recurra.data import tables
-from recurra.data.batching import Examples, pad_tokens
+from recurra.data.batching import Examples, pad_tokens, pad_values
 from recurra.data.tables import Choice, Labelled
 from recurra.data.text import Level, tokenize
 from recurra.data.vocab import Vocabulary
@@ -33,6 +33,7 @@ class Classify(Classification[ClassifyConfig]):
     data: str = ""
     kind: str = "text"
     level: Level = "char"
+    source: list[str]
     vocabulary: Vocabulary | None = None
     mean: np.ndarray
     scale: np.ndarray
@@ -84,7 +85,7 @@ class Classify(Classification[ClassifyConfig]):
                 raise DataError(
                     f"{self.data}: {len(everything.labels)} rows are too few to split off a part for {name}"
                 )
-        self.kind = everything.kind
+        self.kind, self.source = everything.kind, everything.source
         return parts
 
     def _check_classes(self, parts: dict[str, Labelled]) -> None:
@@ -140,7 +141,7 @@ class Classify(Classification[ClassifyConfig]):
     # --- stored with the model --------------------------------------------------------------------------------------
 
     def artifacts(self) -> dict[str, Any]:
-        own: dict[str, Any] = {"kind": self.kind, "level": self.level}
+        own: dict[str, Any] = {"kind": self.kind, "level": self.level, "source": self.source}
         if self.vocabulary is not None:
             own["tokens"] = self.vocabulary.tokens
         else:
@@ -149,7 +150,7 @@ class Classify(Classification[ClassifyConfig]):
 
     def restore(self, artifacts: dict[str, Any]) -> None:
         super().restore(artifacts)
-        self.kind, self.level = artifacts["kind"], artifacts["level"]
+        self.kind, self.level, self.source = artifacts["kind"], artifacts["level"], artifacts["source"]
         if "tokens" in artifacts:
             self.vocabulary = Vocabulary(artifacts["tokens"])
             self.vocabulary_size = len(self.vocabulary)
@@ -177,6 +178,19 @@ class Classify(Classification[ClassifyConfig]):
             for number, line in enumerate(lines, 1):
                 inputs, lengths = self._read_line(line, number)
                 yield format_probabilities(model(inputs, lengths)[0].softmax(-1), self.classes)
+
+    def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
+        """A table with the training file's columns (the class may be missing) is read as one; else a line is a
+        sequence."""
+        inputs = tables.read_inputs(path, self.source, self.kind)
+        if inputs is None:
+            yield from super().predict_file(model, path)
+            return
+        with inference(model):
+            for number, value in enumerate(inputs, 1):
+                encoded = self._encode(value, f"{path}, row {number}")
+                batch, lengths = pad_tokens([encoded]) if self.vocabulary else pad_values([encoded])
+                yield format_probabilities(model(batch, lengths)[0].softmax(-1), self.classes)
 
     def _read_line(self, line: str, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         if self.vocabulary is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from recurra.data import series, tables
 from recurra.data.batching import Batch, Examples, shuffled_batches
 from recurra.data.series import SeriesTable, Windows
+from recurra.data.text import read_text
 from recurra.errors import DataError
 from recurra.models.forecaster import Forecaster
 from recurra.training import plots
@@ -190,6 +192,19 @@ class Forecasting(Task[ForecastConfig]):
                 normal = ((values - self.mean) / self.scale).astype(np.float32)[-self.config.window :]
                 guess: Tensor = model(torch.from_numpy(normal)[None])[0]
                 yield "\t".join(f"{v:.6g}" for v in self._unit(guess.numpy()))
+
+    def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
+        """For a CSV with the training file's header: the values after its end, a line per series (its name first)."""
+        header = read_text(path).split("\n", 1)[0]
+        if not all(column in header for column in self.columns):
+            yield from super().predict_file(model, path)
+            return
+        table = self._read(str(path))
+        if table.columns != self.columns:
+            raise DataError(f"{path}: columns {', '.join(table.columns)}, expected {', '.join(self.columns)}")
+        for name, values in table.series.items():
+            guess = next(self.predict(model, [json.dumps(values[-self.config.window :].tolist())]))
+            yield f"{name}\t{guess}" if name else guess
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         table = self._read(data)
