@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 
 _MODULES = (
-    "math_unary", "math_binary", "array_shape", "indexing", "slices", "operators", "math_reduce", "matmul", "array_create", "array_gather",
+    "math_unary", "math_binary", "array_shape", "indexing", "slices", "operators", "math_reduce", "matmul", "array_create", "array_gather", "checks",
     "clip", "segment", "random", "init", "linalg", "strings", "nn_conv", "nn_pool", "nn_loss", "nn", "embedding", "ctc",
 )  # fmt: skip
 

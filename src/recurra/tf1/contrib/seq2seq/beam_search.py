@@ -156,14 +156,14 @@ class BeamSearchDecoder(Decoder):
         if self._end_token.get_shape().ndims != 0:
             raise ValueError("end_token must be a scalar")
         self._batch_size, self._beam_width = size(start_tokens), beam_width
+        known = constant_value(self._batch_size)
+        self._static_batch = None if known is None else int(known)
         self._length_penalty_weight, self._coverage_penalty_weight = length_penalty_weight, coverage_penalty_weight
         self._initial_cell_state = nest.map_structure(self._maybe_split, initial_state, cell.state_size)
         tokens = tile(expand_dims(self._start_tokens, 1), [1, beam_width])
         self._start_inputs = self._embedding_fn(tokens)
-        known = constant_value(self._batch_size)
         row = np.array([[i == 0 for i in range(beam_width)]])
         self._first_alive = row
-        self._static_batch = None if known is None else int(known)
         self._finished = tile(convert_to_tensor(~row), apply_op("Pack", [self._batch_size, 1], axis=0))
 
     batch_size = property(lambda self: self._batch_size)  # type: ignore[assignment]
@@ -219,20 +219,19 @@ class BeamSearchDecoder(Decoder):
         out.set_shape(TensorShape([rows]).concatenate(t.get_shape()[2:]))
         return out
 
-    def _split(self, t: Any, s: Any) -> Any:
-        s = _as_size(s) if not isinstance(s, TensorShape) else s
+    def _split(self, t: Any) -> Any:
         t = convert_to_tensor(t)
         target = concat([apply_op("Pack", [self._batch_size, self._beam_width], axis=0), shape(t)[1:]], 0)
         out = reshape(t, target)
-        out.set_shape(TensorShape([self._static_batch, self._beam_width]).concatenate(t.get_shape()[1:] if t.get_shape().ndims else s))
+        out.set_shape(TensorShape([self._static_batch, self._beam_width]).concatenate(t.get_shape()[1:]))
         return out
 
-    def _maybe_split(self, t: Any, s: Any) -> Any:
+    def _maybe_split(self, t: Any, _: Any = None) -> Any:
         if isinstance(t, TensorArray):
             return t
         if t.get_shape().ndims is None:
             raise ValueError("Expected tensor (%s) to have known rank, but ndims == None." % t)
-        return self._split(t, s) if t.get_shape().ndims >= 1 else t
+        return self._split(t) if t.get_shape().ndims >= 1 else t
 
     def _maybe_merge(self, t: Any, _: Any = None) -> Any:
         if isinstance(t, TensorArray):
@@ -262,7 +261,7 @@ class BeamSearchDecoder(Decoder):
         with name_scope(name, "BeamSearchDecoderStep", (time, inputs, state)):
             cell_state = nest.map_structure(self._maybe_merge, state.cell_state)
             outputs, next_cell_state = self._cell(nest.map_structure(self._merge, inputs), cell_state)
-            outputs = nest.map_structure(lambda o: self._split(o, o.get_shape()[1:]), outputs)
+            outputs = nest.map_structure(self._split, outputs)
             next_cell_state = nest.map_structure(self._maybe_split, next_cell_state, self._cell.state_size)
             if self._output_layer is not None:
                 outputs = self._output_layer(outputs)
