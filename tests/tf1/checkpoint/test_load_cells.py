@@ -6,6 +6,7 @@ import torch
 import recurra as rc
 import recurra.tf1.checkpoint as ckpt
 from recurra import _nest
+from tests.attention.test_attention import WRAPPERS
 from tests.cells.family_goldens import Golden
 from tests.cells.test_family import TENSORFLOW
 from tests.goldens_io import Arrays
@@ -49,3 +50,16 @@ def test_every_cell_of_the_family(name):
     with torch.no_grad():
         outputs, _ = rc.unroll(cell, golden["inputs"], state, lengths=golden.get("seq_len"))
     golden.check("outputs", outputs)
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_attention_wrappers(name):
+    _, make = WRAPPERS[name]
+    wrapper, golden = make(), Arrays(f"seq2seq/attwrap_{name}")
+    variables = {key: value.numpy() for key, value in golden.under("var").items()}
+    report = ckpt.load_into(wrapper, variables)
+    assert not report.unused and len(report.matched) == len(list(wrapper.parameters()))
+    with torch.no_grad():
+        outputs, _ = rc.unroll(wrapper.attend(golden["memory"], golden["memory_len"]), golden["inputs"])
+    golden.check("outputs", outputs)
+    assert set(ckpt.variables_of(wrapper, "dec")) == set(variables)

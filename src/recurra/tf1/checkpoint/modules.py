@@ -6,6 +6,7 @@ A `Unit` is a module (or one layer and direction of a torch.nn recurrent module)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.attention.wrapper import AttentionWrapper
 from recurra.cells import BaseCell, LeafCell, LSTMCell, StackedCells
 from recurra.cells.layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
 from recurra.cells.names import scope_of
@@ -90,6 +92,8 @@ def _units(module: nn.Module, scope: str, path: str, seen: set[int]) -> Iterator
         if any(True for _ in module.parameters(recurse=False)):
             yield _plain_unit(module, here, path, "wrapper", (own,) if own else (), without=None)
         yield from _units(module.cell, here, f"{dot}cell", seen)
+    elif isinstance(module, AttentionWrapper):
+        yield from _attention_units(module, scope, path, seen)
     elif isinstance(module, LeafCell):
         here = f"{inner}{scope_of(module)}".rstrip("/")
         cells = {name: child for name, child in module.named_children() if isinstance(child, BaseCell)}
@@ -109,6 +113,35 @@ def _units(module: nn.Module, scope: str, path: str, seen: set[int]) -> Iterator
             yield _plain_unit(module, scope, path, "other", (named,) if named else (), without=None)
         for name, part in module.named_children():
             yield from _units(part, f"{inner}{name}", f"{dot}{name}", seen)
+
+
+def _attention_units(module: AttentionWrapper, scope: str, path: str, seen: set[int]) -> Iterator[Unit]:
+    """Cell and mechanisms under `attention_wrapper`; the projections of memories lie outside, where they were made."""
+    here, dot = f"{scope}/attention_wrapper".lstrip("/"), f"{path}." if path else ""
+    yield from _units(module.cell, here, f"{dot}cell", seen)
+    kinds: list[str] = []
+    for k, mechanism in enumerate(module.mechanisms):
+        kind, number = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(mechanism).__name__).lower(), f"_{k}" if k else ""
+        again = kinds.count(kind)
+        kinds.append(kind)
+        own = [name for name, _ in mechanism.named_parameters()]
+        for place, above, names in [
+            (
+                f"mechanisms.{k}.memory_layer",
+                scope,
+                {f"mechanisms.{k}.memory_layer.kernel": f"memory_layer{number}/kernel"},
+            ),
+            (
+                f"mechanisms.{k}",
+                f"{here}/{kind}{f'_{again}' if again else ''}",
+                {f"mechanisms.{k}.{n}": n.replace(".", "/") for n in own if not n.startswith("memory_layer.")},
+            ),
+            (f"attention_layers.{k}", here, {f"attention_layers.{k}": f"attention_layer{number}/kernel"}),
+        ]:
+            if names and (place != f"attention_layers.{k}" or len(module.attention_layers) > k):
+                unit = _renamed_unit(module, above, path, "other", names)
+                unit.path = dot + place
+                yield unit
 
 
 def _cell_classes(cell: BaseCell) -> tuple[str, ...]:
