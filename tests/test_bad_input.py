@@ -23,11 +23,19 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"`inputs` has rank 2 \(shape \[3, 4\]\), expected shape \[B, T, 4\]",
     ),
-    "features": (lambda: rc.unroll(GRU, X[..., :3]), ValueError, r"`inputs` has shape \[2, 3, 3\], expected \[B, T, 4\]"),
+    "features": (
+        lambda: rc.unroll(GRU, X[..., :3]),
+        ValueError,
+        r"`inputs` has shape \[2, 3, 3\], expected \[B, T, 4\]",
+    ),
     "features, time-major": (lambda: rc.unroll(GRU, X[..., :3], time_major=True), ValueError, r"expected \[T, B, 4\]"),
     "no tensor": (lambda: rc.unroll(GRU, [[1.0]]), TypeError, "`inputs`"),
     "a step's rank": (lambda: GRU(X, GRU.initial_state(2)), ValueError, r"`x` has rank 3 .*expected shape \[B, 4\]"),
-    "a step's features": (lambda: GRU(X[:, 0, :2], GRU.initial_state(2)), ValueError, r"`x` has shape \[2, 2\], expected"),
+    "a step's features": (
+        lambda: GRU(X[:, 0, :2], GRU.initial_state(2)),
+        ValueError,
+        r"`x` has shape \[2, 2\], expected",
+    ),
     "nested input for a flat cell": (lambda: rc.unroll(GRU, (X, X)), TypeError, "`inputs` has another structure"),
     "float ids": (
         lambda: rc.unroll(rc.EmbeddingWrapper(rc.GRUCell(4, 5), 7), torch.zeros(2, 3)),
@@ -85,7 +93,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "last_output's lengths": (lambda: rc.last_output(X, torch.tensor([4, 1])), ValueError, "`lengths` holds 4"),
     "last_output's rank": (lambda: rc.last_output(torch.zeros(3)), ValueError, r"`outputs` .*got shape \[3\]"),
     # loops
-    "padding": (lambda: rc.unroll(GRU, X, padding="both"), ValueError, "`padding` must be 'right' or 'left', got 'both'"),  # type: ignore[arg-type]
+    "padding": (
+        lambda: rc.unroll(GRU, X, padding="both"),
+        ValueError,
+        "`padding` must be 'right' or 'left', got 'both'",
+    ),  # type: ignore[arg-type]
     "resets' type": (lambda: rc.unroll(GRU, X, resets=torch.zeros(2, 3)), TypeError, "`resets` must be a bool tensor"),
     "resets' shape": (
         lambda: rc.unroll(GRU, X, resets=torch.zeros(3, 2, dtype=torch.bool)),
@@ -113,11 +125,19 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "`activation` is unknown: 'tahn'; known names: .*tanh",
     ),
-    "activation's type": (lambda: rc.GRUCell(4, 5, activation=3), TypeError, "`activation` must be a name or a callable, got int"),  # type: ignore[arg-type]
+    "activation's type": (
+        lambda: rc.GRUCell(4, 5, activation=3),
+        TypeError,
+        "`activation` must be a name or a callable, got int",
+    ),  # type: ignore[arg-type]
     "no units": (lambda: rc.GRUCell(4, 0), ValueError, "`hidden_size` must be a positive integer, got 0"),
     "float units": (lambda: rc.RNNCell(4, 5.0), ValueError, "`hidden_size` must be a positive integer, got 5.0"),  # type: ignore[arg-type]
     "reset": (lambda: rc.GRUCell(4, 5, reset="both"), ValueError, "`reset` must be 'before' or 'after', got 'both'"),  # type: ignore[arg-type]
-    "clip": (lambda: rc.LSTMCell(4, 5, cell_clip=-1.0), ValueError, "`cell_clip` must be None or a positive number, got -1.0"),
+    "clip": (
+        lambda: rc.LSTMCell(4, 5, cell_clip=-1.0),
+        ValueError,
+        "`cell_clip` must be None or a positive number, got -1.0",
+    ),
     "projection clip without projection": (
         lambda: rc.LayerNormLSTMCell(4, 5, projection_clip=1.0),
         ValueError,
@@ -129,7 +149,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "`cells` do not chain: cell 0 gives 5 features, cell 1 expects 6",
     ),
     "an empty stack": (lambda: rc.StackedCells([]), ValueError, "`cells` must hold at least one cell"),
-    "a stack of one thing": (lambda: rc.StackedCells(GRU), TypeError, "`cells` must be a list or tuple of cells, got GRUCell"),  # type: ignore[arg-type]
+    "a stack of one thing": (
+        lambda: rc.StackedCells(GRU),
+        TypeError,
+        "`cells` must be a list or tuple of cells, got GRUCell",
+    ),  # type: ignore[arg-type]
     "a stack of a class": (lambda: rc.StackedCells([rc.GRUCell]), TypeError, "`cells` .*cell 0 is a type"),  # type: ignore[list-item]
     "a wrapper around no cell": (
         lambda: rc.ResidualWrapper(torch.nn.Linear(4, 4)),  # type: ignore[arg-type]
@@ -146,18 +170,34 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"`input_keep_prob` must be a probability in \(0, 1\], got 1.5",
     ),
-    "variational": (lambda: rc.DropoutWrapper(GRU, variational=True), ValueError, "`variational` must be None, 'row' or 'batch', got True"),  # type: ignore[arg-type]
-    "state filter": (lambda: rc.DropoutWrapper(GRU, state_filter=True), TypeError, "`state_filter` must be callable, got bool"),  # type: ignore[arg-type]
+    "variational": (
+        lambda: rc.DropoutWrapper(GRU, variational=True),
+        ValueError,
+        "`variational` must be None, 'row' or 'batch', got True",
+    ),  # type: ignore[arg-type]
+    "state filter": (
+        lambda: rc.DropoutWrapper(GRU, state_filter=True),
+        TypeError,
+        "`state_filter` must be callable, got bool",
+    ),  # type: ignore[arg-type]
     "zoneout rate": (lambda: rc.ZoneoutWrapper(GRU, 1.0), ValueError, r"`rates` must lie in \[0, 1\), got 1.0"),
-    "zoneout structure": (lambda: rc.ZoneoutWrapper(LSTM, (0.1,)), TypeError, "`rates` must be a number or nest like the state"),
-    "classes": (lambda: rc.EmbeddingWrapper(rc.GRUCell(2, 3), 0), ValueError, "`classes` must be a positive integer, got 0"),
+    "zoneout structure": (
+        lambda: rc.ZoneoutWrapper(LSTM, (0.1,)),
+        TypeError,
+        "`rates` must be a number or nest like the state",
+    ),
+    "classes": (
+        lambda: rc.EmbeddingWrapper(rc.GRUCell(2, 3), 0),
+        ValueError,
+        "`classes` must be a positive integer, got 0",
+    ),
     "projection around an embedding": (
         lambda: rc.InputProjectionWrapper(rc.EmbeddingWrapper(rc.GRUCell(2, 3), 4), 5),
         ValueError,
         "`cell` must have a fixed number of input features, got input_size None",
     ),
     "a cell's name": (lambda: make_cell("ltsm", 4, 5), ValueError, "`cell` is unknown: 'ltsm'; known cells: .*lstm"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
