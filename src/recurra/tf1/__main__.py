@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--python2", action="store_true", default=None, help="rewrite it from Python 2 first")
     parser.add_argument("--data-dir", help="where read_data_sets, keras.datasets and the ptb reader find their files")
     parser.add_argument("--report", action="store_true", help="print which tf.* names it used, and where")
+    parser.add_argument("--keep-going", action="store_true", help="a notebook: go on after a cell that fails")
     parser.add_argument("--quiet", action="store_true", help="do not say the era")
     parser.add_argument("program")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="arguments")

@@ -72,8 +72,9 @@ def scan_all(source: program.Program) -> sourcescan.Scan:
     """What the program and the modules beside it use of TensorFlow."""
     folder = source.path.resolve().parent
     found = sourcescan.Scan()
+    alias: dict[str, str] = {}
     for part in source.parts:
-        found.merge(sourcescan.scan(part.tree, part.name))
+        found.merge(sourcescan.scan(part.tree, part.name, alias))
     seen = {source.path.resolve()}
     waiting = sourcescan.local_modules(found, folder)
     while waiting:

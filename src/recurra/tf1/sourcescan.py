@@ -55,9 +55,8 @@ def canonical(dotted: str) -> str:
 
 
 class _Visitor(ast.NodeVisitor):
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.alias: dict[str, str] = {}
+    def __init__(self, path: str, alias: dict[str, str]) -> None:
+        self.path, self.alias = path, alias
         self.found = Scan()
         self.called: dict[int, ast.Call] = {}
 
@@ -80,6 +79,8 @@ class _Visitor(ast.NodeVisitor):
         if top != ROOT:
             return
         for name in node.names:
+            if name.name == "*":
+                continue
             dotted = f"{below}.{name.name}" if below else name.name
             self.alias[name.asname or name.name] = dotted
             if canonical(dotted):
@@ -125,9 +126,12 @@ class _Visitor(ast.NodeVisitor):
         return ".".join(([base] if base else []) + parts[::-1])
 
 
-def scan(tree: ast.AST, path: str = "") -> Scan:
-    """The tf names, imports and attribute names in `tree`; `path` is recorded with each use."""
-    visitor = _Visitor(path)
+def scan(tree: ast.AST, path: str = "", alias: dict[str, str] | None = None) -> Scan:
+    """The tf names, imports and attribute names in `tree`; `path` is recorded with each use.
+
+    `alias` maps the program's names to names below tf; a notebook's cells share it.
+    """
+    visitor = _Visitor(path, {} if alias is None else alias)
     visitor.visit(tree)
     visitor.found.trees.append(tree)
     return visitor.found

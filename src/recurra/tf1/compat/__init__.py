@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from recurra.tf1.compat import numpy_names, plots, stdlib
+from recurra.tf1.compat import modules, numpy_names, plots, python2, stdlib
 from recurra.tf1.compat.patches import Patches
 
 
@@ -17,3 +17,6 @@ def apply(patches: Patches) -> None:
         warnings.simplefilter("ignore", category)
     for part in (stdlib, numpy_names, plots):
         part.apply(patches)
+
+
+__all__ = ["apply", "modules", "numpy_names", "plots", "python2", "stdlib"]

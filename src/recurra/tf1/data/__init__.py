@@ -1,5 +1,14 @@
 """Where programs get their data: tutorials' readers, keras.datasets, preprocessing, tf.data."""
 
-from recurra.tf1.data import keras_datasets, mnist, preprocessing, ptb_reader, vocabulary
+from recurra.tf1.data import (
+    dataset,
+    iterators,
+    keras_datasets,
+    mnist,
+    preprocessing,
+    ptb_reader,
+    transforms,
+    vocabulary,
+)
 
-__all__ = ["keras_datasets", "mnist", "preprocessing", "ptb_reader", "vocabulary"]
+__all__ = ["dataset", "iterators", "keras_datasets", "mnist", "preprocessing", "ptb_reader", "transforms", "vocabulary"]

@@ -162,7 +162,7 @@ def _batched(
         taken = taken if isinstance(taken, list) else [taken]
         if keys is not None:
             return dict(zip(keys, taken, strict=True))
-        return taken if len(taken) > 1 or isinstance(tensors_list[0], list | tuple) else taken[0]
+        return taken if len(taken) > 1 else taken[0]
 
 
 def _enqueue(queue: Any, row: list[Any], many: bool, keep: Any) -> Any:
