@@ -4,11 +4,15 @@ import pytest
 import torch
 
 import recurra as rc
+from recurra.cells.registry import CELLS
 from recurra.errors import ConfigError
-from recurra.models.classifier import SequenceClassifier
+from recurra.models.classifier import SequenceClassifier, make_classifier
 from recurra.models.encoder import Encoder, make_stack
 from recurra.models.language import LanguageModel
+from recurra.models.ngrams import NgramEmbedding
 from recurra.models.tagger import Tagger, Tokens
+from recurra.training.config import build
+from recurra.training.configs import DigitsConfig
 
 
 @pytest.fixture
@@ -119,3 +123,36 @@ def test_padding_changes_nothing_for_a_tagger():
     pad = torch.nn.functional.pad
     more = Tokens(pad(words, (0, 3)), pad(letters, (0, 2, 0, 3)), torch.tensor([[2, 1, 0, 0, 0]]), torch.tensor([2]))
     torch.testing.assert_close(model(more)[:, :2], alone)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_every_cell_of_the_library_can_be_trained(cell):
+    torch.manual_seed(0)
+    config = build(DigitsConfig, {"cell": cell, "hidden": 8})
+    model = make_classifier(config, 3, 4)
+    logits = model(torch.randn(5, 6, 4), torch.tensor([6, 1, 3, 2, 4]))
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0, 1])).backward()
+    assert logits.shape == (5, 3)
+    grown = [
+        p.grad is not None and bool(p.grad.isfinite().all()) and bool(p.grad.abs().sum() > 0)
+        for p in model.parameters()
+    ]
+    assert all(grown[-2:]) and sum(grown) > len(grown) / 2
+
+
+def test_a_committee_learns_member_by_member_and_votes():
+    torch.manual_seed(0)
+    model = make_classifier(build(DigitsConfig, {"members": 3, "hidden": 6, "dropout": 0.0}), 4, 5)
+    inputs = torch.randn(2, 7, 5)
+    apart = model.train()(inputs)
+    assert apart.shape == (2, 3, 4)
+    torch.testing.assert_close(model.eval()(inputs).exp(), apart.softmax(-1).mean(1))
+
+
+def test_n_grams_end_at_their_token():
+    torch.manual_seed(0)
+    embed = NgramEmbedding(9, 4, n=3)
+    vectors = embed(torch.tensor([[5, 6, 7, 8], [1, 6, 7, 8]]))
+    assert not torch.equal(vectors[0, 1], vectors[1, 1]), "6 after 5 is not 6 after 1"
+    assert not torch.equal(vectors[0, 2], vectors[1, 2]), "nor is 7 after them"
+    assert torch.equal(vectors[0, 3], vectors[1, 3]), "a 3-gram sees two tokens back, not three"

@@ -119,9 +119,10 @@ class NamesConfig(TextReadConfig):
     embedding: int = option(128, "size of the embedding", "Model", ge=1)
     ngrams: int = option(4, "embed each character with those before it: n-grams up to this order", "Model", ge=1, le=5)
     bag: bool = option(True, "the output layer also sees the embedded n-grams without their order", "Model")
+    members: int = option(3, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     epochs: int = option(10, "passes over the training data at most", ge=1)
-    batch_size: int = option(64, "examples (rows) per optimiser step", ge=1)
-    learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
+    batch_size: int = option(128, "examples (rows) per optimiser step", ge=1)
+    learning_rate: float = option(4e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     dropout: float = option(0.5, "share of activations dropped on inputs and outputs in training", "Model", ge=0, lt=1)
 
