@@ -1,5 +1,7 @@
 """What `infer` finds, and that the module it builds takes the checkpoint whole."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,32 @@ def test_saved_torch_modules_are_understood():
     built = architecture.build()
     ckpt.load_into(built, tensors, names=architecture.names)
     torch.testing.assert_close(built["embedding_embedding"].weight, module["embedding"].weight)
+
+
+@pytest.mark.parametrize("version", ["1.0.1", "1.15.0"])
+def test_every_model_that_the_releases_named(version):
+    """29 models: every cell is found, no matrix of a cell or wrapper is taken for an embedding."""
+    models = json.loads((GOLDENS / "names_by_release" / f"{version}.json").read_text())
+    for model, variables in models.items():
+        if isinstance(variables, str):
+            continue
+        architecture = ckpt.infer({name: np.zeros(shape, "f") for name, shape in variables})
+        assert architecture.cells or model == "crf", model
+        assert all(table.name.endswith("embedding") for table in architecture.embeddings), model
+        assert str(architecture).count("layer ") == len(architecture.cells)
+
+
+def test_keras_layers_are_found():
+    with np.load(GOLDENS.parent / "export" / "keras.npz") as golden:
+        names = ("kernel", "recurrent_kernel", "bias")
+        layers = ("lstm", "gru_after", "gru_before", "rnn")
+        tensors = {f"m/{n}/{v}": golden[f"{n}/weights/{k}"] for n in layers for k, v in enumerate(names)}
+    architecture = ckpt.infer(tensors)
+    assert {str(cell) for cell in architecture.cells} == {
+        "cudnn_compatible_lstm_cell(4, 5, forget_bias=0.0)",
+        "cudnn_compatible_gru_cell(4, 5, reset='after')",
+        "gru_cell(4, 5)",
+        "basic_rnn_cell(4, 5)",
+    }
+    report = ckpt.load_into(architecture.build(), tensors, names=architecture.names)
+    assert not report.missing and not report.unused

@@ -19,7 +19,7 @@ from .errors import CheckpointError
 from .files import Checkpoint
 from .match import partner
 from .meta import CellFacts, Meta, read_meta
-from .view import CELL_SCOPES, View, in_cell, natural_key, scope_class
+from .view import CELL_SCOPES, View, called_embedding, in_cell, natural_key, scope_class
 
 __all__ = ["Architecture", "CellPart", "DensePart", "EmbeddingPart", "infer"]
 
@@ -245,17 +245,14 @@ class _Inference:
         widths, found = {cell.input_size for cell in cells}, []
         vectors = [n for n, s in self.rest.items() if len(s) == 1]
         for name, shape in self.rest.items():
-            if len(shape) != 2:
+            if len(shape) != 2 or name not in self.view.floating:
                 continue
-            uses = self._uses(name)
-            if uses & _GATHERS or (not uses and ("emb" in name.lower() or name.rpartition("/")[2] == "embedding")):
-                sure = True
-            elif uses or partner(name, [v for v in vectors if self.rest[v] == shape[1:]]) or shape[1] not in widths:
+            gathered, named = bool(self._uses(name) & _GATHERS), called_embedding(name)
+            other = self._uses(name) or partner(name, [v for v in vectors if self.rest[v] == shape[1:]])
+            if not gathered and (other or not (named or shape[1] in widths)):
                 continue
-            else:
-                sure = False
             found.append(EmbeddingPart(name, *shape))
-            if not sure:
+            if not gathered and not named:
                 self.unknown.append(
                     f"{name} {list(shape)} is taken for an embedding because a cell reads {shape[1]} features"
                 )
@@ -265,7 +262,7 @@ class _Inference:
     def _dense(self) -> tuple[DensePart, ...]:
         found = []
         for name, shape in sorted(self.rest.items(), key=lambda item: natural_key(item[0])):
-            if len(shape) != 2 or name not in self.rest:
+            if len(shape) != 2 or name not in self.rest or name not in self.view.floating:
                 continue
             vectors = [n for n, s in self.rest.items() if s == shape[1:] and in_cell(n) == in_cell(name)]
             bias = partner(name, vectors) or (vectors[0] if len(vectors) == 1 and "/" not in name else None)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .modules import Unit
-from .view import View, in_cell, natural_key, scope_class
+from .view import View, called_embedding, in_cell, natural_key, scope_class
 
 __all__ = ["Candidate", "Matching", "match", "partner"]
 
@@ -102,7 +102,7 @@ def _candidates(unit: Unit, view: View) -> Iterator[Candidate]:
         shape = next(iter(unit.slots.values())).shape
         for name, other in view.shapes.items():
             if other == shape and not in_cell(name):
-                yield Candidate(name, (("embedding", name),), bonus=2.0 * ("emb" in name.lower()))
+                yield Candidate(name, (("embedding", name),), bonus=2.0 * called_embedding(name))
     else:
         yield from _scoped_candidates(unit, view)
 

@@ -12,7 +12,7 @@ from recurra.cells.keras_layout import KERAS_VARIABLES, keras_layer, keras_shape
 from .files import Checkpoint
 from .names import NameParts, era, is_bookkeeping, modern_names
 
-__all__ = ["CELL_SCOPES", "View", "in_cell", "natural_key", "scope_class"]
+__all__ = ["CELL_SCOPES", "View", "called_embedding", "in_cell", "natural_key", "scope_class"]
 
 CELL_SCOPES = frozenset(
     re.findall(
@@ -49,6 +49,11 @@ def in_cell(name: str) -> bool:
     return any(scope_class(piece) is not None for piece in name.split("/")[:-1])
 
 
+def called_embedding(name: str) -> bool:
+    """Whether a variable or the scope right around it is called an embedding."""
+    return any("emb" in piece.lower() for piece in name.split("/")[-2:])
+
+
 class View:
     """Variables by modern name; reads through to the checkpoint one at a time."""
 
@@ -67,6 +72,8 @@ class View:
         self.shapes = {
             name: _joined_shape([tuple(infos[part].shape) for part in parts]) for name, parts in self.stored.items()
         }
+        self.floating = {name for name, parts in self.stored.items() if re.match("b?float", str(infos[parts[0]].dtype))}
+        """Names of the variables that hold real numbers."""
         self.keras: dict[str, list[str]] = {}
         """Scopes that stand for a Keras layer -> its stored variables."""
         self._add_keras()
@@ -84,6 +91,7 @@ class View:
             self.keras[inner] = stored
             for variable, shape in keras_shapes(layer, own).items():
                 self.stored[f"{inner}/{variable}"], self.shapes[f"{inner}/{variable}"] = stored, shape
+                self.floating.add(f"{inner}/{variable}")
 
     def _sort(self, parts: NameParts) -> None:
         if parts.slot is not None:
