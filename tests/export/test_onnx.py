@@ -74,6 +74,7 @@ def test_lengths_mask_and_nan_in_the_padding_stays_there(tmp_path):
         (lambda: rc.LSTMCell(3, 4, projection_size=2), "no projection"),
         (lambda: rc.GRUCell(3, 4, activation="elu"), "no activation 'elu'"),
         (lambda: rc.UGRNNCell(3, 4), "no operator"),
+        (lambda: rc.GRUCell(3, 4, dtype=torch.float64), "are not float64"),
     ],
 )
 def test_which_cells_are_onnxs_own(cell, reason):
@@ -92,3 +93,37 @@ def test_a_wrong_model_is_noticed_and_not_written(tmp_path, monkeypatch):
     with pytest.raises(export.OnnxCheckError):
         export.export_onnx(cell, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+class Own(rc.BaseCell):
+    """A cell of one's own: tanh of a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.input_size, self.state_size, self.output_size = 3, 4, 4
+        self.linear = torch.nn.Linear(7, 4)
+
+    def forward(self, x, state, masks=None):
+        h = torch.tanh(self.linear(torch.cat([x, state], -1)))
+        return h, h
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        Own,
+        lambda: rc.LSTMCell(3, 4, dtype=torch.float64),
+        lambda: rc.NTMCell(rc.LSTMCell(7, 5), 3, memory_size=6, memory_vector_dim=4),
+    ],
+)
+def test_own_cells_float64_and_a_memory(tmp_path, make):
+    torch.manual_seed(0)
+    assert export.export_onnx(make(), tmp_path / "model.onnx").difference < 1e-5
+
+
+def test_attention_wrappers_are_refused(tmp_path):
+    from recurra.attention import AttentionWrapper, LuongAttention
+
+    with pytest.raises(TypeError, match="AttentionWrapper reads a memory that comes with the batch"):
+        export.export_onnx(AttentionWrapper(rc.LSTMCell(6, 6), LuongAttention(3, 6)), tmp_path / "model.onnx")

@@ -23,7 +23,9 @@ from torch import Tensor
 
 import recurra
 from recurra import _nest, errors
+from recurra.attention.wrapper import AttentionWrapper
 from recurra.cells import BaseCell
+from recurra.errors import StructureError
 from recurra.export.graph import Graph
 from recurra.export.sequences import Run, emit, example_inputs, example_state, leaf_names, traced_step, value_info
 from recurra.loops import unroll
@@ -70,8 +72,10 @@ def export_onnx(cell: BaseCell, path: str | os.PathLike[str], *, tolerance: floa
     """Write `<path>` (sequences) and `<stem>.step.onnx` (one step), and check both with ONNX Runtime.
 
     The cell is exported in evaluation mode. Raises OnnxCheckError where a check fails (nothing is written then),
-    ValueError where a cell has no example input to be traced with.
+    ValueError where a cell has no example input to be traced with, StructureError for an AttentionWrapper.
     """
+    if any(isinstance(module, AttentionWrapper) for module in cell.modules()):
+        raise StructureError("AttentionWrapper reads a memory that comes with the batch; it is not exported to ONNX")
     training = cell.training
     cell.eval()
     try:

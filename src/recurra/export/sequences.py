@@ -98,6 +98,8 @@ def native_reason(cell: Any) -> str | None:
     if type(cell) not in _OPERATORS:
         return "no operator of ONNX's own"
     options = cell.options
+    if _dtype(cell) is not torch.float32:
+        return f"ONNX Runtime's operators are not {str(_dtype(cell)).removeprefix('torch.')}"
     if options.activation not in _ACTIVATIONS:
         return f"ONNX has no activation {options.activation!r}"
     if isinstance(cell, LSTMCell):
@@ -354,6 +356,7 @@ def example_state(cell: BaseCell, batch: int, seed: int = 1) -> Any:
     generator = torch.Generator().manual_seed(seed)
 
     def leaf(size: Any, zero: Tensor) -> Tensor:
+        zero = zero.detach()
         if size is SCALAR or not zero.is_floating_point():
             return zero
         return zero + 0.5 * torch.randn(zero.shape, generator=generator, dtype=zero.dtype)
