@@ -92,7 +92,9 @@ class _Lift:
             array = any(
                 op.type == "TensorArrayWriteV3" and op.inputs[3] is tensor for op in self._body(context.following)
             )
-            self.kinds[tensor] = "flow" if array else "time" if kind in ("int32", "int64") and tensor.shape.rank == 0 else "state"
+            self.kinds[tensor] = (
+                "flow" if array else "time" if kind in ("int32", "int64") and tensor.shape.rank == 0 else "state"
+            )
         for tensor in context.captures:
             self.kinds[tensor] = "fixed"
         for op in self._body(context.following):
@@ -233,7 +235,11 @@ class _Lift:
 
     def _lift_cellstep(self, op: Operation, kinds: list[Any]) -> bool:
         count = op.attrs["_lengths"]["state"]
-        if kinds[0] != "series" or any(k != "state" for k in kinds[1 : count + 1]) or any(k != "fixed" for k in kinds[count + 1 :]):
+        if (
+            kinds[0] != "series"
+            or any(k != "state" for k in kinds[1 : count + 1])
+            or any(k != "fixed" for k in kinds[count + 1 :])
+        ):
             return False
         state = op.inputs[1 : count + 1]
         call = call_of(op)
@@ -249,7 +255,9 @@ class _Lift:
             return (outputs, *final)
 
         holders = [_holder(t) for t in op.outputs]
-        self.steps.append(_Step([op.outputs[-1], *holders], [op.inputs[0], *lengths, *state, *op.inputs[count + 1 :]], run))
+        self.steps.append(
+            _Step([op.outputs[-1], *holders], [op.inputs[0], *lengths, *state, *op.inputs[count + 1 :]], run)
+        )
         for tensor, holder, old in zip(op.outputs, holders, state, strict=True):
             self.kinds[tensor] = "memory"
             self.nexts[tensor], self.finals[tensor] = old, holder
@@ -268,7 +276,11 @@ class _Lift:
         lines = [(s.run, [slots[t] for t in s.inputs], [slots[t] for t in s.outputs]) for s in self.steps]
         results = [slots[self.finals[t]] for t in context.following]
         arrays = [slots[t] for t in self.arrays]
-        times = {slots[t]: t.dtype.base_dtype.torch for t in context.following if self.kinds[t] == "next" and self.finals[t] is t}
+        times = {
+            slots[t]: t.dtype.base_dtype.torch
+            for t in context.following
+            if self.kinds[t] == "next" and self.finals[t] is t
+        }
         lengths = slots.get(self.lengths) if self.lengths is not None else None
         size = len(slots)
 

@@ -14,13 +14,13 @@ __all__ = ["activate", "collect", "collect_variable", "renaming_scope"]
 def renaming_getter(rename: dict[str, str]) -> Callable[..., Any]:
     """A custom getter that makes model variables under contrib's own names."""
 
-    def getter(inner: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+    def getter(getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
         head, _, last = name.rpartition("/")
         renamed = rename.get(last, last)
         name = f"{head}/{renamed}" if head else renamed
         kept = kwargs.pop("collections", None) or [GraphKeys.GLOBAL_VARIABLES]
         kept = list(kept) + ([GraphKeys.MODEL_VARIABLES] if GraphKeys.MODEL_VARIABLES not in kept else [])
-        return inner(name, *args, collections=kept, **kwargs)
+        return getter(name, *args, collections=kept, **kwargs)
 
     return getter
 
