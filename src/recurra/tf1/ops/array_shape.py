@@ -568,6 +568,8 @@ def split_old(split_dim: Any = None, num_split: Any = None, value: Any = None, n
         or hasattr(split_dim, "op")
         or isinstance(split_dim, (list, np.ndarray))
     ):
+        if split_dim is None:  # by keyword
+            return split(value, new.pop("num_or_size_splits", num_split), name=name, **new)
         named = {"axis": value, **new} if value is not None else new
         first = named.pop("value", split_dim)
         return split(first, named.pop("num_or_size_splits", num_split), name=name, **named)

@@ -215,7 +215,20 @@ def _collapse(seq: TorchTensor, seq_length: TorchTensor) -> tuple[TorchTensor, T
     return out, lengths
 
 
-op("CollapseRepeated", "seq:T, seq_length:Tn -> T, Tn", _collapse, diff=False, shape=lambda o: [TensorShape([(o.inputs[0].shape.values or (None,))[0], None]), o.inputs[1].shape])
+def _collapse_shapes(operation: Any) -> list[TensorShape]:
+    """Known when the labels are constants, as TensorFlow's folding makes it."""
+    from recurra.tf1.constants import constant_value
+
+    seq, lengths = operation.inputs
+    rows = (seq.shape.values or (None,))[0]
+    values = constant_value(seq), constant_value(lengths)
+    longest = None
+    if values[0] is not None and values[1] is not None:
+        longest = _collapse(torch.from_numpy(values[0]), torch.from_numpy(values[1]))[0].shape[1]
+    return [TensorShape([rows, longest]), lengths.shape]
+
+
+op("CollapseRepeated", "seq:T, seq_length:Tn -> T, Tn", _collapse, diff=False, shape=_collapse_shapes)
 
 
 @tf_export("nn.collapse_repeated")

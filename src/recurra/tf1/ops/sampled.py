@@ -107,7 +107,8 @@ def fixed_unigram_candidate_sampler(
 
 def _accidental_hits(true_classes: TorchTensor, sampled_candidates: TorchTensor) -> tuple[TorchTensor, ...]:
     """Where a sampled class is one of the row's true ones: (row, position, -float max)."""
-    hits = (true_classes.unsqueeze(2) == sampled_candidates).nonzero()
+    later = (sampled_candidates.unsqueeze(0) == sampled_candidates.unsqueeze(1)).triu(1).any(1)  # of repeats the last one counts
+    hits = ((true_classes.unsqueeze(2) == sampled_candidates) & ~later).nonzero()
     rows = hits[:, 0]
     return rows.int(), hits[:, 2], torch.full((len(rows),), -torch.finfo(torch.float32).max)
 
