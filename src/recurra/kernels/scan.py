@@ -144,9 +144,9 @@ def scan(
     inputs = mask_inputs(inputs, valid)
     if steps < total:
         inputs = _nest.map_leaves(lambda tensor: tensor[:steps], inputs)
-    projected = inputs if project is None else project(inputs)
     if steps == 0:
-        return _empty(step, projected, state, total, batch, masks, return_states)
+        return _empty(step, project, inputs, state, total, batch, masks, return_states)
+    projected = inputs if project is None else project(inputs)
 
     initial = state
     columns = [leaf.unbind(0) for leaf in _nest.flatten(projected)]
@@ -188,12 +188,22 @@ def _stack(steps: list[Any], total: int, padding: Any = None) -> Any:
     return _nest.map_leaves(pad, stacked, padding) if missing else stacked
 
 
-def _empty(step: Step, projected: Any, state: State, total: int, batch: int, masks: Masks, return_states: bool) -> Any:
+def _empty(
+    step: Step,
+    project: Callable[[Any], Any] | None,
+    inputs: Any,
+    state: State,
+    total: int,
+    batch: int,
+    masks: Masks,
+    return_states: bool,
+) -> Any:
     """No step runs (T is 0, or every row is empty): zeros of the shape that one step would give."""
-    one = _nest.map_leaves(lambda tensor: tensor.new_zeros(batch, *tensor.shape[2:]), projected)
+    one = _nest.map_leaves(lambda tensor: tensor.new_zeros(1, batch, *tensor.shape[2:]), inputs)
     with torch.no_grad():
+        projected = one if project is None else project(one)
         first = _nest.map_leaves(lambda mask: mask.new_ones(mask.shape[1:]), masks)
-        like, _ = step(one, state, first)
+        like, _ = step(_nest.map_leaves(lambda tensor: tensor[0], projected), state, first)
     outputs = _nest.map_leaves(lambda leaf: leaf.new_zeros(total, *leaf.shape), like)
     if not return_states:
         return outputs, state
