@@ -60,3 +60,13 @@ def _check(program: str, tf_version: str | None, python2: bool | None) -> int:
     for finding in result.missing:
         typer.echo(f"  {finding.line}")
     return 1 if result.missing else 0
+
+
+@tf1_app.command()
+def coverage(
+    missing: Annotated[bool, typer.Option("--missing", help="Name what is missing, module by module.")] = False,
+) -> None:
+    """Print how much of TensorFlow 1.15's public names recurra serves, per module."""
+    from recurra.tf1 import coverage as table
+
+    typer.echo(table.render(table.coverage(), show_missing=missing))
