@@ -36,6 +36,8 @@ class Namespace(ModuleType):
         self.__path__ = []
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute == "__all__":  # from tensorflow.python.ops.rnn_cell import *
+            return sorted(surface.exported(below_root(self.__name__)))
         if attribute.startswith("__") and attribute not in surface.DUNDERS:
             raise AttributeError(f"module {self.__name__!r} has no attribute {attribute!r}")
         return self._hook.resolve(self, attribute)
@@ -84,7 +86,7 @@ class _ProgramLoader(importlib.abc.Loader):
         text = program.read_text(self.path)
         rewrite = self.rewrite or python2.looks_like_python2(text) is not None
         part = program.prepare(str(self.path), text, rewrite)
-        vars(module).update(python2.HELPERS if rewrite else {})
+        vars(module).update(program.HELPERS | (python2.HELPERS if rewrite else {}))
         exec(part.compile(), vars(module))
 
     def get_source(self, fullname: str) -> str:
@@ -96,6 +98,7 @@ class Hook(importlib.abc.MetaPathFinder):
 
     def __init__(self, folder: Path, rewrite: bool, patches: Patches, usage: Usage) -> None:
         self.folder, self.rewrite, self.patches, self.usage = folder, rewrite, patches, usage
+        self.usual = {entry for entry in sys.path if entry != str(folder)}
 
     def install(self) -> None:
         """Put the finder first, and hide a TensorFlow that was imported before."""
@@ -138,9 +141,9 @@ class Hook(importlib.abc.MetaPathFinder):
     def _program_file(self, dotted: str) -> Path | None:
         """tensorflow.models.rnn.translate.data_utils is the program's own data_utils.py."""
         parts = dotted.split(".")
-        if parts[0] != "models" or len(parts) < 3:
+        if parts[0] != "models" or len(parts) < 4:
             return None
-        tails = [Path(*parts[i:]) for i in range(1, len(parts))]
+        tails = [Path(*parts[i:]) for i in range(2, len(parts))]
         for base in (self.folder, self.folder.parent):
             for tail in tails:
                 file = base / tail.with_suffix(".py")
@@ -172,16 +175,23 @@ class Hook(importlib.abc.MetaPathFinder):
         return spec
 
     def _own(self, fullname: str, path: Any) -> importlib.machinery.ModuleSpec | None:
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        # only where the program looks, not where Python and its packages lie: this runs for every import
+        search = [p for p in (sys.path if path is None else path) if p not in self.usual and "site-packages" not in p]
+        spec = importlib.machinery.PathFinder.find_spec(fullname, search) if search else None
         origin = Path(spec.origin) if spec is not None and spec.origin else None
         if origin is None or origin.suffix != ".py" or spec is None:
             return None
-        if not origin.resolve().is_relative_to(self.folder) or "site-packages" in origin.parts:
+        inside = origin.resolve().is_relative_to(self.folder)
+        if path is not None and not (inside or self._is_ours(fullname.partition(".")[0])):
             return None
         locations = spec.submodule_search_locations
         return importlib.util.spec_from_file_location(
             fullname, origin, loader=_ProgramLoader(origin, self.rewrite), submodule_search_locations=locations
         )
+
+    def _is_ours(self, top: str) -> bool:
+        loader = getattr(getattr(sys.modules.get(top), "__spec__", None), "loader", None)
+        return isinstance(loader, _ProgramLoader)
 
     def resolve(self, module: Namespace, attribute: str) -> Any:
         """module.attribute: from the table, as a sub-module, or a stand-in that fails when used."""

@@ -7,9 +7,13 @@ import json
 import re
 import tokenize
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
+from typing import Any
+
+import numpy as np
 
 from recurra.tf1.compat import python2
 
@@ -70,7 +74,7 @@ def prepare(name: str, text: str, rewrite: bool, cell: bool = False, remarks: li
     divisions = python2.adapt(tree) if rewrite else 0
     if remarks is not None and (lines or divisions):
         remarks.append(f"{name}: {lines} lines rewritten, {divisions} divisions as Python 2 divides")
-    _Tostring().visit(tree)
+    _OldNumpy().visit(tree)
     if cell:
         _show_last(tree)
     ast.fix_missing_locations(tree)
@@ -104,19 +108,33 @@ def _parse(text: str, name: str) -> ast.Module:
             return ast.parse(text.expandtabs(8), name)
 
 
-class _Tostring(ast.NodeTransformer):
-    """ndarray.tostring(), dropped in NumPy 2.3, was tobytes() under another name."""
+class _OldNumpy(ast.NodeTransformer):
+    """Calls that NumPy changed: a.tostring() was tobytes(), int(a) and float(a) took arrays of one element."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if (
-            isinstance(node.func, ast.Attribute)
-            and node.func.attr == "tostring"
-            and not node.args
-            and not node.keywords
-        ):
-            node.func.attr = "tobytes"
+        func = node.func
+        if isinstance(func, ast.Attribute) and func.attr == "tostring" and not node.args and not node.keywords:
+            func.attr = "tobytes"
+        if isinstance(func, ast.Name) and func.id in _NUMBERS and len(node.args) == 1 and not node.keywords:
+            func.id = _NUMBERS[func.id]
         return node
+
+
+_NUMBERS = {"int": "__recurra_int__", "float": "__recurra_float__"}
+
+
+def _of_one_element(kind: type) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.ndim and value.size == 1:
+            value = value.item()
+        return kind(value)
+
+    return convert
+
+
+# what rewritten sources call; every module of a program gets them
+HELPERS: dict[str, Any] = {_NUMBERS["int"]: _of_one_element(int), _NUMBERS["float"]: _of_one_element(float)}
 
 
 def _notebook_cells(path: Path) -> list[tuple[str, str]]:

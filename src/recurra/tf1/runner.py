@@ -99,6 +99,7 @@ def _install(
     main = ModuleType("__main__")
     main.__file__ = str(source.path)
     vars(main).update({"__builtins__": __builtins__, "__recurra_stem__": source.path.stem, program.SHOW: program.show})
+    vars(main).update(program.HELPERS)
     if source.path.suffix == ".ipynb":
         vars(main)["get_ipython"] = _no_ipython
     if source.python2:

@@ -121,6 +121,8 @@ def lookup(dotted: str) -> Any:
         return table.lookup(dotted)
     except KeyError:
         pass
+    if is_module(dotted) and dotted.startswith(("python.", "contrib.")):  # python.ops.variable_scope is the file
+        raise KeyError(dotted)
     for candidate in _candidates(dotted):
         try:
             return table.lookup(candidate)
@@ -133,11 +135,7 @@ def lookup(dotted: str) -> Any:
 
 def has(dotted: str) -> bool:
     """Whether `lookup` finds the name or it is a module."""
-    try:
-        lookup(dotted)
-    except KeyError:
-        return is_module(dotted)
-    return True
+    return _found(dotted) or is_module(dotted)
 
 
 def names() -> set[str]:
@@ -149,6 +147,22 @@ def members(base: str) -> set[str]:
     """The names directly below a module."""
     prefix = f"{canonical(base)}." if canonical(base) else ""
     return {n[len(prefix) :].partition(".")[0] for n in table.known() if n.startswith(prefix)}
+
+
+def exported(base: str) -> set[str]:
+    """What `from tensorflow.<base> import *` gives: members of the module, or of the public ones that it stands for."""
+    parts = base.split(".")
+    inner = _INNER.get(".".join(parts[1:]), ()) if parts[0] == "python" else ()
+    names_below = {name for module in (base, *inner) for name in members(module) if not name.startswith("_")}
+    return {name for name in names_below if _found(f"{base}.{name}" if base else name)}
+
+
+def _found(dotted: str) -> bool:
+    try:
+        lookup(dotted)
+    except KeyError:
+        return False
+    return True
 
 
 def is_module(dotted: str) -> bool:

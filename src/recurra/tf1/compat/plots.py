@@ -42,7 +42,8 @@ def adapt_pyplot(pyplot: ModuleType, patches: Patches, stem: str) -> None:
             pyplot.close(figure)
 
     patches.set(pyplot, "show", show)
-    patches.set(pyplot, "pause", lambda interval=0: None)
+    for name in ("pause", "draw", "ion", "draw_all"):  # nobody watches: figures are drawn when they are saved
+        patches.set(pyplot, name, lambda *args, **kwargs: None)
     patches.set(pyplot, "ginput", lambda *args, **kwargs: [])
     patches.set(pyplot, "waitforbuttonpress", lambda *args, **kwargs: None)
     _old_axes(patches)

@@ -143,15 +143,15 @@ def _pickle_load(load: Callable) -> Callable:
 
     @functools.wraps(load)
     def wrapper(file: Any, *args: Any, **kwargs: Any) -> Any:
-        file = getattr(file, "buffer", file)
-        start = file.tell() if hasattr(file, "tell") else None
+        source = getattr(file, "buffer", file)  # `file` stays referenced: a text file closes its buffer when it goes
+        start = source.tell() if hasattr(source, "tell") else None
         try:
-            return load(file, *args, **kwargs)
+            return load(source, *args, **kwargs)
         except UnicodeDecodeError:
             if start is None or "encoding" in kwargs:
                 raise
-            file.seek(start)
-            return load(file, *args, encoding="latin1", **kwargs)
+            source.seek(start)
+            return load(source, *args, encoding="latin1", **kwargs)
 
     return wrapper
 

@@ -1,0 +1,243 @@
+"""recurra run: programs as __main__, the import hook, Python 2, notebooks, missing names, --check, --report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recurra.tf1 import check, eras, program, runner
+from recurra.tf1.missing import MissingName, missing_name, nearest
+
+QUIET = runner.Options(quiet=True)
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_program_runs_as_main(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(
+        tmp_path,
+        "p.py",
+        """
+import sys
+import tensorflow as tf
+from tensorflow.contrib import rnn
+import helper
+if __name__ == "__main__":
+    a = tf.placeholder(tf.float32, [2])
+    with tf.Session() as sess:
+        print(sess.run(a * helper.TWO, {a: [1, 2]}), sys.argv[1:], tf.__version__, sys.modules["__main__"].__file__ == __file__)
+""",
+    )
+    write(tmp_path, "helper.py", "import tensorflow as tf\nTWO = tf.constant(2.0)\n")
+    before = (list(sys.meta_path), list(sys.path), list(sys.argv), sys.modules["__main__"])
+    assert runner.run(path, ["--x", "1"]) == 0
+    output = capsys.readouterr()
+    assert output.out == "[2. 4.] ['--x', '1'] 1.8.0 True\n"
+    assert output.err.count("\n") == 1 and "TensorFlow 1.8.0" in output.err
+    assert (list(sys.meta_path), list(sys.path), list(sys.argv), sys.modules["__main__"]) == before
+    assert not [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]
+    assert eras.current() == eras.LATEST
+
+
+def test_exit_codes_and_tracebacks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert runner.run(write(tmp_path, "a.py", "import sys; sys.exit(3)"), options=QUIET) == 3
+    assert runner.run(write(tmp_path, "b.py", "import sys; sys.exit('no data')"), options=QUIET) == 1
+    assert runner.run(write(tmp_path, "c.py", "def f():\n    1 / 0\nf()"), options=QUIET) == 1
+    error = capsys.readouterr().err
+    assert "no data" in error and 'c.py", line 3' in error and "runner.py" not in error
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        runner.run(tmp_path / "none.py")
+
+
+def test_python2(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import cPickle
+from other import half
+data = {'a': 1}
+for k, v in data.iteritems():
+    print k, v, 7 / 2, 7 / 2.0, half(9)
+x = 5
+x /= 2
+print x, u'\\xe9'.encode('utf-8'), sorted(map(str, xrange(3)))
+cPickle.dump(data, open('d.pkl', 'w'))
+print cPickle.load(open('d.pkl'))
+"""
+    path = write(tmp_path, "old.py", source)
+    write(tmp_path, "other.py", "def half(n):\n    print 'half'\n    return n / 2\n")
+    import os
+
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        assert runner.run(path) == 0
+    finally:
+        os.chdir(here)
+    output = capsys.readouterr()
+    assert output.out.splitlines() == ["half", "a 1 3 3.5 4", "2 é ['0', '1', '2']", "{'a': 1}"]
+    assert "Python 2 source" in output.err and "lines rewritten" in output.err
+
+
+def test_python2_is_recognised_only_where_it_is() -> None:
+    from recurra.tf1.compat.python2 import looks_like_python2, rewrite
+
+    assert looks_like_python2("print 'a'") is not None
+    assert looks_like_python2("for i in xrange(3): pass") == "xrange on line 1"
+    assert looks_like_python2("try:\n    xrange\nexcept NameError:\n    xrange = range\nxrange(3)") is None
+    assert looks_like_python2("print('a')") is None
+    with pytest.raises(SyntaxError, match="neither Python 3 nor Python 2"):
+        rewrite("def (:", "x.py")
+
+
+def notebook(path: Path, *cells: str) -> Path:
+    book = {"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells], "nbformat": 4}
+    path.write_text(json.dumps(book))
+    return path
+
+
+def test_notebook(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    cells = [
+        "%matplotlib inline\nimport tensorflow as tf\n!ls",
+        "x = 3\nx",
+        "%%bash\nrm -rf x",
+        "1 / 0",
+        "print('after')",
+    ]
+    path = notebook(tmp_path / "n.ipynb", *cells)
+    assert runner.run(path, options=QUIET) == 1
+    output = capsys.readouterr()
+    assert output.out == "3\n" and "n.ipynb[3]" in output.err
+    assert runner.run(path, options=runner.Options(quiet=True, keep_going=True)) == 1
+    assert capsys.readouterr().out == "3\nafter\n"
+
+
+def test_an_era_spans_the_cells_of_a_notebook(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", "import tensorflow as tf", "tf.split(0, 3, x)")
+    assert runner.guess_era(program.load(path)).era.text == "0.12.1"
+
+
+def test_missing_names(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import tensorflow as tf
+from tensorflow.contrib.nowhere import Thing
+import tensorflow.contrib.elsewhere as ew
+try:
+    from tensorflow.contrib.nowhere import other
+except ImportError:
+    print('fallback')
+print(hasattr(tf, 'no_such_name'), hasattr(tf, 'constant'))
+for use in (lambda: Thing(3), lambda: Thing.x, lambda: tf.nn.dynamic_rn, lambda: ew.f):
+    try:
+        use()
+    except NotImplementedError as error:
+        print(error)
+class Sub(Thing):
+    pass
+"""
+    path = write(tmp_path, "m.py", source)
+    assert runner.run(path, options=QUIET) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["fallback", "False True"]
+    assert "tf.contrib.nowhere.Thing is not implemented in recurra" in lines[2] and "m.py:10" in lines[2]
+    assert "the nearest name that is: tf.nn.dynamic_rnn" in lines[4]
+    assert "tf.contrib.elsewhere.f" in lines[5]
+
+
+def test_the_error_of_a_missing_name() -> None:
+    error = missing_name("tf.contrib.tpu.run", ["train.run"], place="p.py:3")
+    assert (
+        isinstance(error, MissingName) and isinstance(error, NotImplementedError) and isinstance(error, AttributeError)
+    )
+    assert "outside recurra's scope" in str(error) and "p.py:3" in str(error)
+    assert nearest("nn.sofmax", ["nn.softmax", "softplus"]) == "nn.softmax"
+    assert nearest("contrib.rnn.LSTMCel", ["nn.rnn_cell.LSTMCell", "contrib.rnn.LSTMCell"]) == "contrib.rnn.LSTMCell"
+    assert nearest("zzzzzz", ["nn.softmax"]) is None
+
+
+def test_inner_modules(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import tensorflow.compat.v1 as tf1
+import tensorflow as tf
+from tensorflow.python.ops import array_ops, rnn_cell, variable_scope as vs
+from tensorflow.python.ops.rnn_cell import *
+from tensorflow.python.framework import dtypes, ops
+from tensorflow.core.framework import variable_pb2
+from tensorflow.models.rnn import rnn_cell as old
+from tensorflow.python.client import device_lib
+print(array_ops.reshape is tf.reshape, rnn_cell.GRUCell is tf.nn.rnn_cell.GRUCell, GRUCell is rnn_cell.GRUCell)
+print(vs.get_variable is tf.get_variable, dtypes.float32 is tf.float32, tf1.placeholder is tf.placeholder)
+print(old.BasicLSTMCell is tf.nn.rnn_cell.BasicLSTMCell, variable_pb2.VariableDef(variable_name="v").variable_name)
+print(ops.get_default_graph() is tf.get_default_graph(), [d.device_type for d in device_lib.list_local_devices()])
+"""
+    assert runner.run(write(tmp_path, "i.py", source), options=QUIET) == 0
+    assert capsys.readouterr().out.splitlines() == ["True True True", "True True True", "True v", "True ['CPU']"]
+
+
+def test_a_programs_own_module_below_tensorflow_models(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write(tmp_path, "data_utils.py", "GO = 1")
+    source = "from tensorflow.models.rnn.translate import data_utils\nprint(data_utils.GO)"
+    assert runner.run(write(tmp_path, "translate.py", source), options=QUIET) == 0
+    assert capsys.readouterr().out == "1\n"
+
+
+def test_check(tmp_path: Path) -> None:
+    source = "import tensorflow as tf\ntf.nn.relu(x)\ntf.nn.rleu(x)\ntf.train.Saver.nothing\n"
+    report = check.check(write(tmp_path, "c.py", source))
+    assert report.used == ("nn.relu", "nn.rleu", "train.Saver.nothing")
+    assert [f.name for f in report.missing] == ["nn.rleu", "train.Saver.nothing"]
+    assert report.missing[0].nearest == "nn.relu" and report.missing[0].places[0].endswith("c.py:3")
+
+
+def test_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path, "r.py", "import tensorflow as tf\ntf.constant(1)\ntf.constant(2)\n")
+    assert runner.run(path, options=runner.Options(report=True)) == 0
+    line = next(x for x in capsys.readouterr().err.splitlines() if x.startswith("tf.constant"))
+    assert line.split()[1] == "2" and "r.py:2" in line and "r.py:3" in line
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from recurra.tf1.__main__ import main
+
+    path = write(tmp_path, "v.py", "import sys, tensorflow as tf\nprint(tf.__version__, sys.argv[1:])")
+    assert main(["--tf-version", "0.10", "--quiet", str(path), "--tf-version", "x"]) == 0
+    assert capsys.readouterr().out == "0.10.0 ['--tf-version', 'x']\n"
+    assert main(["--tf-version", "3.0", str(path)]) == 2
+    assert "not known" in capsys.readouterr().err
+
+
+def test_old_numpy_calls(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import numpy as np, collections, time
+a = np.array([3.5])
+print(int(a), float(a), np.array([1], np.int32).tostring() == b'\\x01\\0\\0\\0', np.array([[1], [1, 2]]).dtype)
+print(np.int is int, issubclass(list, collections.Iterable), time.clock() >= 0, np.float32(0.5), [np.float32(0.5)])
+import pickle
+np.save('a.npy', np.array([{}]))
+print(np.load('a.npy')[0])
+import scipy.misc, sklearn.cross_validation
+print(scipy.misc.imresize(np.zeros((4, 4), np.uint8), 50).shape)
+"""
+    path = write(tmp_path, "o.py", source.replace("'a.npy'", repr(str(tmp_path / "a.npy"))))
+    assert runner.run(path, options=QUIET) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["3 3.5 True object", "True True True 0.5 [0.5]", "{}", "(2, 2)"]
+    assert not hasattr(np, "PINF") and "scipy.misc" not in {
+        n for n in sys.modules if "imresize" in vars(sys.modules[n])
+    }
+
+
+def test_figures_go_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    source = "import matplotlib.pyplot as plt\nplt.ion()\nplt.plot([1, 2])\nplt.pause(5)\nplt.show()\nplt.show()"
+    assert runner.run(write(tmp_path, "f.py", source), options=QUIET) == 0
+    assert [p.name for p in tmp_path.glob("*.png")] == ["f_figure_1.png"]
+    assert "f_figure_1.png" in capsys.readouterr().err
