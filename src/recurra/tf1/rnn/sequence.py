@@ -62,10 +62,10 @@ class _Step(NamedTuple):
 
 def attach(context: Any, cell: Any, lengths: Any) -> None:
     """Remember that the loop of `context` is a dynamic_rnn with these lengths."""
-    context.sequence = _Attached(lengths)
+    context.sequence = Attached(lengths)
 
 
-class _Attached:
+class Attached:
     def __init__(self, lengths: Tensor | None):
         self.lengths = lengths
 
