@@ -1,0 +1,338 @@
+"""Lookup tables: hash tables filled from constants or files, vocabularies in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from recurra.tf1 import dtypes
+from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.core_ops import group, no_op
+from recurra.tf1.errors import FailedPreconditionError, InvalidArgumentError
+from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.names import export, tf_export
+from recurra.tf1.ops.slices import SparseTensor
+from recurra.tf1.registry import op
+from recurra.tf1.shapes import TensorShape
+
+__all__ = ["HashTable", "index_table_from_file"]
+
+
+class _Store:
+    """The entries of one table in one session; None until initialised."""
+
+    def __init__(self, mutable: bool) -> None:
+        self.entries: dict[Any, Any] | None = {} if mutable else None
+
+
+def _bind_table(operation: Any, session: Any) -> Callable[[], _Store]:
+    store = session.resource(operation, lambda: _Store(operation.attrs["mutable"]))
+    return lambda: store
+
+
+def _items(value: Any) -> list[Any]:
+    return value.reshape(-1).tolist()
+
+
+def _initialize(table: _Store, keys: Any, values: Any) -> None:
+    entries: dict[Any, Any] = {}
+    for key, value in zip(_items(keys), _items(values), strict=True):
+        if key in entries and entries[key] != value:
+            raise FailedPreconditionError(None, None, f"HashTable has different value for same key. Key {key} has {entries[key]} and trying to add value {value}")
+        entries[key] = value
+    table.entries = entries
+
+
+def _find(table: _Store, keys: Any, default_value: Any, Tout: Any) -> Any:  # noqa: N803
+    if table.entries is None:
+        raise FailedPreconditionError(None, None, "Table not initialized.")
+    default = default_value.item()
+    found = [table.entries.get(k, default) for k in _items(keys)]
+    if Tout == dtypes.string:
+        out = np.empty(len(found), object)
+        out[:] = found
+        return out.reshape(keys.shape)
+    return torch.tensor(found, dtype=Tout.torch).reshape(tuple(keys.shape))
+
+
+def _insert(table: _Store, keys: Any, values: Any) -> None:
+    assert table.entries is not None
+    table.entries.update(zip(_items(keys), _items(values), strict=True))
+
+
+def _export(table: _Store, Tkeys: Any, Tvalues: Any) -> tuple[Any, Any]:  # noqa: N803
+    entries = table.entries or {}
+    pack = lambda items, kind: np.array(list(items), object) if kind == dtypes.string else torch.tensor(list(items), dtype=kind.torch)
+    return pack(entries.keys(), Tkeys), pack(entries.values(), Tvalues)
+
+
+op("HashTableV2", "-> resource", bind=_bind_table, shape=lambda o: TensorShape([]), diff=False)
+op("InitializeTableV2", "table:resource, keys:Tkey, values:Tval ->", _initialize, stateful=True)
+op("LookupTableFindV2", "table:resource, keys:Tin, default_value:Tout -> Tout", _find, diff=False, stateful=True, shape=lambda o: o.inputs[1].shape)
+op("LookupTableInsertV2", "table:resource, keys:Tin, values:Tout ->", _insert, stateful=True)
+op("LookupTableSizeV2", "table:resource -> int64", lambda table: torch.tensor(len(table.entries or {})), stateful=True, diff=False, shape=lambda o: TensorShape([]))
+op("LookupTableExportV2", "table:resource -> Tkeys, Tvalues", _export, stateful=True, diff=False, shape=lambda o: [TensorShape([None])] * 2)
+
+
+class KeyValueTensorInitializer:
+    """Fills a table from two tensors."""
+
+    def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None) -> None:
+        self._keys = convert_to_tensor(keys, dtype=key_dtype, name="keys")
+        self._values = convert_to_tensor(values, dtype=value_dtype, name="values")
+        self.key_dtype, self.value_dtype = self._keys.dtype.base_dtype, self._values.dtype.base_dtype
+
+    def initialize(self, table: Any) -> Any:
+        done = apply_op("InitializeTableV2", table._handle, self._keys, self._values)
+        get_default_graph().add_to_collection(GraphKeys.TABLE_INITIALIZERS, done)
+        return done
+
+
+export(KeyValueTensorInitializer, "contrib.lookup.KeyValueTensorInitializer", "lookup.KeyValueTensorInitializer")
+
+
+@tf_export("contrib.lookup.TextFileIndex", "lookup.TextFileIndex")
+class TextFileIndex:
+    WHOLE_LINE, LINE_NUMBER = -2, -1
+
+
+def _column(line: str, number: int, index: int, delimiter: str) -> str | int:
+    if index == TextFileIndex.LINE_NUMBER:
+        return number
+    return line if index == TextFileIndex.WHOLE_LINE else line.split(delimiter)[index]
+
+
+def _read_entries(table: _Store, filename: Any, key_index: int, value_index: int, vocab_size: int, delimiter: str, key_dtype: Any, value_dtype: Any) -> None:
+    with open(filename.item().decode(), encoding="utf-8", newline="\n") as source:
+        lines = [line.rstrip("\n") for line in source]
+    if vocab_size >= 0:
+        if len(lines) < vocab_size:
+            raise InvalidArgumentError(None, None, f"Invalid vocab_size in {filename.item().decode()}: expected {vocab_size} but got {len(lines)}")
+        lines = lines[:vocab_size]
+    convert = lambda text, kind: str(text).encode() if kind == dtypes.string else (int(text) if kind.is_integer else float(text))
+    keys = [convert(_column(line, n, key_index, delimiter), key_dtype) for n, line in enumerate(lines)]
+    if len(set(keys)) != len(keys):
+        raise FailedPreconditionError(None, None, "HashTable has different value for same key.")
+    values = [convert(_column(line, n, value_index, delimiter), value_dtype) for n, line in enumerate(lines)]
+    table.entries = dict(zip(keys, values, strict=True))
+
+
+op("InitializeTableFromTextFileV2", "table:resource, filename:string ->", _read_entries, stateful=True)
+
+
+class TextFileInitializer:
+    """Fills a table from the columns (or line numbers) of a file."""
+
+    def __init__(
+        self, filename: Any, key_dtype: Any, key_index: int, value_dtype: Any, value_index: int, vocab_size: int | None = None,
+        delimiter: str = "\t", name: str | None = None,
+    ) -> None:
+        self.key_dtype, self.value_dtype = dtypes.as_dtype(key_dtype), dtypes.as_dtype(value_dtype)
+        self._filename, self._key_index, self._value_index = filename, key_index, value_index
+        self._vocab_size, self._delimiter = -1 if vocab_size is None else vocab_size, delimiter
+        if vocab_size is not None and vocab_size <= 0:
+            raise ValueError("Invalid vocab_size %s." % vocab_size)
+
+    def initialize(self, table: Any) -> Any:
+        filename = convert_to_tensor(self._filename, dtypes.string, name="asset_filepath")
+        done = apply_op(
+            "InitializeTableFromTextFileV2", table._handle, filename, key_index=self._key_index, value_index=self._value_index,
+            vocab_size=self._vocab_size, delimiter=self._delimiter, key_dtype=self.key_dtype, value_dtype=self.value_dtype,
+        )
+        get_default_graph().add_to_collection(GraphKeys.TABLE_INITIALIZERS, done)
+        get_default_graph().add_to_collection(GraphKeys.ASSET_FILEPATHS, filename)
+        return done
+
+
+export(TextFileInitializer, "contrib.lookup.TextFileInitializer", "lookup.TextFileInitializer")
+export(
+    lambda filename, key_column_index=-1, value_column_index=-2, vocab_size=None, delimiter="\t", name="text_file_string_table_init": TextFileInitializer(filename, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter),
+    "contrib.lookup.TextFileStringTableInitializer",
+)  # fmt: skip
+export(
+    lambda filename, key_column_index=-2, value_column_index=-1, vocab_size=None, delimiter="\t", name="text_file_id_table_init", key_dtype=dtypes.string: TextFileInitializer(filename, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter),
+    "contrib.lookup.TextFileIdTableInitializer",
+)  # fmt: skip
+
+
+@tf_export("contrib.lookup.LookupInterface")
+class LookupInterface:
+    """A table: `lookup(keys)`, `size()`."""
+
+    key_dtype: Any
+    value_dtype: Any
+    name: str
+
+
+def _map_keys(keys: Any, find: Callable[[Any], Any]) -> Any:
+    if isinstance(keys, SparseTensor):
+        return SparseTensor(keys.indices, find(keys.values), keys.dense_shape)
+    return find(keys)
+
+
+class _Table(LookupInterface):
+    def _make(self, key_dtype: Any, value_dtype: Any, default_value: Any, name: str, mutable: bool) -> None:
+        self.key_dtype, self.value_dtype = dtypes.as_dtype(key_dtype), dtypes.as_dtype(value_dtype)
+        self._handle = apply_op("HashTableV2", name=name, mutable=mutable)
+        self.name = self._handle.op.name.split("/")[-1]
+        self._default_value = convert_to_tensor(default_value, dtype=self.value_dtype)
+
+    resource_handle = property(lambda self: self._handle)
+    default_value = property(lambda self: self._default_value)
+
+    def lookup(self, keys: Any, name: str | None = None) -> Any:
+        keys = keys if isinstance(keys, SparseTensor) else convert_to_tensor(keys, dtype=None if hasattr(keys, "op") else self.key_dtype)
+        if keys.dtype.base_dtype != self.key_dtype:
+            raise TypeError("Signature mismatch. Keys must be dtype %s, got %s." % (self.key_dtype, keys.dtype))
+        with name_scope(name, "%s_Lookup" % self.name):
+            return _map_keys(keys, lambda k: apply_op("LookupTableFindV2", self._handle, k, self._default_value, Tout=self.value_dtype))
+
+    def size(self, name: str | None = None) -> Any:
+        return apply_op("LookupTableSizeV2", self._handle, name=name)
+
+    def export(self, name: str | None = None) -> Any:
+        return tuple(apply_op("LookupTableExportV2", self._handle, Tkeys=self.key_dtype, Tvalues=self.value_dtype, name=name))
+
+
+@tf_export("contrib.lookup.HashTable", "lookup.StaticHashTable")
+class HashTable(_Table):
+    """A table that its initializer fills once."""
+
+    def __init__(self, initializer: Any, default_value: Any, shared_name: str | None = None, name: str | None = None) -> None:
+        self._initializer = initializer
+        with name_scope(name, "hash_table", []):
+            self._make(initializer.key_dtype, initializer.value_dtype, default_value, "hash_table", mutable=False)
+            self._init_op = initializer.initialize(self)
+
+    initializer = property(lambda self: self._init_op)
+    init = property(lambda self: self._init_op)
+
+
+@tf_export("contrib.lookup.MutableHashTable", "contrib.lookup.MutableDenseHashTable")
+class MutableHashTable(_Table):
+    """A table that `insert` fills."""
+
+    def __init__(
+        self, key_dtype: Any, value_dtype: Any, default_value: Any, empty_key: Any = None, shared_name: str | None = None,
+        name: str = "MutableHashTable", checkpoint: bool = True, **_: Any,
+    ) -> None:
+        self._make(key_dtype, value_dtype, default_value, name, mutable=True)
+
+    def insert(self, keys: Any, values: Any, name: str | None = None) -> Any:
+        keys, values = convert_to_tensor(keys, self.key_dtype), convert_to_tensor(values, self.value_dtype)
+        return apply_op("LookupTableInsertV2", self._handle, keys, values, name=name)
+
+
+@tf_export("contrib.lookup.HasherSpec")
+class HasherSpec:
+    def __init__(self, hasher: str, key: Any = None) -> None:
+        self.hasher, self.key = hasher, key
+
+
+export(HasherSpec("fasthash"), "contrib.lookup.FastHashSpec")
+
+
+@tf_export("contrib.lookup.IdTableWithHashBuckets")
+class IdTableWithHashBuckets(LookupInterface):
+    """A table whose unknown keys go to hash buckets behind the vocabulary."""
+
+    def __init__(self, table: Any, num_oov_buckets: int, hasher_spec: Any = None, name: str | None = None, key_dtype: Any = None) -> None:
+        self._table, self._buckets = table, num_oov_buckets
+        self.key_dtype = dtypes.as_dtype(key_dtype or (table.key_dtype if table is not None else dtypes.string))
+        self.value_dtype = dtypes.int64
+        self.name = name or "string_to_index"
+
+    @property
+    def initializer(self) -> Any:
+        return self._table.initializer if self._table is not None else no_op()
+
+    init = initializer
+
+    def size(self, name: str | None = None) -> Any:
+        known = self._table.size() if self._table is not None else convert_to_tensor(0, dtypes.int64)
+        return known + self._buckets
+
+    def lookup(self, keys: Any, name: str | None = None) -> Any:
+        keys = keys if isinstance(keys, SparseTensor) else convert_to_tensor(keys)
+        return _map_keys(keys, self._lookup)
+
+    def _lookup(self, keys: Any) -> Any:
+        text = keys if keys.dtype.base_dtype == dtypes.string else apply_op("AsString", keys, precision=-1, scientific=False, shortest=False, width=-1, fill="")
+        if self._table is None:
+            return apply_op("StringToHashBucketFast", text, num_buckets=self._buckets)
+        ids = self._table.lookup(keys)
+        if not self._buckets:
+            return ids
+        buckets = apply_op("StringToHashBucketFast", text, num_buckets=self._buckets) + self._table.size()
+        return apply_op("Select", apply_op("NotEqual", ids, self._table.default_value), ids, buckets)
+
+
+@tf_export("contrib.lookup.index_table_from_file", "lookup.index_table_from_file")
+def index_table_from_file(
+    vocabulary_file: Any = None, num_oov_buckets: int = 0, vocab_size: int | None = None, default_value: int = -1, hasher_spec: Any = None,
+    key_dtype: Any = dtypes.string, name: str | None = None, key_column_index: int = -2, value_column_index: int = -1, delimiter: str = "\t",
+) -> Any:
+    """Line number of a word."""
+    if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
+        raise ValueError("vocabulary_file must be specified and must not be empty.")
+    if num_oov_buckets < 0:
+        raise ValueError("num_oov_buckets must be greater or equal than 0, got %d." % num_oov_buckets)
+    if vocab_size is not None and vocab_size < 1:
+        raise ValueError("vocab_size must be greater than 0, got %d." % vocab_size)
+    with name_scope(name, "string_to_index"):
+        table_init = TextFileInitializer(vocabulary_file, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter)
+        table = HashTable(table_init, default_value)
+        return IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec, key_dtype=key_dtype) if num_oov_buckets else table
+
+
+@tf_export("contrib.lookup.index_table_from_tensor", "lookup.index_table_from_tensor")
+def index_table_from_tensor(
+    mapping: Any, num_oov_buckets: int = 0, default_value: int = -1, hasher_spec: Any = None, dtype: Any = dtypes.string, name: str | None = None
+) -> Any:
+    """Position of a word in a vector."""
+    if mapping is None:
+        raise ValueError("mapping must be specified.")
+    with name_scope(name, "string_to_index"):
+        keys = convert_to_tensor(mapping)
+        count = apply_op("Size", keys, out_type=dtypes.int64)
+        values = apply_op("Range", convert_to_tensor(0, dtypes.int64), count, convert_to_tensor(1, dtypes.int64))
+        table = HashTable(KeyValueTensorInitializer(keys, values), default_value)
+        return IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec) if num_oov_buckets else table
+
+
+export(lambda tensor, mapping, default_value=-1, name=None: index_table_from_tensor(mapping, default_value=default_value, name=name).lookup(tensor), "contrib.lookup.string_to_index")
+export(lambda mapping, default_value=-1, name=None: index_table_from_tensor(mapping, default_value=default_value, name=name), "contrib.lookup.string_to_index_table_from_tensor")
+export(index_table_from_file, "contrib.lookup.string_to_index_table_from_file")
+
+
+@tf_export("contrib.lookup.index_to_string_table_from_file", "lookup.index_to_string_table_from_file")
+def index_to_string_table_from_file(
+    vocabulary_file: Any, vocab_size: int | None = None, default_value: str = "UNK", name: str | None = None, key_column_index: int = -1,
+    value_column_index: int = -2, delimiter: str = "\t",
+) -> Any:
+    """The word of a line."""
+    with name_scope(name, "index_to_string"):
+        source = TextFileInitializer(vocabulary_file, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter)
+        return HashTable(source, default_value)
+
+
+@tf_export("contrib.lookup.index_to_string_table_from_tensor", "lookup.index_to_string_table_from_tensor")
+def index_to_string_table_from_tensor(mapping: Any, default_value: str = "UNK", name: str | None = None) -> Any:
+    with name_scope(name, "index_to_string"):
+        values = convert_to_tensor(mapping)
+        count = apply_op("Size", values, out_type=dtypes.int64)
+        keys = apply_op("Range", convert_to_tensor(0, dtypes.int64), count, convert_to_tensor(1, dtypes.int64))
+        return HashTable(KeyValueTensorInitializer(keys, values), default_value)
+
+
+export(lambda tensor, mapping, default_value="UNK", name=None: index_to_string_table_from_tensor(mapping, default_value, name).lookup(tensor), "contrib.lookup.index_to_string")
+
+
+@tf_export("tables_initializer", "initialize_all_tables", "initializers.tables_initializer")
+def tables_initializer(name: str = "init_all_tables") -> Any:
+    """An operation that fills every table of the graph."""
+    found = get_default_graph().get_collection(GraphKeys.TABLE_INITIALIZERS)
+    return group(*found, name=name) if found else no_op(name=name)
