@@ -52,6 +52,7 @@ def test_every_models_names_become_those_of_1_15(version):
         ("conv1/weights", "conv1/weights"),
         ("fully_connected/biases", "fully_connected/biases"),
         ("Variable_3", "Variable_3"),
+        ("Dense/kernel_1", "Dense/kernel_1"),
         ("RNN_layer/dense/kernel", "RNN_layer/dense/kernel"),
     ],
 )

@@ -67,7 +67,8 @@ def match(units: list[Unit], view: View, names: Mapping[str, str]) -> Matching:
     # Cells first: what they take is no dense layer's.
     for key in sorted(groups, key=lambda key: key[0]):
         members = groups[key]
-        choices = {unit.path: _choices(unit, view, names, taken) for unit in members}
+        fitting = list(_candidates(members[0], view))  # the same for all of a group
+        choices = {unit.path: _choices(unit, fitting, names, taken) for unit in members}
         _assign(members, choices, result, view)
         taken |= {name for _, candidate in result.found for _, name in candidate.variables}
     order = {id(unit): place for place, unit in enumerate(units)}
@@ -75,10 +76,10 @@ def match(units: list[Unit], view: View, names: Mapping[str, str]) -> Matching:
     return result
 
 
-def _choices(unit: Unit, view: View, names: Mapping[str, str], taken: set[str]) -> list[Candidate]:
+def _choices(unit: Unit, fitting: list[Candidate], names: Mapping[str, str], taken: set[str]) -> list[Candidate]:
     narrowed = _narrowed(unit.path, names)
     found = []
-    for candidate in _candidates(unit, view):
+    for candidate in fitting:
         inside = narrowed is None or any(f"{name}/".startswith(f"{narrowed}/") for _, name in candidate.variables)
         if inside and not taken.intersection(name for _, name in candidate.variables):
             found.append(candidate)

@@ -12,7 +12,7 @@ table), so that a new name is all that an old variable needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +87,16 @@ _RULES: list[tuple[re.Pattern[str], Any]] = [
         (r"(?<=LayerNormBasicLSTMCell/)b$", "bias"),
         *((rf"(^|/){old}(?=/)", rf"\1{new}") for old, new in _CELLS.items()),
         # `linear` made Linear/Matrix and Linear/Bias wherever it was called
-        (r"(^|/)Linear/Matrix(_\d+)?$", r"\1kernel\2"),
+        (r"(^|/)Linear/Matrix$", r"\1kernel"),
+        (r"(^|/)Linear/Matrix_(\d+)$", r"\1kernel/part_\2"),
         (r"(^|/)Linear/Bias$", r"\1bias"),
-        (r"(?<=kernel)_(\d+)$", r"/part_\1"),
         (rf"((?:^|/)(?:{_RENAMED}))/weights(?=$|/part_\d+$)", r"\1/kernel"),
         (rf"((?:^|/)(?:{_RENAMED}))/biases$", r"\1/bias"),
         (r"(?<=nas_cell/)recurrent_weights$", "recurrent_kernel"),
     ]
 ]
+# Names without any of these are as 1.15 gives them; most are.
+_OLD = re.compile(r"[A-Z]|nas_rnn|lstm_block_wrapper|(?:cell|wrapper|decoder|projection|attention).*(?:weights|biases)")
 # A single shard is the whole variable.
 _PART = re.compile(r"(.+)/part_(\d+)")
 _NESTING = ("output_projection_wrapper", "input_projection_wrapper", "embedding_wrapper")
@@ -119,20 +121,21 @@ def is_bookkeeping(name: str) -> bool:
     return _BOOKKEEPING.fullmatch(name) is not None
 
 
-def split_slot(name: str, names: Iterable[str]) -> tuple[str, str | None]:
+def split_slot(name: str, names: Container[str]) -> tuple[str, str | None]:
     """(variable, slot) where `name` is an optimizer's slot or moving average of one of `names`; else (name, None)."""
     if "/.OPTIMIZER_SLOT/" in name:  # of an object-based checkpoint (tf.train.Checkpoint)
         return name.partition("/.OPTIMIZER_SLOT/")[0], name.partition("/.OPTIMIZER_SLOT/")[2]
     match = _SLOT.fullmatch(name)
-    if match is None or match[1] not in set(names):
+    if match is None or match[1] not in names:
         return name, None
     return match[1], match[2]
 
 
 def modern_name(name: str) -> str:
     """The name that 1.15 gives to one variable; wrappers' nesting needs the other names, see `modern_names`."""
-    for pattern, replacement in _RULES:
-        name = pattern.sub(replacement, name)
+    if _OLD.search(name):
+        for pattern, replacement in _RULES:
+            name = pattern.sub(replacement, name)
     return name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -120,8 +121,16 @@ class View:
 
     def under(self, scope: str) -> dict[str, tuple[int, ...]]:
         """Relative names and shapes of everything under a scope."""
-        start = f"{scope}/" if scope else ""
-        return {name[len(start) :]: shape for name, shape in self.shapes.items() if name.startswith(start)}
+        return self._scopes.get(scope, {})
+
+    @cached_property
+    def _scopes(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Every scope with what is under it, by relative name."""
+        found: dict[str, dict[str, tuple[int, ...]]] = {"": dict(self.shapes)}
+        for name, shape in self.shapes.items():
+            for match in re.finditer("/", name):
+                found.setdefault(name[: match.start()], {})[name[match.end() :]] = shape
+        return found
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
