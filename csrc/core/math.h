@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of vectors. float: 2^n * polynomial, absolute error below 3e-7; double: the C library, per lane.
+// sigmoid and tanh of vectors. float: 2^n * polynomial, absolute error below 3e-7; double: the C library, per lane.
 #pragma once
 #include <cmath>
 
@@ -8,47 +8,40 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 template <int N>
-struct Exponent {
+struct Power {
     Vec<float, N> scale;  // 2^n
-    Vec<float, N> rest;   // exp(r) - 1 of the rest |r| <= ln 2 / 2
+    Vec<float, N> rest;   // 2^r - 1 of the rest |r| <= 1/2
 };
 
-// x = n ln 2 + r. The polynomial is the Taylor series of expm1 to r^7 (error below 2^-26 on the interval).
+// 2^x, x = n + r. The polynomial is the Taylor series of 2^r - 1 to r^6: relative error below 2e-7 at the ends.
 template <int N>
-RECURRA_INLINE Exponent<N> split_exponent(Vec<float, N> x) {
+RECURRA_INLINE Power<N> power_of_two(Vec<float, N> x) {
     using V = Vec<float, N>;
     typedef int32_t Int __attribute__((vector_size(N * 4)));
     const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-    V shifted = x * 1.44269504088896341f + magic;
-    V n = shifted + (-magic);
-    V r = x - n * 0.693145751953125f;       // ln 2, upper bits
-    r = r - n * 1.42860682030941723e-6f;    // ln 2, the rest
-    V p = V::all(1.0f / 5040) * r + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r * r + r;
-    Int bits = ((Int)shifted.v << 23) + (127 << 23);  // the low bits of `shifted` hold n
-    return {V{(typename V::Native)bits}, p};
+    const V shifted = x + magic;
+    const V r = x - (shifted + (-magic));
+    V p = V::all(1.5403530e-4f) * r + 1.3333558e-3f;
+    p = p * r + 9.6181291e-3f;
+    p = p * r + 5.5504109e-2f;
+    p = p * r + 2.4022651e-1f;
+    p = p * r + 6.9314718e-1f;
+    const Int bits = ((Int)shifted.v << 23) + (127 << 23);  // the low bits of `shifted` hold n
+    return {V{(typename V::Native)bits}, p * r};
 }
 
-template <int N>
-RECURRA_INLINE Vec<float, N> exp(Vec<float, N> x) {
-    auto e = split_exponent<N>(x.at_most(88.0f).at_least(-87.0f));
-    return e.scale * e.rest + e.scale;
-}
-
+// 1 / (1 + 2^(-x log2 e)); the bounds keep 2^n a normal number.
 template <int N>
 RECURRA_INLINE Vec<float, N> sigmoid(Vec<float, N> x) {
-    return Vec<float, N>::all(1) / (exp<N>(-x) + 1.0f);
+    const auto e = power_of_two<N>((x * -1.44269504088896341f).at_most(126.0f).at_least(-126.0f));
+    return Vec<float, N>::all(1) / (e.scale * e.rest + (e.scale + 1.0f));
 }
 
-// expm1(2x) / (expm1(2x) + 2): exact to the last bits near zero, too.
+// With m = exp(2x) - 1: m / (m + 2). Good to the last bits near zero, too.
 template <int N>
 RECURRA_INLINE Vec<float, N> tanh(Vec<float, N> x) {
-    auto e = split_exponent<N>((x + x).at_most(20.0f).at_least(-20.0f));
-    Vec<float, N> m = e.scale * e.rest + (e.scale + (-1.0f));
+    const auto e = power_of_two<N>((x * 2.88539008177792681f).at_most(30.0f).at_least(-30.0f));
+    const Vec<float, N> m = e.scale * e.rest + (e.scale + (-1.0f));
     return m / (m + 2.0f);
 }
 

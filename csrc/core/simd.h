@@ -71,8 +71,22 @@ struct Vec {
     RECURRA_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
 
     // NaN passes through both (the comparison is false, x is kept).
-    RECURRA_INLINE Vec at_most(R hi) const { return {v > hi ? all(hi).v : v}; }
-    RECURRA_INLINE Vec at_least(R lo) const { return {v < lo ? all(lo).v : v}; }
+    RECURRA_INLINE Vec at_most(R hi) const {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) return {(Native)_mm512_min_ps((__m512)all(hi).v, (__m512)v)};
+#elif defined(__AVX2__)
+        if constexpr (N == 8 && sizeof(R) == 4) return {(Native)_mm256_min_ps((__m256)all(hi).v, (__m256)v)};
+#endif
+        return {v > hi ? all(hi).v : v};
+    }
+    RECURRA_INLINE Vec at_least(R lo) const {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) return {(Native)_mm512_max_ps((__m512)all(lo).v, (__m512)v)};
+#elif defined(__AVX2__)
+        if constexpr (N == 8 && sizeof(R) == 4) return {(Native)_mm256_max_ps((__m256)all(lo).v, (__m256)v)};
+#endif
+        return {v < lo ? all(lo).v : v};
+    }
     // 1 where strictly inside (-limit, limit), else 0: the derivative of a clip.
     RECURRA_INLINE Vec inside(R limit) const { return {(v >= -limit) & (v <= limit) ? all(1).v : Native{}}; }
     RECURRA_INLINE Vec positive() const { return {v > R(0) ? all(1).v : Native{}}; }
