@@ -60,7 +60,7 @@ def with_reason(*reasons: Any, **kwargs: Any) -> Any:
     f"{_HOME}.run_all_in_deprecated_graph_mode_only",
 )
 def run_deprecated_v1(func: Any = None) -> Any:
-    """Runs in a graph of its own."""
+    """Runs as it is, in the graph that setUp began (tests keep tensors that setUp made)."""
     if func is None:
         return run_deprecated_v1
     if inspect.isclass(func):
@@ -68,9 +68,7 @@ def run_deprecated_v1(func: Any = None) -> Any:
 
     @functools.wraps(func)
     def decorated(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with tf.Graph().as_default() as graph:
-            graph.seed = 87654321
-            return func(self, *args, **kwargs)
+        return func(self, *args, **kwargs)
 
     return decorated
 
