@@ -157,10 +157,10 @@ class _Inference:
         self._take(transitions)
         embeddings = self._embeddings(cells)
         dense = self._dense()
-        if self.meta is None and cells:
-            self.unknown.append(
-                "no graph (.meta) beside it: forget bias, activation, clips and layout in time are not known"
-            )
+        untold = [cell.scope for cell in cells if cell.facts.op is None]
+        if untold:
+            what = "of any cell" if len(untold) == len(cells) else f"of {', '.join(untold)}"
+            self.unknown.append(f"no graph (.meta) tells forget bias, activation, clips and layout in time {what}")
         self.unknown.append("how the parts are joined (which outputs are used, dropout) is the program's")
         version = self.meta.tensorflow_version if self.meta else None
         return Architecture(
