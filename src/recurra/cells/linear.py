@@ -61,6 +61,10 @@ class LinearRecurrence(NamedTuple):
         return Recurrence(self.family, project, recur)
 
 
+BLOCK = 1 << 20
+"""State numbers that are computed at a time (steps * B * H): so many stay in the processor's caches."""
+
+
 def linear_sequence(
     recurrence: LinearRecurrence,
     params: Any,
@@ -78,21 +82,55 @@ def linear_sequence(
 
     Past a row's end a is 1 and b is 0, so that the state stays; run in reverse, a row then starts at its own end.
     """
-    steps = inputs.shape[0]
-    valid = None if lengths is None else valid_steps(lengths, steps)
-    inputs = mask_inputs(inputs, valid)
-    a, b, rest = recurrence.coefficients(params, inputs, options)
+    total = inputs.shape[0]
+    valid = None if lengths is None else valid_steps(lengths, total)
+    steps = max(1, BLOCK // max(1, state.numel())) if inputs.device.type == "cpu" else max(1, total)
+    parts = [slice(start, start + steps) for start in range(0, max(1, total), steps)]
+    outputs, states = [], []
+    final = state
+    for part in reversed(parts) if reverse else parts:
+        emitted, h = _block(
+            recurrence,
+            params,
+            inputs[part],
+            final,
+            None if valid is None else valid[part],
+            options,
+            reverse=reverse,
+            resets=None if resets is None else resets[part],
+            reset_state=reset_state,
+        )
+        outputs.append(emitted)
+        states.append(h)
+        final = final if total == 0 else h[0 if reverse else -1]
+    order = reversed if reverse else iter
+    joined = outputs[0] if len(parts) == 1 else torch.cat(list(order(outputs)))
+    return (joined, final, torch.cat(list(order(states)))) if return_states else (joined, final)
+
+
+def _block(
+    recurrence: LinearRecurrence,
+    params: Any,
+    inputs: Tensor,
+    state: Tensor,
+    valid: Tensor | None,
+    options: Any,
+    *,
+    reverse: bool,
+    resets: Tensor | None,
+    reset_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Some steps: outputs and states `[T, B, …]`."""
+    a, b, rest = recurrence.coefficients(params, mask_inputs(inputs, valid), options)
     a = a.expand(b.shape)
     if resets is not None and reset_state is not None:
         fresh = b + a * recurrence.enter(reset_state)
         b = select(resets.flatten(), fresh.flatten(0, 1), b.flatten(0, 1)).unflatten(0, b.shape[:2])
         a = torch.where(resets.reshape(*resets.shape, *[1] * (a.dim() - 2)), a.new_zeros(()), a)
-    a, b = hold_padding(a, b, lengths)
+    a, b = hold_padding(a, b, valid)
     h = linear_scan(a, b, recurrence.enter(state), reverse=reverse)
     outputs = mask_inputs(recurrence.emit(params, rest, h, options), valid)
-    states = recurrence.leave(h, state.dtype)
-    final = state if steps == 0 else states[0 if reverse else -1]
-    return (outputs, final, states) if return_states else (outputs, final)
+    return outputs, recurrence.leave(h, state.dtype)
 
 
 class LinearCell(FamilyCell):

@@ -32,23 +32,24 @@ class LRUParams(NamedTuple):
 def lru_coefficients(params: LRUParams, inputs: Tensor, options: None) -> Coefficients:
     """`s' = λ * s + exp(γ) * (B x)`; the output adds `D x`."""
     radius, angle = torch.exp(-torch.exp(params.nu_log)), torch.exp(params.theta_log)
-    a = _complex(radius * torch.cos(angle), radius * torch.sin(angle))
-    real, imaginary = (inputs @ params.input_kernel).chunk(2, -1)
-    gain = torch.exp(params.gamma_log)
-    return Coefficients(a, _complex(real * gain, imaginary * gain), inputs @ params.skip_kernel)
+    a = as_complex(torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], -1))
+    real, imaginary = params.input_kernel.chunk(2, -1)
+    kernel = torch.stack([real, imaginary], -1) * torch.exp(params.gamma_log).unsqueeze(-1)
+    b = (inputs @ kernel.flatten(1)).unflatten(-1, (-1, 2))  # pairs lie side by side: no copy to make them complex
+    return Coefficients(a, as_complex(b), inputs @ params.skip_kernel)
 
 
-def _complex(real: Tensor, imaginary: Tensor) -> Tensor:
-    """Complex numbers, at least in single precision: there are none in half."""
-    if real.dtype in (torch.float32, torch.float64):
-        return torch.complex(real, imaginary)
-    return torch.complex(real.float(), imaginary.float())
+def as_complex(pairs: Tensor) -> Tensor:
+    """`[..., 2]` as complex numbers, at least in single precision: there are none in half."""
+    wide = pairs if pairs.dtype in (torch.float32, torch.float64) else pairs.float()
+    return torch.view_as_complex(wide)
 
 
 def lru_emit(params: LRUParams, rest: Tensor, h: Tensor, options: None) -> Tensor:
     """`Re(C s) + D x`."""
     real, imaginary = params.output_kernel.chunk(2)
-    return h.real.to(rest.dtype) @ real - h.imag.to(rest.dtype) @ imaginary + rest
+    kernel = torch.stack([real, -imaginary], 1).flatten(0, 1)
+    return torch.view_as_real(h).flatten(-2).to(rest.dtype) @ kernel + rest
 
 
 class LRUCell(LinearCell):

@@ -25,16 +25,16 @@ class SRUParams(NamedTuple):
 
 def sru_coefficients(params: SRUParams, inputs: Tensor, options: RNNOptions) -> Coefficients:
     """`c' = f * c + (1 - f) * candidate`; the output needs its gate and the input passed on."""
-    candidate, f, r, passed = (inputs @ params.kernel).chunk(4, -1)
-    f_bias, r_bias = params.bias.chunk(2)
-    f, r = torch.sigmoid(f + f_bias), torch.sigmoid(r + r_bias)
-    return Coefficients(f, (1 - f) * candidate, (r, passed))
+    units = params.bias.shape[0] // 2
+    candidate, gates, passed = (inputs @ params.kernel).split([units, 2 * units, units], -1)
+    f, r = torch.sigmoid(gates + params.bias).chunk(2, -1)
+    return Coefficients(f, torch.addcmul(candidate, f, candidate, value=-1), (r, passed))
 
 
 def sru_emit(params: SRUParams, rest: tuple[Tensor, Tensor], c: Tensor, options: RNNOptions) -> Tensor:
     """`h = r * activation(c) + (1 - r) * passed`."""
     r, passed = rest
-    return r * resolve(options.activation)(c) + (1 - r) * passed
+    return torch.addcmul(passed, r, resolve(options.activation)(c) - passed)
 
 
 class SRUCell(LinearCell):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.kernels.scan import traced, valid_steps
+from recurra.kernels.scan import traced
 
 
 def linear_scan(a: Tensor, b: Tensor, initial: Tensor, *, reverse: bool = False) -> Tensor:
@@ -82,10 +82,9 @@ class _Steps(torch.autograd.Function):
         return total * before.conj(), total, factors[first] * total[first], None
 
 
-def hold_padding(a: Tensor, b: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Coefficients that keep the state past a row's end: 1 and 0 there, by selection."""
-    if lengths is None:
+def hold_padding(a: Tensor, b: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Coefficients that keep the state past a row's end (where `valid [T, B]` is false): 1 and 0, by selection."""
+    if valid is None:
         return a, b
-    valid = valid_steps(lengths, a.shape[0])
     valid = valid.reshape(*valid.shape, *[1] * (a.dim() - 2))
     return torch.where(valid, a, a.new_ones(())), torch.where(valid, b, b.new_zeros(()))

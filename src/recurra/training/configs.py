@@ -333,7 +333,7 @@ class Seq2SeqConfig(OwnDataConfig, ModelConfig):
     n_best: int = option(3, "sequences that predict shows, with their scores", "Run", ge=1)
     length_penalty: float = option(0.0, "weight of the beam's length penalty", "Run", ge=0)
     threads: int | None = option(1, "threads of torch (so small a model gains little from more)", "Run", ge=1)
-    epochs: int = option(12, "passes over the training data at most", ge=1)
+    epochs: int = option(5, "passes over the training data at most", ge=1)
     batch_size: int = option(64, "pairs per optimiser step", ge=1)
     learning_rate: float = option(3e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")

@@ -95,7 +95,8 @@ class Sequences(Task[Seq2SeqConfig]):
         for name, file in (("valid", config.valid), ("test", config.test)):
             if file is not None:
                 parts[name] = self._read(str(file))
-        parts["test"] += beyond
+        known = {pair.target for pair in parts["train"]}
+        parts["test"] += [pair for pair in beyond if pair.target not in known]
         return parts
 
     def _tokens(self, text: str) -> list[str]:
