@@ -12,9 +12,10 @@ import torch
 
 from recurra.training import checkpoint, runs
 from recurra.training.config import build
-from recurra.training.loop import step_seed
+from recurra.training.loop import Loop, step_seed
 from recurra.training.registry import get
 from recurra.training.runfolder import RunFolder
+from recurra.training.task import Share
 
 NUMBERS = ("step", "epoch", "part", "loss", "metric", "value", "learning_rate")  # seconds differ from run to run
 RUN = {
@@ -81,30 +82,52 @@ def unbroken(request, tmp_path_factory, text):
     return recipe, path
 
 
+# Runs the command line and kills itself, as a kill from outside would, at the n-th step or in the n-th write of a file
+# (its content is written and not yet moved into place); both count from the start of the process.
+DEADLY = """
+import os, signal, sys
+from recurra.cli.main import main
+from recurra.training import files, loop
+
+moment, left = sys.argv[1], int(sys.argv[2])
+
+def deadly(function):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return call
+
+if moment == "step":
+    loop.Loop._after_step = deadly(loop.Loop._after_step)
+else:
+    files.os.fsync = deadly(files.os.fsync)
+main(sys.argv[3:])
+"""
+
+
 def test_sigkill_at_any_moment(unbroken, tmp_path, text):
     recipe, path = unbroken
     out = tmp_path / "killed"
-    kills = 0
-    arguments = command(recipe, out, text)
-    for wanted_rows in (2, 8):
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_for_rows(out, wanted_rows, process)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        process.communicate()
-        arguments = [sys.executable, "-m", "recurra.cli.main", "train", "--resume", str(out)]
-    assert kills == 2
-    done = subprocess.run(arguments, capture_output=True, text=True)
+    arguments = command(recipe, out, text)[3:]
+    # config, environment and artifacts are the first three writes; so the fifth and sixth lie between checkpoints
+    for moment, count in (("step", 13), ("write", 6)):
+        done = subprocess.run([sys.executable, "-c", DEADLY, moment, str(count), *arguments], capture_output=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        arguments = ["train", "--resume", str(out)]
+    done = subprocess.run([sys.executable, "-m", "recurra.cli.main", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     same(path, out)
 
 
 def wait_for_rows(out: Path, wanted: int, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         if (out / "metrics.csv").exists() and (out / "metrics.csv").read_bytes().count(b"\n") > wanted:
             return
-        time.sleep(0.002)
+        time.sleep(0.01)
     raise AssertionError(f"no {wanted} rows: {process.communicate()}")
 
 
@@ -149,6 +172,21 @@ def test_a_finished_run_is_only_read(unbroken):
     stamp = os.stat(path / "last.pt").st_mtime_ns
     assert runs.resume(path).test == runs.read_result(RunFolder.open(path)).test
     assert os.stat(path / "last.pt").st_mtime_ns == stamp
+
+
+def test_every_epoch_has_its_own_order(tmp_path):
+    task = runs.make_task("digits", build(get("digits").config_class(), options("digits", tmp_path)), None)
+    task.prepare()
+    loop = Loop(task, task.build_model(), RunFolder(tmp_path, quiet=True), "digits", Share())
+    seen: list[list[int]] = []
+    loss = task.loss
+    task.loss = lambda model, batch, state, share: (seen.append(batch.rows.tolist()), loss(model, batch, state, share))[
+        1
+    ]
+    loop.run()
+    count = len(task.epoch(0))
+    wanted = [task.epoch(i // count)[i % count].rows.tolist() for i in range(4 * count)]
+    assert seen == wanted and seen[:count] != seen[count : 2 * count]
 
 
 def test_every_step_has_its_own_seed():

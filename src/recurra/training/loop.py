@@ -125,10 +125,11 @@ class Loop:
         return self.progress
 
     def _epoch(self) -> None:
+        """The rest of the current epoch; `_after_step` turns to the next one after its last batch."""
         progress = self.progress
-        batches = self.task.epoch(progress.epoch)
+        epoch, batches = progress.epoch, self.task.epoch(progress.epoch)
         self.model.train()
-        while progress.position < len(batches) and not self._finished():
+        while progress.epoch == epoch and not self._finished():
             self._step(batches[progress.position])
             progress.step += 1
             progress.position += 1
