@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import recurra as rc
+from recurra.cli.export import app
 from recurra.errors import StructureError
 from recurra.export.models import export_model, export_run
 from recurra.export.safetensors import save_run
@@ -86,3 +88,7 @@ def test_a_run(tmp_path):
         report = export_run(source, tmp_path / "run.onnx")
         got = rc.load(report.files[0])(inputs=inputs)["logits"]
         np.testing.assert_allclose(got, want, atol=1e-5)
+    for target in ("onnx", "safetensors"):
+        result = CliRunner().invoke(app, [str(run), "--to", target])
+        assert result.exit_code == 0, result.output
+        assert (run / f"model.{target}").is_file()
