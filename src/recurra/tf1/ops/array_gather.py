@@ -187,9 +187,36 @@ op("GatherNd", "params:Tparams, indices:Tindices -> Tparams", _gather_nd, shape=
 
 @tf_export("gather_nd", "manip.gather_nd")
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Any:
-    if batch_dims:
-        raise NotImplementedError("tf.gather_nd with batch_dims")
-    return apply_op("GatherNd", params, indices, name=name)
+    if isinstance(batch_dims, int) and batch_dims == 0:
+        return apply_op("GatherNd", params, indices, name=name)
+    return batch_gather_nd(params, indices, batch_dims, name)
+
+
+@tf_export("batch_gather_nd_", "python.ops.array_ops.batch_gather_nd")
+def batch_gather_nd(params: Any, indices: Any, batch_dims: Any, name: str | None = None) -> Any:
+    """gather_nd inside each of the leading `batch_dims` dimensions: their own positions are joined to the indices."""
+    with name_scope(name, "BatchGatherND", [params, indices]):
+        params, indices = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+        rank = indices.get_shape().ndims
+        if rank is None:
+            raise ValueError("batch_gather_nd does not allow indices with unknown shape")
+        if not isinstance(batch_dims, int):
+            raise ValueError("batch_dims must be an int; got %r" % (batch_dims,))
+        if batch_dims < 0 or batch_dims >= rank:
+            raise ValueError("batch_dims = {} must be in [0, indices.shape.ndims = {})".format(batch_dims, rank))
+        if params.get_shape().ndims is not None and batch_dims >= params.get_shape().ndims:
+            raise ValueError("batch_dims = {} must be less than params.shape.ndims".format(batch_dims))
+        if batch_dims == 0:
+            return apply_op("GatherNd", params, indices)
+        sizes = apply_op("Shape", indices, out_type=dtypes.int32)
+        kind = indices.dtype.base_dtype
+        columns = []
+        for axis in range(batch_dims):
+            count = cast(sizes[axis], kind)
+            line = apply_op("Range", convert_to_tensor(0, kind), count, convert_to_tensor(1, kind))
+            line = apply_op("Reshape", line, [-1 if a == axis else 1 for a in range(rank)])
+            columns.append(apply_op("BroadcastTo", line, apply_op("ConcatV2", [sizes[:-1], [1]], 0)))
+        return apply_op("GatherNd", params, apply_op("ConcatV2", [*columns, indices], -1))
 
 
 def _scatter(how: str) -> Callable[..., TorchTensor]:

@@ -310,6 +310,8 @@ def _concat_shape(operation: Any) -> TensorShape:
     have = next((s.ndims for s in shapes if s.ndims is not None), None)
     if have is None:
         return unknown_shape()
+    if have == 0:
+        raise ValueError("Can't concatenate scalars (use tf.stack instead)")
     if axis is None:
         return unknown_shape(have)
     position = int(axis)

@@ -104,7 +104,7 @@ def _rank_of(x: Any) -> int | None:
 def _rank_value(rank: Any) -> int | None:
     rank = convert_to_tensor(rank, name="rank")
     if rank.dtype.base_dtype not in (dtypes.int32, dtypes.int64):
-        raise TypeError(f"Rank must be an integer, got {rank.dtype}" if rank.dtype.is_floating else "must be of type <dtype: 'int32'>")
+        raise TypeError("%s  %s must be of type %s" % ("", rank.name, dtypes.int32))
     if rank.get_shape().ndims not in (None, 0):
         raise ValueError("Rank must be a scalar.")
     value = constant_value(rank)

@@ -207,15 +207,18 @@ def strided_slice(
         new_axis_mask=new_axis_mask,
         shrink_axis_mask=shrink_axis_mask,
     )
-    if var is not None:
-        assign = getattr(var, "_strided_slice_assign", None)
-        if assign is not None:
-            masks = {"begin_mask": begin_mask, "end_mask": end_mask, "ellipsis_mask": ellipsis_mask, "new_axis_mask": new_axis_mask,
-                     "shrink_axis_mask": shrink_axis_mask}  # fmt: skip
-            result.assign = lambda value, name=None: assign(
-                begin=begin, end=end, strides=strides, value=value, name=name, **masks
-            )
+    assign = getattr(var, "_strided_slice_assign", None)
+    result.assign = _unassignable
+    if assign is not None:
+        masks = dict(zip(_MASK_NAMES, (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask), strict=True))
+        result.assign = lambda value, name=None: assign(
+            begin=begin, end=end, strides=strides, value=value, name=name, **masks
+        )
     return result
+
+
+def _unassignable(value: Any, name: str | None = None) -> Any:
+    raise ValueError("Sliced assignment is only supported for variables")
 
 
 def _check_index(item: Any) -> None:
@@ -275,21 +278,24 @@ def strided_index(tensor: Any, key: Any, var: Any = None) -> Any:
                 masks["shrink_axis_mask"] |= bit
         if masks["ellipsis_mask"] & (masks["ellipsis_mask"] - 1):
             raise ValueError("Multiple ellipses not allowed")
-        packed = (
-            [_packed(values) for values in (begin, end, strides)] if begin else [constant([], dtype=dtypes.int32)] * 3
-        )
-        return strided_slice(tensor, *packed, **masks, var=var, name=scope)
+        kind = _index_dtype([*begin, *end, *strides])
+        parts = [_packed(values, kind) for values in (begin, end, strides)] if begin else [constant([], dtype=dtypes.int32)] * 3
+        return strided_slice(tensor, *parts, **masks, var=var, name=scope)
 
 
-def _packed(values: list[Any]) -> Any:
+def _index_dtype(values: list[Any]) -> Any:
+    """int64 as soon as one bound is."""
+    wide = any(isinstance(v, TensorLike) and v.dtype.base_dtype == dtypes.int64 for v in values)
+    return dtypes.int64 if wide else dtypes.int32
+
+
+def _packed(values: list[Any], kind: Any) -> Any:
     if any(isinstance(v, TensorLike) for v in values):
-        wide = any(isinstance(v, TensorLike) and v.dtype.base_dtype == dtypes.int64 for v in values)
-        kind = dtypes.int64 if wide else dtypes.int32
         from recurra.tf1.ops.math_unary import cast
 
         parts = [cast(v, kind) if isinstance(v, TensorLike) else convert_to_tensor(v, dtype=kind) for v in values]
         return apply_op("Pack", parts, axis=0, name="stack")
-    return constant([int(v) for v in values], name="stack")
+    return constant([int(v) for v in values], dtype=kind, name="stack")
 
 
 def _slice(input: Any, begin: Any, size: Any) -> Any:
@@ -339,3 +345,35 @@ op("Slice", "input:T, begin:Index, size:Index -> T", _slice, shape=_slice_shape)
 @tf_export("slice")
 def slice_(input_: Any, begin: Any, size: Any, name: str | None = None) -> Any:
     return apply_op("Slice", input_, begin, size, name=name)
+
+
+def _assign_slice(ref: Any, begin: Any, end: Any, strides: Any, value: Any, **masks: int) -> Any:
+    """Write into the window of a variable."""
+    target = ref.data
+    names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    steps = _steps(target.shape, begin.tolist(), end.tolist(), strides.tolist(), _Masks(*(masks.get(n, 0) for n in names)))
+    index: list[Any] = []
+    flips: list[int] = []
+    for step in steps:
+        if step.kind == "index":
+            index.append(step.start)
+        elif step.kind == "range" and step.step < 0:
+            count = max(0, -(-(step.stop - step.start) // step.step))  # type: ignore[operator]
+            index.append(slice(step.start + (count - 1) * step.step, step.start + 1, -step.step) if count else slice(0, 0))  # type: ignore[operator]
+            flips.append(sum(1 for e in index if not isinstance(e, int)) - 1)
+        else:
+            index.append(None if step.kind == "new" else slice(step.start, step.stop, step.step))
+    window = target[tuple(index)]
+    window.copy_((value.flip(flips) if flips else value).expand(window.shape))
+    return ref
+
+
+_MASK_NAMES = "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask".split()
+
+
+def _assign_to(ref: Any, begin: Any, end: Any, strides: Any, value: Any, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0) -> Any:
+    masks = dict(zip(_MASK_NAMES, (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask), strict=True))
+    return _assign_slice(ref, begin, end, strides, value, **masks)
+
+
+op("StridedSliceAssign", "ref:&T, begin:Index, end:Index, strides:Index, value:T -> &T", _assign_to, writes=True, shape=lambda o: o.inputs[0].shape)

@@ -37,6 +37,11 @@ def _minimum(x: TorchTensor, y: TorchTensor) -> TorchTensor:
     return torch.where((x <= y) | torch.isnan(x), x, y)
 
 
+def _squared_difference(x: TorchTensor, y: TorchTensor) -> TorchTensor:
+    difference = x - y
+    return difference * (difference.conj() if difference.is_complex() else difference)
+
+
 def _integer_division(divide: Callable[..., TorchTensor]) -> Callable[..., TorchTensor]:
     def run(x: TorchTensor, y: TorchTensor) -> TorchTensor:
         if not y.dtype.is_floating_point and bool((y == 0).any()):
@@ -129,6 +134,7 @@ binary(
     "floor_div",
     "math.floor_div",
     allow=NUMBERS,
+    diff=False,
 )
 binary(
     "FloorMod",
@@ -143,7 +149,7 @@ binary("TruncateMod", _integer_division(torch.fmod), "truncatemod", "math.trunca
 maximum = binary("Maximum", _maximum, "maximum", "math.maximum", allow=_REAL)
 minimum = binary("Minimum", _minimum, "minimum", "math.minimum", allow=_REAL)
 binary(
-    "SquaredDifference", lambda x, y: (x - y) * (x - y), "squared_difference", "math.squared_difference", allow=NUMBERS
+    "SquaredDifference", _squared_difference, "squared_difference", "math.squared_difference", allow=NUMBERS
 )
 binary("Atan2", torch.atan2, "atan2", "math.atan2", args=("y", "x"), allow=FLOATS)
 binary("DivNoNan", _zero_where(lambda x, y: y == 0, lambda x, y, m: x / _safe(y, m)), allow=(*FLOATS, *COMPLEX))

@@ -25,8 +25,6 @@ __all__ = ["reduce_max", "reduce_mean", "reduce_sum"]
 def _axes(input: TorchTensor, reduction_indices: TorchTensor) -> tuple[int, ...]:
     rank = input.dim()
     axes = reduction_indices.reshape(-1).tolist()
-    if len(axes) == rank:  # the common case: everything
-        return tuple(range(rank))
     return tuple(sorted({a % rank for a in axes})) if rank else ()
 
 
@@ -97,20 +95,24 @@ def reduction_dims(x: Any, axis: Any) -> Any:
 def _primitive(
     kind: str, total: Callable[..., TorchTensor], name: str, allow: Any, diff: bool = True
 ) -> Callable[..., Any]:
+    value = "T" if allow else "bool"
     op(
         kind,
-        "input:T, reduction_indices:Tidx -> T",
+        f"input:{value}, reduction_indices:Tidx -> {value}",
         _reduction(total),
         shape=reduce,
         diff=diff,
-        allow={"T": allow},
+        allow={"T": allow} if allow else None,
         Tidx=dtypes.int32,
     )
 
     def function(input_tensor: Any, axis: Any, keepdims: bool, name: str | None) -> Any:
         if not hasattr(input_tensor, "get_shape"):
             input_tensor = convert_to_tensor(input_tensor, name="input") if axis is None else input_tensor
-        return apply_op(kind, input_tensor, reduction_dims(input_tensor, axis), keep_dims=keepdims, name=name)
+        result = apply_op(kind, input_tensor, reduction_dims(input_tensor, axis), keep_dims=keepdims, name=name)
+        if axis is None and not keepdims:
+            result.set_shape(())
+        return result
 
     function.__name__ = f"reduce_{name}"
     return export(deprecated_axis(function), f"reduce_{name}", f"math.reduce_{name}")
@@ -122,8 +124,8 @@ reduce_mean = _primitive("Mean", _mean, "mean", NUMBERS)
 reduce_prod = _primitive("Prod", _prod, "prod", NUMBERS)
 reduce_max = _primitive("Max", _extreme(torch.amax, True), "max", _REAL)
 reduce_min = _primitive("Min", _extreme(torch.amin, False), "min", _REAL)
-reduce_all = _primitive("All", _logical(torch.all), "all", (dtypes.bool_,), diff=False)
-reduce_any = _primitive("Any", _logical(torch.any), "any", (dtypes.bool_,), diff=False)
+reduce_all = _primitive("All", _logical(torch.all), "all", None, diff=False)
+reduce_any = _primitive("Any", _logical(torch.any), "any", None, diff=False)
 
 
 @tf_export("reduce_logsumexp", "math.reduce_logsumexp")
