@@ -2,7 +2,7 @@
 
 import importlib
 
-_MODULES = ("arg_scope", "framework", "layers", "crf", "legacy_seq2seq", "seq2seq_07", "seq2seq", "training")
+_MODULES = ("arg_scope", "framework", "layers", "crf", "legacy_seq2seq", "seq2seq_07", "seq2seq", "training", "metrics")
 
 for _name in _MODULES:
     importlib.import_module(f"recurra.tf1.contrib.{_name}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 
 _MODULES = (
-    "math_unary", "math_binary", "array_shape", "indexing", "slices", "operators", "math_reduce", "matmul", "array_create", "array_gather", "checks",
-    "clip", "segment", "random", "init", "linalg", "strings", "nn_conv", "nn_pool", "nn_loss", "nn", "embedding", "ctc", "sampled", "array_space", "sparse", "image", "image_colour", "lookup", "image", "image_colour",
+    "math_unary", "math_binary", "array_shape", "indexing", "slices", "operators", "math_reduce", "matmul", "array_create",
+    "array_gather", "checks", "clip", "segment", "random", "init", "linalg", "strings", "nn_conv", "nn_pool", "nn_loss", "nn",
+    "embedding", "ctc", "sampled", "array_space", "sparse", "image", "image_colour", "lookup", "signal", "printing", "decode",
 )  # fmt: skip
 
 for _name in _MODULES:
