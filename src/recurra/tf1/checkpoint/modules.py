@@ -223,89 +223,115 @@ def _linear_unit(module: nn.Linear, scope: str, path: str) -> Unit:
 
 def _torch_units(module: nn.LSTM | nn.GRU | nn.RNN, scope: str, path: str) -> Iterator[Unit]:
     directions = 2 if module.bidirectional else 1
+    kind = next(made for base, made in _TORCH_LAYERS.items() if isinstance(module, base))
     for layer in range(module.num_layers):
-        for direction in range(directions):
-            suffix = f"_l{layer}" + "_reverse" * direction
-            turn = ("fw", "bw")[direction] if directions == 2 else ""
-            pieces = [
-                scope,
-                f"multi_rnn_cell/cell_{layer}" if directions == 1 else f"cell_{layer}/bidirectional_rnn/{turn}",
-            ]
+        for turn in ("fw", "bw")[:directions]:
+            alone = directions == 1
+            pieces = [scope, f"multi_rnn_cell/cell_{layer}" if alone else f"cell_{layer}/bidirectional_rnn/{turn}"]
             width = module.input_size if layer == 0 else directions * (module.proj_size or module.hidden_size)
-            unit_path = f"{path}.l{layer}{'.' + turn if turn else ''}".lstrip(".")
-            yield _torch_unit(module, suffix, width, "/".join(p for p in pieces if p), unit_path, path)
+            here = f"{path}.l{layer}".lstrip(".") + ("" if alone else f".{turn}")
+            part = kind(module, f"_l{layer}" + "_reverse" * (turn == "bw"), width, here)
+            yield part.unit("/".join(p for p in pieces if p), path)
 
 
-def _torch_unit(module: Any, suffix: str, width: int, scope: str, unit_path: str, path: str) -> Unit:
+class _TorchLayer:
     """One layer and direction; without biases in the module, the variables' must be zero (with torch's forget bias)."""
-    H, P = module.hidden_size, module.proj_size or module.hidden_size
-    dot = f"{path}." if path else ""
-    names = tuple(f"{dot}{kind}{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    forget = [1.0]
+
     classes: tuple[str, ...]
 
-    def own(kind: str) -> np.ndarray:
-        if kind.startswith("bias") and not module.bias:
-            return np.zeros(module.weight_hh_l0.shape[0], np.float32)
-        return _array(getattr(module, kind + suffix))
+    def __init__(self, module: Any, suffix: str, width: int, path: str) -> None:
+        self.module, self.suffix, self.width, self.path = module, suffix, width, path
+        self.units, self.outputs = module.hidden_size, module.proj_size or module.hidden_size
 
-    def fill(kind: str, values: np.ndarray) -> None:
-        if kind.startswith("bias") and not module.bias:
-            if np.any(values != 0):
-                raise ValueError(f"{unit_path or 'the module'} has bias=False, but the variables' bias is not zero")
-            return
-        _copy(getattr(module, kind + suffix), values)
+    def unit(self, scope: str, module_path: str) -> Unit:
+        dot = f"{module_path}." if module_path else ""
+        names = tuple(f"{dot}{kind}{self.suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        slots = {name: Slot(name, shape, names) for name, shape in self.shapes().items()}
+        return Unit(
+            self.path, f"{scope}/{self.classes[0]}".lstrip("/"), "cell", self.classes, slots, self.get, self.put
+        )
 
-    def put_torch(tensors: tuple[np.ndarray, ...]) -> None:
-        for kind, values in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), tensors, strict=True):
-            fill(kind, values)
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the variables, by relative name."""
+        raise NotImplementedError
 
-    if isinstance(module, nn.LSTM):
-        shapes = {"kernel": (width + P, 4 * H), "bias": (4 * H,)}
-        if module.proj_size:
-            shapes["projection/kernel"] = (H, P)
+    def get(self) -> Values:
+        raise NotImplementedError
 
-        def get() -> Values:
-            kernel, bias = lstm_from_torch(
-                own("weight_ih"), own("weight_hh"), own("bias_ih") + own("bias_hh"), forget[0]
-            )
-            projection = {"projection/kernel": own("weight_hr").T.copy()} if module.proj_size else {}
-            return {"kernel": kernel, "bias": bias, **projection}
+    def put(self, values: Values) -> None:
+        raise NotImplementedError
 
-        def put(values: Values) -> None:
-            put_torch(lstm_to_torch(values["kernel"], values["bias"], width, forget[0]))
-            if module.proj_size:
-                fill("weight_hr", values["projection/kernel"].T)
+    def own(self, kind: str) -> np.ndarray:
+        """One of the module's own arrays; zeros for a bias that it has not."""
+        if kind.startswith("bias") and not self.module.bias:
+            weight = self.own("weight_hh")
+            return np.zeros(weight.shape[0], weight.dtype)
+        return _array(getattr(self.module, kind + self.suffix))
 
-        classes = ("lstm_cell", "basic_lstm_cell", "lstm_fused_cell", "cudnn_compatible_lstm_cell")
-    elif isinstance(module, nn.GRU):
-        inner, hidden = "candidate/input_projection", "candidate/hidden_projection"
-        shapes = {
-            "gates/kernel": (width + H, 2 * H), "gates/bias": (2 * H,), f"{inner}/kernel": (width, H),
+    def fill(self, *arrays: np.ndarray) -> None:
+        """Copy weight_ih, weight_hh, bias_ih and bias_hh."""
+        for kind, values in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), arrays, strict=True):
+            if self.module.bias or kind.startswith("weight"):
+                _copy(getattr(self.module, kind + self.suffix), values)
+            elif np.any(values != 0):
+                raise ValueError(f"{self.path or 'the module'} has bias=False, but the variables' bias is not zero")
+
+
+class _TorchLSTM(_TorchLayer):
+    classes = ("lstm_cell", "basic_lstm_cell", "lstm_fused_cell", "cudnn_compatible_lstm_cell")
+    forget_bias = 1.0
+
+    def unit(self, scope: str, module_path: str) -> Unit:
+        unit = super().unit(scope, module_path)
+        unit.any_forget_bias = lambda value: setattr(self, "forget_bias", value)
+        return unit
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        projection = {"projection/kernel": (self.units, self.outputs)} if self.module.proj_size else {}
+        return {"kernel": (self.width + self.outputs, 4 * self.units), "bias": (4 * self.units,), **projection}
+
+    def get(self) -> Values:
+        bias = self.own("bias_ih") + self.own("bias_hh")
+        kernel, bias = lstm_from_torch(self.own("weight_ih"), self.own("weight_hh"), bias, self.forget_bias)
+        projection = {"projection/kernel": self.own("weight_hr").T.copy()} if self.module.proj_size else {}
+        return {"kernel": kernel, "bias": bias, **projection}
+
+    def put(self, values: Values) -> None:
+        self.fill(*lstm_to_torch(values["kernel"], values["bias"], self.width, self.forget_bias))
+        if self.module.proj_size:
+            _copy(getattr(self.module, f"weight_hr{self.suffix}"), values["projection/kernel"].T)
+
+
+class _TorchGRU(_TorchLayer):
+    classes = ("cudnn_compatible_gru_cell",)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        inner, hidden, H = "candidate/input_projection", "candidate/hidden_projection", self.units
+        return {
+            "gates/kernel": (self.width + H, 2 * H), "gates/bias": (2 * H,), f"{inner}/kernel": (self.width, H),
             f"{inner}/bias": (H,), f"{hidden}/kernel": (H, H), f"{hidden}/bias": (H,),
         }  # fmt: skip
 
-        def get() -> Values:
-            return gru_after_from_torch(own("weight_ih"), own("weight_hh"), own("bias_ih"), own("bias_hh"))
+    def get(self) -> Values:
+        return gru_after_from_torch(*map(self.own, ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
 
-        def put(values: Values) -> None:
-            put_torch(gru_after_to_torch(values, width))
+    def put(self, values: Values) -> None:
+        self.fill(*gru_after_to_torch(values, self.width))
 
-        classes = ("cudnn_compatible_gru_cell",)
-    else:
-        shapes = {"kernel": (width + H, H), "bias": (H,)}
 
-        def get() -> Values:
-            kernel = np.concatenate([own("weight_ih").T, own("weight_hh").T])
-            return {"kernel": kernel, "bias": own("bias_ih") + own("bias_hh")}
+class _TorchRNN(_TorchLayer):
+    classes = ("basic_rnn_cell",)
 
-        def put(values: Values) -> None:
-            kernel, bias = values["kernel"], values["bias"]
-            put_torch((kernel[:width].T, kernel[width:].T, bias, np.zeros_like(bias)))
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (self.width + self.units, self.units), "bias": (self.units,)}
 
-        classes = ("basic_rnn_cell",)
-    slots = {name: Slot(name, shape, names) for name, shape in shapes.items()}
-    unit = Unit(unit_path, f"{scope}/{classes[0]}".lstrip("/"), "cell", classes, slots, get, put)
-    if isinstance(module, nn.LSTM):
-        unit.any_forget_bias = lambda value: forget.__setitem__(0, value)
-    return unit
+    def get(self) -> Values:
+        kernel = np.concatenate([self.own("weight_ih").T, self.own("weight_hh").T])
+        return {"kernel": kernel, "bias": self.own("bias_ih") + self.own("bias_hh")}
+
+    def put(self, values: Values) -> None:
+        kernel, bias = values["kernel"], values["bias"]
+        self.fill(kernel[: self.width].T, kernel[self.width :].T, bias, np.zeros_like(bias))
+
+
+_TORCH_LAYERS: dict[type[nn.Module], type[_TorchLayer]] = {nn.LSTM: _TorchLSTM, nn.GRU: _TorchGRU, nn.RNN: _TorchRNN}
