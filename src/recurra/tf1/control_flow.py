@@ -67,7 +67,7 @@ class ControlFlowContext:
                 return
             if self.holds(tensor.op):
                 stack.append(tensor.op)
-            elif tensor.op.type != "Const":
+            elif tensor.op.type != "Const" or tensor.dtype.is_floating:  # other constants are known inside too
                 tensors[tensor] = None
 
         for tensor in results:
@@ -130,7 +130,12 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
             session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True
         )
         body = compile_function(
-            session, [*context.entered, *context.captures], context.following, done=done, recording=recording, cells=True
+            session,
+            [*context.entered, *context.captures],
+            context.following,
+            done=done,
+            recording=recording,
+            cells=True,
         )
         return test.call, body.call
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 
-from recurra.tf1 import errors, plan
+from recurra.tf1 import errors, nest, plan
 from recurra.tf1.fetches import FetchMapper, conversion
 from recurra.tf1.graph import Graph, get_default_graph
 from recurra.tf1.names import tf_export
@@ -232,10 +231,14 @@ def _flat_feed(key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
     found = conversion(key)
     if found is not None and found[1] is not None:
         yield from found[1](key, value)
-    elif isinstance(key, tuple | list):
-        if not isinstance(value, tuple | list | np.ndarray) or len(key) != len(value):
-            raise ValueError(f"The fed structure of {key!r} has {len(key)} elements; the value {value!r} has not")
-        for k, v in zip(key, value, strict=True):
+    elif nest.is_nested(key):
+        keys, values = nest.flatten(key), nest.flatten(value)
+        if len(keys) != len(values):
+            raise ValueError(
+                f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
+                f"Key: {keys}, value: {values}."
+            )
+        for k, v in zip(keys, values, strict=True):
             yield from _flat_feed(k, v)
     else:
         yield key, value
@@ -247,7 +250,8 @@ def _default(session: BaseSession) -> Iterator[BaseSession]:
     try:
         yield session
     finally:
-        _local.stack.remove(session)
+        if session in _local.stack:  # an InteractiveSession leaves when it is closed
+            _local.stack.remove(session)
 
 
 @tf_export("Session")

@@ -21,7 +21,7 @@ from recurra.tf1.tensor import Tensor
 class ArrayState:
     """The run-time value behind a TensorArray's handle and flow. Written in place, as TensorFlow's resource is."""
 
-    __slots__ = ("clear", "dtype", "dynamic", "element", "items", "name", "stacked")
+    __slots__ = ("clear", "dtype", "dynamic", "element", "items", "name", "seen", "stacked")
 
     def __init__(
         self, name: str, size: int, dtype: torch.dtype | None, element: TensorShape, dynamic: bool, clear: bool
@@ -29,6 +29,7 @@ class ArrayState:
         self.name, self.dtype, self.element, self.dynamic, self.clear = name, dtype, element, dynamic, clear
         self.items: list[Any] = [None] * size
         self.stacked: torch.Tensor | None = None
+        self.seen: Any = None  # a value that was written, for the shape of those that were not
 
     def fetch_value(self) -> np.float32:
         """What fetching the flow gives."""
@@ -55,6 +56,8 @@ class ArrayState:
                 "infer_shape=False)."
             )
         items[index] = value
+        if not self.element.is_fully_defined():
+            self.seen = value
         return self
 
     def read(self, index: int) -> Any:
@@ -74,9 +77,8 @@ class ArrayState:
         return value
 
     def _zero(self, index: int) -> Any:
-        known = next((v for v in self.items if isinstance(v, torch.Tensor)), None)
-        if known is not None:
-            return torch.zeros_like(known)
+        if self.element.rank is not None and isinstance(self.seen, torch.Tensor):
+            return torch.zeros_like(self.seen)
         if not self.element.is_fully_defined():
             self.fail(
                 f"Could not read from TensorArray index {index}.  Furthermore, the element shape is not fully defined: "

@@ -10,6 +10,7 @@ from recurra.tf1.rnn import contrib_wide as contrib_wide
 from recurra.tf1.rnn import contrib_wrappers as contrib_wrappers
 from recurra.tf1.rnn import core_cells as core_cells
 from recurra.tf1.rnn import dynamic as dynamic
+from recurra.tf1.rnn import functional as functional
 from recurra.tf1.rnn import fused as fused
 from recurra.tf1.rnn import grid_rnn as grid_rnn
 from recurra.tf1.rnn import raw as raw

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 from recurra.tf1 import dtypes, eras, names, nest
 from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
-from recurra.tf1.graph import get_default_graph
 from recurra.tf1.layers.base import Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.scopes import get_variable, get_variable_scope, variable_scope
 from recurra.tf1.shapes import TensorShape
 from recurra.tf1.tensor import Tensor, TensorLike
 
-WEIGHTS, BIAS = "kernel", "bias"
+export("kernel", "python.ops.rnn_cell_impl._WEIGHTS_VARIABLE_NAME")
+export("bias", "python.ops.rnn_cell_impl._BIAS_VARIABLE_NAME")
+export("is not an RNNCell", "python.ops.rnn_cell_impl.ASSERT_LIKE_RNNCELL_ERROR_REGEXP")
 
 
 class _StateTuple(NamedTuple):
@@ -245,6 +246,7 @@ def loop_scope(name: str) -> str:
 
 def depth_of(shape: Any) -> int:
     """The static size of the last axis; ValueError when unknown."""
+    shape = TensorShape(shape)
     if shape.rank is None or shape.values[-1] is None:
         raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {shape}")
     return shape.values[-1]
@@ -257,7 +259,3 @@ def check_supported_dtypes(dtype: Any) -> None:
     dtype = dtypes.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
         raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype}")
-
-
-def graph_extra() -> dict[str, Any]:
-    return get_default_graph().extra

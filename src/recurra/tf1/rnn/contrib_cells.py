@@ -365,7 +365,9 @@ class GLSTMCell(Paired):
         """One step."""
         n, groups, dtype = self._num_units, self._number_of_groups, inputs.dtype
         depth = inputs.shape.as_list()[1]
-        if depth is not None and depth % groups:
+        if depth is None:
+            raise ValueError("input size must be statically known")
+        if depth % groups:
             raise ValueError(f"input size ({depth}) must be divisible by number_of_groups ({groups})")
         kernels = []
         with variable_scope(tf("get_variable_scope")(), initializer=self._initializer):

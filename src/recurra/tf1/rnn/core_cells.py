@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from recurra.tf1 import eras, names, nest
 from recurra.tf1 import partitioned as parts
@@ -344,6 +344,10 @@ class MultiRNNCell(RNNCell):
         return self._cells
 
     @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        return [_Named(f"cell-{i}", cell) for i, cell in enumerate(self._cells)]
+
+    @property
     def state_size(self) -> Any:
         sizes = tuple(cell.state_size for cell in self._cells)
         return sizes if self._state_is_tuple else sum(sizes)
@@ -388,6 +392,13 @@ class MultiRNNCell(RNNCell):
                 current, new = cell(current, mine)
                 new_states.append(new)
         return current, tuple(new_states) if self._state_is_tuple else tf("concat")(new_states, 1)
+
+
+class _Named(NamedTuple):
+    """A part and the name that object-based checkpoints give it."""
+
+    name: str
+    ref: Any
 
 
 def _unique_weights(weights: list[Any]) -> list[Any]:

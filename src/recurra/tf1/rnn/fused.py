@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,7 +12,7 @@ from recurra.kernels.scan import scan
 from recurra.tf1 import eras, names
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.layers.base import InputSpec, Layer
-from recurra.tf1.names import tf_export
+from recurra.tf1.names import export, tf_export
 from recurra.tf1.rnn.base import LayerRNNCell, LSTMStateTuple, depth_of
 from recurra.tf1.rnn.dynamic import dynamic_rnn
 from recurra.tf1.rnn.library import library_call
@@ -325,3 +325,78 @@ class TimeReversedFusedRNN(FusedRNNCell):
             turned, initial_state=initial_state, dtype=dtype, sequence_length=sequence_length, scope=scope
         )
         return self._reverse(outputs, sequence_length), state
+
+
+def _block_values(
+    x: Any, w: Any, b: Any, c: Any, h: Any, peeps: Any, lengths: Any, forget_bias: float, cell_clip: float
+) -> Any:
+    """All that the block operation gives, over time: i, cs, f, o, ci, co, h."""
+    rows: list[list[Any]] = []
+    for t in range(x.shape[0]):
+        i, j, f, o = (torch.cat([x[t], h], -1) @ w + b).chunk(4, -1)
+        if peeps:
+            i, f = i + peeps[0] * c, f + peeps[1] * c
+        i, f, j = torch.sigmoid(i), torch.sigmoid(f + forget_bias), torch.tanh(j)
+        c = f * c + i * j
+        if cell_clip > 0:
+            c = c + (c.clamp(-cell_clip, cell_clip) - c).detach()
+        o = torch.sigmoid(o + peeps[2] * c if peeps else o)
+        co = torch.tanh(c)
+        h = o * co
+        rows.append([i, c, f, o, j, co, h])
+    stacked = [torch.stack(column) for column in zip(*rows, strict=True)]
+    running = (torch.arange(x.shape[0]) < int(lengths)).reshape(-1, 1, 1)
+    return tuple(torch.where(running, s, torch.zeros_like(s)) for s in stacked)
+
+
+def block_lstm_values(
+    seq_len_max: Any, x: Any, cs_prev: Any, h_prev: Any, w: Any, wci: Any, wcf: Any, wco: Any, b: Any, forget_bias: float = 1.0,
+    cell_clip: float = 3, use_peephole: bool = False, name: str | None = None,
+) -> Any:  # fmt: skip
+    """gen_rnn_ops.block_lstm: (i, cs, f, o, ci, co, h), each [T, B, n]."""
+    peeps = [wci, wcf, wco] if use_peephole else []
+    made = library_call(
+        lambda x, w, b, c, h, p, n: _block_values(x, w, b, c, h, p, n, float(forget_bias), float(cell_clip)),
+        x, w, b, cs_prev, h_prev, peeps, seq_len_max, count=7, name=name,
+    )  # fmt: skip
+    shape = [*x.shape.as_list()[:2], w.shape.as_list()[1] // 4] if x.shape.rank == 3 else None
+    for tensor in made:
+        tensor.set_shape(shape)
+    return _BlockLSTM(*made)
+
+
+class _BlockLSTM(NamedTuple):
+    i: Any
+    cs: Any
+    f: Any
+    o: Any
+    ci: Any
+    co: Any
+    h: Any
+
+
+export(
+    block_lstm_values,
+    "python.ops.gen_rnn_ops.block_lstm",
+    "contrib.rnn.ops.gen_lstm_ops.block_lstm",
+    "raw_ops.BlockLSTM",
+)
+tf_export("python.ops.gen_rnn_ops.BlockLSTM")(block_lstm_values)
+
+
+@tf_export("contrib.rnn.python.ops.lstm_ops._block_lstm")
+def block_lstm(
+    seq_len_max: Any, x: Any, w: Any, b: Any, cs_prev: Any = None, h_prev: Any = None, wci: Any = None, wcf: Any = None, wco: Any = None,
+    forget_bias: Any = None, cell_clip: Any = None, use_peephole: Any = None, name: str | None = None,
+) -> Any:  # fmt: skip
+    """The block operation over a list of inputs; returns seven lists."""
+    if w is None or b is None:
+        raise ValueError("w and b must be given")
+    size = w.shape.as_list()[1] // 4
+    rows = [convert_to_tensor(t) for t in x]
+    zero = tf("zeros")(tf("stack")([tf("shape")(rows[0])[0], size]), rows[0].dtype)
+    made = block_lstm_values(
+        seq_len_max, tf("stack")(rows), zero if cs_prev is None else cs_prev, zero if h_prev is None else h_prev, convert_to_tensor(w),
+        wci, wcf, wco, b, 1.0 if forget_bias is None else forget_bias, -1.0 if cell_clip is None else cell_clip, bool(use_peephole), name,
+    )  # fmt: skip
+    return tuple(tf("unstack")(t, num=len(rows)) for t in made)

@@ -44,8 +44,6 @@ class GridRNNCell(RNNCell):
         )
         chosen = {name: [] if dims is None else self._checked(dims, num_dims) for name, dims in (
             ("input", input_dims), ("output", output_dims), ("priority", priority_dims), ("plain", non_recurrent_dims))}  # fmt: skip
-        if output_dims is None:
-            chosen["output"] = [0]
         self._dims = [
             _Dimension(i, i in chosen["input"], i in chosen["output"], i in chosen["priority"],
                        non_recurrent_fn if i in chosen["plain"] else None)

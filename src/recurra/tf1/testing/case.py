@@ -182,6 +182,13 @@ class TensorFlowTestCase(absltest.TestCase):
             for key in a:
                 self._nested_close(a[key], b[key], rtol, atol, [*path, key], msg)
         elif isinstance(a, list | tuple) and _ragged(a):
+            try:  # named tuples beside plain ones: as arrays they may well be comparable
+                whole = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+            except (TypeError, ValueError):
+                whole = None
+            if whole is not None:
+                self._array_close(*whole, rtol, atol, f"Mismatched value{where}. {msg or ''}")
+                return
             self.assertEqual(len(a), len(b), msg=f"Mismatched length{where}. {msg or ''}")
             for i, (x, y) in enumerate(zip(a, b, strict=True)):
                 self._nested_close(x, y, rtol, atol, [*path, i], msg)
