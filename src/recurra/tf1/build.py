@@ -116,6 +116,8 @@ def constant_array(
     if kind is None:
         raise TypeError(f"Unrecognized data type: {array.dtype}")
     if kind is dtypes.string:
+        if not array.size:
+            array = array.astype(object)
         if array.dtype.kind not in "SUO":
             raise TypeError(f"Expected string, got {value!r} of type '{type(value).__name__}' instead.")
         array = _text_array(array)

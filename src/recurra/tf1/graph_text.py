@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1 import control_flow, registry
+from recurra.tf1 import control_flow, names, registry
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.graph import Graph
 from recurra.tf1.rnn import sequence
@@ -88,6 +88,9 @@ class Encoder:
         for kind, code, convert in self._table():
             if isinstance(value, kind):
                 return {code: convert(value)}
+        if hasattr(value, "graph_state"):  # queue runners, savers: made anew from what they hold of the graph
+            name, state = value.graph_state()
+            return {"made": [name, self.value(state)]}
         self.objects.append(value)
         return {"object": len(self.objects) - 1}
 
@@ -227,6 +230,10 @@ class Decoder:
 
     def _dict(self, data: Any) -> dict[Any, Any]:
         return {self.value(k): self.value(v) for k, v in data}
+
+    def _made(self, data: Any) -> Any:
+        name, state = data
+        return names.lookup(name).from_graph_state(self.value(state))
 
     def _object(self, data: Any) -> Any:
         return self.objects[data] if self.objects is not None else _LOST

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recurra.tf1 import errors
+from recurra.tf1.constants import constant_value
 from recurra.tf1.control_flow import ControlFlowContext
 from recurra.tf1.data import pipeline
 from recurra.tf1.data.structure import Spec, flatten, map_leaves, pack, specs_of, to_tensors
@@ -416,7 +417,7 @@ def _flat_shapes(structure: Any, shapes: Any) -> list[Any]:
 
 def _static(shape: Any) -> Any:
     if isinstance(shape, tf.Tensor):
-        value = tf.constant_value(shape) if hasattr(tf, "constant_value") else None
+        value = constant_value(shape)
         return None if value is None else [None if v < 0 else int(v) for v in value]
     if isinstance(shape, list | tuple):
         return [None if v is None or (isinstance(v, int) and v < 0) else v for v in shape]
@@ -428,8 +429,6 @@ def _default(dtype: Any) -> Any:
 
 
 def _batch_dim(size: Any, drop: Any) -> Any:
-    from recurra.tf1.constants import constant_value
-
     known = constant_value(size) if drop is True else None
     return tf.TensorShape([None if known is None else int(known)])
 

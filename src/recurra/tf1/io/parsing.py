@@ -95,7 +95,9 @@ def _fixed(features: Any, key: str, spec: Any, name: str) -> np.ndarray:
 
 
 def _out(array: np.ndarray) -> Any:
-    return array if array.dtype == object else to_torch(np.ascontiguousarray(array))
+    if array.dtype == object:
+        return array
+    return to_torch(array if array.flags.c_contiguous else np.ascontiguousarray(array))
 
 
 def _column(parsed: list[Any], key: str, spec: Any, names: list[str]) -> list[Any]:

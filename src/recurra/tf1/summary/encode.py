@@ -43,22 +43,15 @@ def histogram(values: np.ndarray) -> Any:
     proto.sum, proto.sum_squares = flat.sum(), (flat * flat).sum()
     limits = bucket_limits()
     counts = np.bincount(np.searchsorted(limits, flat, side="right"), minlength=len(limits))[: len(limits)]
-    filled = np.flatnonzero(counts)
-    first, last = max(filled[0] - 1, 0), min(filled[-1] + 1, len(limits) - 1)
-    last_empty = None
-    for i in range(first, last + 1):  # a run of empty buckets is stored as one
-        if counts[i] == 0:
-            last_empty = i
-            continue
-        if last_empty is not None:
-            proto.bucket_limit.append(limits[last_empty])
+    before = -1
+    for i in (*np.flatnonzero(counts), len(limits)):  # a run of empty buckets is stored as one
+        if i > before + 1:
+            proto.bucket_limit.append(limits[i - 1])
             proto.bucket.append(0.0)
-            last_empty = None
-        proto.bucket_limit.append(limits[i])
-        proto.bucket.append(float(counts[i]))
-    if last_empty is not None:
-        proto.bucket_limit.append(limits[last_empty])
-        proto.bucket.append(0.0)
+        if i < len(limits):
+            proto.bucket_limit.append(limits[i])
+            proto.bucket.append(float(counts[i]))
+        before = i
     return proto
 
 

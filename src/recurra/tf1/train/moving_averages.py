@@ -124,5 +124,6 @@ class ExponentialMovingAverage:
             moving_avg_variables = tf.trainable_variables() + tf.moving_average_variables()
         found = {self.average_name(v): v for v in dict.fromkeys(moving_avg_variables)}
         taken = {v.op.name for v in moving_avg_variables}
-        found.update({v.op.name: v for v in tf.global_variables() if v.op.name not in taken})
+        others = (v for v in tf.global_variables() if v.op.name not in taken and v.op.name not in found)
+        found.update({v.op.name: v for v in list(others)})
         return found

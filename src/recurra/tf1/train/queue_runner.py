@@ -45,6 +45,20 @@ class QueueRunner:
         self._runs: dict[Any, int] = {}
         self._exceptions_raised: list[BaseException] = []
 
+    def graph_state(self) -> tuple[str, dict[str, Any]]:
+        """What an exported graph keeps of a runner."""
+        queue = self._queue
+        held = {"ref": queue.queue_ref, "dtypes": queue.dtypes, "shapes": queue.shapes, "names": queue.names}
+        ops = {"enqueue_ops": self._enqueue_ops, "close_op": self._close_op, "cancel_op": self._cancel_op}
+        return "train.QueueRunner", {"queue": held, **ops}
+
+    @classmethod
+    def from_graph_state(cls, state: dict[str, Any]) -> QueueRunner:
+        """The runner of an imported graph."""
+        held = state["queue"]
+        queue = tf.QueueBase(held["dtypes"], held["shapes"], held["names"], held["ref"])
+        return cls(queue, state["enqueue_ops"], state["close_op"], state["cancel_op"])
+
     @property
     def queue(self) -> Any:
         return self._queue

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from recurra.tf1.build import apply_op
+from recurra.tf1.constants import constant_value
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.registry import op
@@ -102,7 +103,7 @@ class QueueBase:
     @staticmethod
     def from_list(index: Any, queues: list[QueueBase]) -> QueueBase:
         """The queue of a list at a constant index."""
-        return queues[int(tf.constant_value(index) if isinstance(index, tf.Tensor) else index)]
+        return queues[int(constant_value(index) if isinstance(index, tf.Tensor) else index)]
 
     @property
     def queue_ref(self) -> Any:
@@ -178,7 +179,7 @@ class QueueBase:
         return self._result(made)
 
     def _dequeue_several(self, type_: str, n: Any, name: str, known: bool) -> Any:
-        count = tf.constant_value(tf.convert_to_tensor(n, name="n")) if known else None
+        count = constant_value(tf.convert_to_tensor(n, name="n")) if known else None
         shapes = [tf.TensorShape([None if count is None else int(count)]).concatenate(s) for s in self._shapes]
         made = apply_op(type_, self._queue_ref, n, component_types=self._dtypes, _shapes=shapes, name=name)
         return self._result(made)

@@ -124,6 +124,17 @@ class Saver:
     def to_proto(self, export_scope: str | None = None) -> Any:
         return self.as_saver_def()
 
+    def graph_state(self) -> tuple[str, dict[str, Any]]:
+        """What an exported graph keeps of a saver."""
+        plain = {s.key: s.variable for s in self._saveables or [] if s.variable is not None}
+        options = {"max_to_keep": self._max_to_keep, "sharded": self._sharded, "write_version": self._write_version}
+        return "train.Saver", {"var_list": plain, **options}
+
+    @classmethod
+    def from_graph_state(cls, state: dict[str, Any]) -> Saver:
+        """The saver of an imported graph."""
+        return cls(allow_empty=True, **state)
+
     @staticmethod
     def from_proto(saver_def: Any, import_scope: str | None = None) -> Saver:
         """A saver of the current graph's variables with the options of a SaverDef."""
