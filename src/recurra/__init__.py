@@ -83,23 +83,14 @@ if TYPE_CHECKING:
     from recurra.export.safetensors import (
         load,
     )
-    from recurra.kernels import (  # type: ignore[no-redef]
-        explain,
-    )
-    from recurra.loops import (  # type: ignore[no-redef]
-        FusedRNNCellAdaptor,
-        LearnedInitialState,
-        Next,
-        TimeReversedFusedRNN,
-        bidirectional,
-        detach,
-        last_output,
-        masks_at,
-        raw_loop,
-        stack_bidirectional,
-        state_saving_unroll,
-        unroll,
-    )
+    from recurra.kernels.explain import explain
+    from recurra.kernels.scan import masks_at
+    from recurra.loops.bidirectional import bidirectional, stack_bidirectional
+    from recurra.loops.fused import FusedRNNCellAdaptor, TimeReversedFusedRNN
+    from recurra.loops.lengths import last_output
+    from recurra.loops.raw import Next, raw_loop
+    from recurra.loops.state import LearnedInitialState, detach, state_saving_unroll
+    from recurra.loops.unroll import unroll
 
 __version__ = "0.1.0"
 

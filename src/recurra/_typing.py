@@ -70,5 +70,8 @@ class Cell(Protocol):
         *,
         reverse: bool = False,
         masks: Masks = None,
-        **options: Any,
+        after: Any = (),
+        resets: Tensor | None = None,
+        reset_state: State = None,
+        return_states: bool = False,
     ) -> Any: ...

@@ -132,8 +132,8 @@ class _Layers(nn.RNNBase):
 
     def _layer_params(self, index: int) -> TorchParams:
         weights = list(self.all_weights[index])
-        biases = [weights[2], weights[3]] if self.bias else [None, None]
-        return TorchParams(weights[0], weights[1], *biases, weights[-1] if self.proj_size else None)
+        bias_ih, bias_hh = (weights[2], weights[3]) if self.bias else (None, None)
+        return TorchParams(weights[0], weights[1], bias_ih, bias_hh, weights[-1] if self.proj_size else None)
 
     @property
     def _options(self) -> Any:

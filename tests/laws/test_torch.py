@@ -210,3 +210,21 @@ def test_random_cells_are_random_only_in_training() -> None:
     assert not torch.equal(inner(*step)[0], inner(*step)[0])
     cell.eval()
     assert torch.equal(rc.unroll(cell, x)[0], rc.unroll(cell, x)[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@over_rows("cuda")
+def test_cuda_gives_the_numbers_of_the_cpu(row: Row) -> None:
+    call = make_call(row, 4, 3, [4, 2, 0])
+    expected, grads = call.run(), gradients(call)
+
+    def moved(value: Any) -> Any:
+        return each(lambda leaf: leaf.cuda(), value)
+
+    call.cell.cuda()
+    change = {"inputs": moved(call.inputs), "state": moved(call.state), "masks": moved(call.masks)}
+    assert call.lengths is not None
+    change["lengths"] = call.lengths.cuda()
+    assert_same(each(lambda leaf: leaf.cpu(), call.run(**change)), expected, call.dtype)
+    found = tuple(grad.cpu() for grad in gradients(call, **change))
+    assert_same(found, grads, call.dtype, "gradients")

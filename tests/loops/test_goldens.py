@@ -309,7 +309,9 @@ def test_tensorflows_variational_masks(name: str) -> None:
 
 def test_tensorflows_plain_masks() -> None:
     """One mask a step from TensorFlow's own generator: seed 1 of the graph, the salted seeds of the wrapper."""
-    philox = pytest.importorskip("recurra.tf1.ops.philox")
+    assert rc.tf1.nn.relu is not None  # the wing loads as a whole
+    from recurra.tf1.ops import philox
+
     g = load("dropout_plain")
     cell = rc.DropoutWrapper(basic_lstm(3, 4), input_keep_prob=0.7, output_keep_prob=0.6, state_keep_prob=0.8)
 

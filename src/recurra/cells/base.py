@@ -7,6 +7,7 @@ cells: a thin module over a `Recurrence` (pure functions of parameters, input an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -67,7 +68,7 @@ class BaseCell(nn.Module):
         """One step on a projected input; by default `forward`."""
         return self.forward(projected, state) if masks is None else self.forward(projected, state, masks)
 
-    def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+    def _step(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         """One step: `x [B, I]` and a state -> (output, new state)."""
         if type(self).recur is BaseCell.recur:
             raise NotImplementedError(f"{type(self).__name__} must define `forward(x, state)`")
@@ -75,6 +76,9 @@ class BaseCell(nn.Module):
         if masks is None and type(self).draw_masks is not BaseCell.draw_masks:
             masks = masks_at(self._draw_for(_nest.map_leaves(lambda leaf: leaf.unsqueeze(0), x)), 0)
         return self.recur(self.project(x), state, masks)
+
+    # As in nn.Module: an attribute, so that a subclass may type its own arguments.
+    forward: Callable[..., tuple[Any, Any]] = _step
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
         """Random masks for a call of `steps` steps, in `like`'s dtype and device; None where nothing is random.
