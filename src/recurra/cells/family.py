@@ -68,6 +68,11 @@ def uniform(low: float, high: float) -> Initializer:
     return partial(torch.nn.init.uniform_, a=low, b=high)
 
 
+def affine(inputs: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`inputs @ kernel + bias` in one pass over the result."""
+    return torch.nn.functional.linear(inputs, kernel.t(), bias)
+
+
 def input_rows(kernel: Tensor, inputs: Tensor) -> Tensor:
     """The rows of a fused kernel that the input multiplies."""
     return kernel[: inputs.shape[-1]]

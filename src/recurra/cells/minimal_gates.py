@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.checks import positive
-from recurra.cells.family import Common
+from recurra.cells.family import Common, affine
 from recurra.cells.linear import Coefficients, LinearCell, LinearRecurrence
 from recurra.cells.rnn import RNNOptions
 
@@ -23,14 +23,14 @@ class MinGateParams(NamedTuple):
 
 def min_gru_coefficients(params: MinGateParams, inputs: Tensor, options: RNNOptions) -> Coefficients:
     """`h' = (1 - z) * h + z * candidate`."""
-    gate, candidate = (inputs @ params.kernel + params.bias).chunk(2, -1)
+    gate, candidate = affine(inputs, params.kernel, params.bias).chunk(2, -1)
     z = torch.sigmoid(gate)
     return Coefficients(1 - z, z * resolve(options.activation)(candidate))
 
 
 def min_lstm_coefficients(params: MinGateParams, inputs: Tensor, options: RNNOptions) -> Coefficients:
     """`h' = f / (f + i) * h + i / (f + i) * candidate`, the quotients taken of logarithms."""
-    forget, enter, candidate = (inputs @ params.kernel + params.bias).chunk(3, -1)
+    forget, enter, candidate = affine(inputs, params.kernel, params.bias).chunk(3, -1)
     share = torch.sigmoid(functional.logsigmoid(forget) - functional.logsigmoid(enter))
     return Coefficients(share, (1 - share) * resolve(options.activation)(candidate))
 

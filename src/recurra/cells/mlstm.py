@@ -16,12 +16,12 @@ from torch.nn import functional
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.checks import positive
-from recurra.cells.family import Common, FamilyCell
+from recurra.cells.family import Common, FamilyCell, affine
 from recurra.cells.slstm import ForgetGate, check_forget_gate, check_heads
 from recurra.kernels import Recurrence
 from recurra.kernels.scan import After, mask_inputs, valid_steps
 
-CHUNK = 64
+CHUNK = 32
 """Steps that are computed at once: the work within a chunk grows with its square, the work between with 1 over it."""
 
 
@@ -66,7 +66,7 @@ def mlstm_project(params: MLSTMParams, inputs: Tensor, options: MLSTMOptions) ->
     """Everything but the memory, for one step or all."""
     heads = options.heads
     width = (params.kernel.shape[1] - 2 * heads) // 4
-    q, k, v, o, i, f = (inputs @ params.kernel + params.bias).split([width] * 4 + [heads] * 2, -1)
+    q, k, v, o, i, f = affine(inputs, params.kernel, params.bias).split([width] * 4 + [heads] * 2, -1)
     q, k, v = (part.unflatten(-1, (heads, -1)) for part in (q, k, v))
     log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
     return MLSTMInput(q, k / math.sqrt(k.shape[-1]), v, torch.sigmoid(o), i, log_f)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.cells.checks import positive
-from recurra.cells.family import Common
+from recurra.cells.family import Common, affine
 from recurra.cells.linear import Coefficients, LinearCell, LinearRecurrence
 
 
@@ -34,8 +34,8 @@ class RGLRUOptions(NamedTuple):
 def rglru_coefficients(params: RGLRUParams, inputs: Tensor, options: RGLRUOptions) -> Coefficients:
     """`h' = a_t * h + sqrt(1 - a_t²) * (i_t * x_t)` with `a_t = a ** (c * r_t)`, in logarithms."""
     if params.in_kernel is not None and params.in_bias is not None:
-        inputs = inputs @ params.in_kernel + params.in_bias
-    r, i = torch.sigmoid(inputs @ params.gates_kernel + params.gates_bias).chunk(2, -1)
+        inputs = affine(inputs, params.in_kernel, params.in_bias)
+    r, i = torch.sigmoid(affine(inputs, params.gates_kernel, params.gates_bias)).chunk(2, -1)
     log_a = options.sharpness * r * functional.logsigmoid(params.decay)
     return Coefficients(torch.exp(log_a), torch.sqrt(-torch.expm1(2 * log_a)) * (i * inputs))
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from recurra._typing import Masks
 from recurra.cells.checks import positive
-from recurra.cells.family import Common, FamilyCell
+from recurra.cells.family import Common, FamilyCell, affine
 from recurra.errors import InputError
 from recurra.kernels import Recurrence
 
@@ -45,7 +45,7 @@ class SLSTMOptions(NamedTuple):
 
 
 def by_head(kernel: Tensor, h: Tensor) -> Tensor:
-    """`h [B, H]` times each head's `[heads, H / heads, 4H / heads]` -> `[B, 4, H]`: the heads side by side in a gate."""
+    """`h [B, H]` times each head's `[heads, H / heads, 4H / heads]` -> `[B, 4, H]`: heads side by side in a gate."""
     heads, width, columns = kernel.shape
     mixed = torch.bmm(h.unflatten(-1, (heads, width)).transpose(0, 1), kernel)
     return mixed.unflatten(-1, (4, columns // 4)).permute(1, 2, 0, 3).flatten(2)
@@ -53,7 +53,7 @@ def by_head(kernel: Tensor, h: Tensor) -> Tensor:
 
 def slstm_project(params: SLSTMParams, inputs: Tensor, options: SLSTMOptions) -> Tensor:
     """The input's share, `[..., 4, H]`."""
-    return (inputs @ params.kernel + params.bias).unflatten(-1, (4, -1))
+    return affine(inputs, params.kernel, params.bias).unflatten(-1, (4, -1))
 
 
 def slstm_recur(
