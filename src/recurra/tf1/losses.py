@@ -32,12 +32,19 @@ class Reduction:
 
     @classmethod
     def all(cls) -> tuple[str, ...]:
-        return cls.NONE, cls.SUM, cls.MEAN, cls.SUM_OVER_BATCH_SIZE, cls.SUM_OVER_NONZERO_WEIGHTS, cls.SUM_BY_NONZERO_WEIGHTS
+        return (
+            cls.NONE,
+            cls.SUM,
+            cls.MEAN,
+            cls.SUM_OVER_BATCH_SIZE,
+            cls.SUM_OVER_NONZERO_WEIGHTS,
+            cls.SUM_BY_NONZERO_WEIGHTS,
+        )
 
     @classmethod
     def validate(cls, key: str) -> None:
         if key not in cls.all():
-            raise ValueError("Invalid Reduction Key %s." % key)
+            raise ValueError(f"Invalid Reduction Key {key}.")
 
 
 @tf_export("losses.add_loss", "contrib.losses.add_loss")
@@ -86,14 +93,20 @@ def _check_weights(weights: Any, losses: Any) -> None:
     if mine.ndims in (None, 0) or theirs.ndims is None:
         return
     if mine.ndims != theirs.ndims:
-        raise ValueError(f"weights can not be broadcast to values. values.rank={theirs.ndims}. weights.rank={mine.ndims}. values.shape={theirs}. weights.shape={mine}.")
+        raise ValueError(
+            f"weights can not be broadcast to values. values.rank={theirs.ndims}. weights.rank={mine.ndims}."
+            f" values.shape={theirs}. weights.shape={mine}."
+        )
     if any(None not in (w, v) and w not in (1, v) for w, v in zip(mine.values or (), theirs.values or (), strict=True)):
         raise ValueError(f"weights can not be broadcast to values. values.shape={theirs}. weights.shape={mine}.")
 
 
 @tf_export("losses.compute_weighted_loss")
 def compute_weighted_loss(
-    losses: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: str | None = GraphKeys.LOSSES,
+    losses: Any,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     """`losses * weights` reduced, and added to the collection."""
@@ -129,27 +142,41 @@ def _elementwise(name: str, label: str, values: Callable[..., Any], **own: Any) 
     """A loss over labels and predictions of one shape, from its value per element."""
 
     def loss(
-        labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: str | None = GraphKeys.LOSSES,
-        reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS, **options: Any,
+        labels: Any,
+        predictions: Any,
+        weights: Any = 1.0,
+        scope: str | None = None,
+        loss_collection: str | None = GraphKeys.LOSSES,
+        reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+        **options: Any,
     ) -> Any:
         _pair(labels, predictions)
         with name_scope(scope, label, (predictions, labels, weights)) as full:
             predictions, labels = (cast(convert_to_tensor(t), dtypes.float32) for t in (predictions, labels))
             predictions.get_shape().assert_is_compatible_with(labels.get_shape())
-            return compute_weighted_loss(values(labels, predictions, **{**own, **options}), weights, full, loss_collection, reduction)
+            return compute_weighted_loss(
+                values(labels, predictions, **{**own, **options}), weights, full, loss_collection, reduction
+            )
 
     loss.__name__ = name
     return export(loss, f"losses.{name}")
 
 
 absolute_difference = _elementwise("absolute_difference", "absolute_difference", lambda y, p: apply_op("Abs", p - y))
-mean_squared_error = _elementwise("mean_squared_error", "mean_squared_error", lambda y, p: apply_op("SquaredDifference", p, y))
+mean_squared_error = _elementwise(
+    "mean_squared_error", "mean_squared_error", lambda y, p: apply_op("SquaredDifference", p, y)
+)
 
 
 @tf_export("losses.huber_loss")
 def huber_loss(
-    labels: Any, predictions: Any, weights: Any = 1.0, delta: float = 1.0, scope: str | None = None,
-    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+    labels: Any,
+    predictions: Any,
+    weights: Any = 1.0,
+    delta: float = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
+    reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     """Half the square up to `delta`, linear beyond."""
     _pair(labels, predictions)
@@ -164,21 +191,34 @@ def huber_loss(
 
 @tf_export("losses.log_loss")
 def log_loss(
-    labels: Any, predictions: Any, weights: Any = 1.0, epsilon: float = 1e-7, scope: str | None = None,
-    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+    labels: Any,
+    predictions: Any,
+    weights: Any = 1.0,
+    epsilon: float = 1e-7,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
+    reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     _pair(labels, predictions)
     with name_scope(scope, "log_loss", (predictions, labels, weights)) as full:
         predictions, labels = (cast(convert_to_tensor(t), dtypes.float32) for t in (predictions, labels))
         predictions.get_shape().assert_is_compatible_with(labels.get_shape())
-        losses = -labels * apply_op("Log", predictions + epsilon) - (1 - labels) * apply_op("Log", 1 - predictions + epsilon)
+        losses = -labels * apply_op("Log", predictions + epsilon) - (1 - labels) * apply_op(
+            "Log", 1 - predictions + epsilon
+        )
         return compute_weighted_loss(losses, weights, full, loss_collection, reduction)
 
 
 @tf_export("losses.cosine_distance")
 def cosine_distance(
-    labels: Any, predictions: Any, axis: int | None = None, weights: Any = 1.0, scope: str | None = None,
-    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS, dim: int | None = None,
+    labels: Any,
+    predictions: Any,
+    axis: int | None = None,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
+    reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+    dim: int | None = None,
 ) -> Any:
     axis = dim if axis is None else axis
     if axis is None:
@@ -193,7 +233,11 @@ def cosine_distance(
 
 @tf_export("losses.hinge_loss")
 def hinge_loss(
-    labels: Any, logits: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: str | None = GraphKeys.LOSSES,
+    labels: Any,
+    logits: Any,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     _pair(labels, logits, second="logits")
@@ -207,8 +251,13 @@ def hinge_loss(
 
 @tf_export("losses.sigmoid_cross_entropy")
 def sigmoid_cross_entropy(
-    multi_class_labels: Any, logits: Any, weights: Any = 1.0, label_smoothing: float = 0, scope: str | None = None,
-    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+    multi_class_labels: Any,
+    logits: Any,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
+    reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     _pair(multi_class_labels, logits, "multi_class_labels", "logits")
     with name_scope(scope, "sigmoid_cross_entropy_loss", (logits, multi_class_labels, weights)) as full:
@@ -223,8 +272,13 @@ def sigmoid_cross_entropy(
 
 @tf_export("losses.softmax_cross_entropy")
 def softmax_cross_entropy(
-    onehot_labels: Any, logits: Any, weights: Any = 1.0, label_smoothing: float = 0, scope: str | None = None,
-    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
+    onehot_labels: Any,
+    logits: Any,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
+    reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     _pair(onehot_labels, logits, "onehot_labels", "logits")
     with name_scope(scope, "softmax_cross_entropy_loss", (logits, onehot_labels, weights)) as full:
@@ -253,7 +307,11 @@ def remove_squeezable_dimensions(labels: Any, predictions: Any, expected_rank_di
 
 @tf_export("losses.sparse_softmax_cross_entropy")
 def sparse_softmax_cross_entropy(
-    labels: Any, logits: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: str | None = GraphKeys.LOSSES,
+    labels: Any,
+    logits: Any,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> Any:
     _pair(labels, logits, second="logits")
@@ -261,7 +319,11 @@ def sparse_softmax_cross_entropy(
         labels, logits = convert_to_tensor(labels), convert_to_tensor(logits)
         labels, logits = remove_squeezable_dimensions(labels, logits, 1)
         weights = convert_to_tensor(weights)
-        if weights.get_shape().ndims not in (None, 0) and labels.get_shape().ndims is not None and weights.get_shape().ndims == labels.get_shape().ndims + 1:
+        if (
+            weights.get_shape().ndims not in (None, 0)
+            and labels.get_shape().ndims is not None
+            and weights.get_shape().ndims == labels.get_shape().ndims + 1
+        ):
             weights = squeeze(weights, [-1])
         losses = nn_loss.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xentropy")
         return compute_weighted_loss(losses, weights, full, loss_collection, reduction)
@@ -269,7 +331,11 @@ def sparse_softmax_cross_entropy(
 
 @tf_export("losses.mean_pairwise_squared_error")
 def mean_pairwise_squared_error(
-    labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: str | None = GraphKeys.LOSSES
+    labels: Any,
+    predictions: Any,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: str | None = GraphKeys.LOSSES,
 ) -> Any:
     """Squared differences of all pairs of errors within a row, averaged."""
     _pair(labels, predictions)
@@ -283,7 +349,9 @@ def mean_pairwise_squared_error(
         present = _present_per_row(diffs, weights)
         first = 2.0 * _safe_div(squares, apply_op("Maximum", present - 1, 0), name="value")
         total = reduce_sum(diffs, axes, keepdims=True)
-        second = 2.0 * _safe_div(apply_op("Square", total), apply_op("Maximum", present * (present - 1), 0), name="value")
+        second = 2.0 * _safe_div(
+            apply_op("Square", total), apply_op("Maximum", present * (present - 1), 0), name="value"
+        )
         weighted = apply_op("Mul", first - second, weights)
         loss = reduce_sum(weighted)
         everything = reduce_sum(present)
@@ -318,12 +386,21 @@ def _swapped(loss: Any, second: str = "labels", first: str = "predictions") -> A
     return contrib
 
 
-for _name, _loss in (("absolute_difference", absolute_difference), ("mean_squared_error", mean_squared_error), ("mean_pairwise_squared_error", mean_pairwise_squared_error)):
+for _name, _loss in (
+    ("absolute_difference", absolute_difference),
+    ("mean_squared_error", mean_squared_error),
+    ("mean_pairwise_squared_error", mean_pairwise_squared_error),
+):
     export(_swapped(_loss), f"contrib.losses.{_name}")
 export(_swapped(softmax_cross_entropy, "onehot_labels", "logits"), "contrib.losses.softmax_cross_entropy")
 export(_swapped(sigmoid_cross_entropy, "multi_class_labels", "logits"), "contrib.losses.sigmoid_cross_entropy")
 export(_swapped(sparse_softmax_cross_entropy, "labels", "logits"), "contrib.losses.sparse_softmax_cross_entropy")
-export(lambda predictions, labels=None, weights=1.0, epsilon=1e-7, scope=None: log_loss(labels, predictions, weights, epsilon, scope), "contrib.losses.log_loss")
+export(
+    lambda predictions, labels=None, weights=1.0, epsilon=1e-7, scope=None: log_loss(
+        labels, predictions, weights, epsilon, scope
+    ),
+    "contrib.losses.log_loss",
+)
 export(lambda logits, labels=None, scope=None: hinge_loss(labels, logits, scope=scope), "contrib.losses.hinge_loss")
 export(
     lambda predictions, labels=None, axis=None, weights=1.0, scope=None, dim=None: cosine_distance(labels, predictions, axis, weights, scope, dim=dim),

@@ -27,7 +27,9 @@ def metric_variable(shape: Any, dtype: Any, validate_shape: bool = True, name: s
     from recurra.tf1.variables import Variable
 
     collections = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
-    return Variable(lambda: zeros(shape, dtype), trainable=False, collections=collections, validate_shape=validate_shape, name=name)
+    return Variable(
+        lambda: zeros(shape, dtype), trainable=False, collections=collections, validate_shape=validate_shape, name=name
+    )
 
 
 def _collect(collections: Any, value: Any) -> None:
@@ -63,10 +65,15 @@ def _broadcast(weights: Any, values: Any) -> Any:
     return apply_op("Mul", weights, ones_like(values))
 
 
-def _running_mean(values: Any, weights: Any, value_collections: Any, update_collections: Any, name: str | None, default: str) -> tuple[Any, Any]:
+def _running_mean(
+    values: Any, weights: Any, value_collections: Any, update_collections: Any, name: str | None, default: str
+) -> tuple[Any, Any]:
     with variable_scope(name, default, (values, weights)):
         values = cast(convert_to_tensor(values), dtypes.float32)
-        total, count = metric_variable([], dtypes.float32, name="total"), metric_variable([], dtypes.float32, name="count")
+        total, count = (
+            metric_variable([], dtypes.float32, name="total"),
+            metric_variable([], dtypes.float32, name="count"),
+        )
         if weights is None:
             number = cast(apply_op("Size", values), dtypes.float32)
         else:
@@ -84,13 +91,24 @@ def _running_mean(values: Any, weights: Any, value_collections: Any, update_coll
 
 
 @tf_export("metrics.mean")
-def mean(values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None, name: str | None = None) -> Any:
+def mean(
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Any:
     return _running_mean(values, weights, metrics_collections, updates_collections, name, "mean")
 
 
 @tf_export("metrics.accuracy")
 def accuracy(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None, name: str | None = None
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
 ) -> Any:
     predictions, labels, weights = _matching(predictions, labels, weights)
     if labels.dtype.base_dtype != predictions.dtype.base_dtype:
@@ -101,11 +119,17 @@ def accuracy(
 
 def _error_metric(name: str, error: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def metric(
-        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+        labels: Any,
+        predictions: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
         name: str | None = name,
     ) -> Any:
         predictions, labels, weights = _matching(predictions, labels, weights)
-        return _running_mean(error(labels, predictions), weights, metrics_collections, updates_collections, name, "mean")
+        return _running_mean(
+            error(labels, predictions), weights, metrics_collections, updates_collections, name, "mean"
+        )
 
     return export(metric, f"metrics.{name}")
 
@@ -116,7 +140,12 @@ mean_squared_error = _error_metric("mean_squared_error", lambda y, p: apply_op("
 
 @tf_export("metrics.root_mean_squared_error")
 def root_mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None, name: str | None = None
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
 ) -> Any:
     value, update = mean_squared_error(labels, predictions, weights, None, None, name or "root_mean_squared_error")
     value, update = apply_op("Sqrt", value), apply_op("Sqrt", update)
@@ -127,19 +156,33 @@ def root_mean_squared_error(
 
 @tf_export("metrics.mean_relative_error")
 def mean_relative_error(
-    labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    labels: Any,
+    predictions: Any,
+    normalizer: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
 ) -> Any:
     predictions, labels, weights = _matching(predictions, labels, weights)
     predictions, normalizer = remove_squeezable_dimensions(predictions, convert_to_tensor(normalizer))
     zero = apply_op("Equal", convert_to_tensor(0.0, dtype=normalizer.dtype), normalizer)
-    relative = apply_op("Select", zero, zeros_like(labels), apply_op("RealDiv", apply_op("Abs", labels - predictions), normalizer))
-    return _running_mean(relative, weights, metrics_collections, updates_collections, name or "mean_relative_error", "mean")
+    relative = apply_op(
+        "Select", zero, zeros_like(labels), apply_op("RealDiv", apply_op("Abs", labels - predictions), normalizer)
+    )
+    return _running_mean(
+        relative, weights, metrics_collections, updates_collections, name or "mean_relative_error", "mean"
+    )
 
 
 @tf_export("metrics.mean_cosine_distance")
 def mean_cosine_distance(
-    labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    labels: Any,
+    predictions: Any,
+    dim: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
 ) -> Any:
     predictions, labels, weights = _matching(predictions, labels, weights)
@@ -153,14 +196,27 @@ def mean_cosine_distance(
 
 @tf_export("metrics.percentage_below")
 def percentage_below(
-    values: Any, threshold: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None, name: str | None = None
+    values: Any,
+    threshold: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
 ) -> Any:
     below = cast(apply_op("Less", convert_to_tensor(values), threshold), dtypes.float32)
-    return _running_mean(below, weights, metrics_collections, updates_collections, name or "percentage_below_threshold", "mean")
+    return _running_mean(
+        below, weights, metrics_collections, updates_collections, name or "percentage_below_threshold", "mean"
+    )
 
 
 @tf_export("metrics.mean_tensor")
-def mean_tensor(values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None, name: str | None = None) -> Any:
+def mean_tensor(
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Any:
     with variable_scope(name, "mean", (values, weights)):
         values = cast(convert_to_tensor(values), dtypes.float32)
         total = metric_variable(values.get_shape(), dtypes.float32, name="total_tensor")
@@ -173,7 +229,10 @@ def mean_tensor(values: Any, weights: Any = None, metrics_collections: Any = Non
         add_total = total.assign_add(values)
         with get_default_graph().control_dependencies([values]):
             add_count = count.assign_add(number)
-        ratio = lambda t, c, label: _safe_div(t, apply_op("Maximum", c, 0.0), label)
+
+        def ratio(t, c, label):
+            return _safe_div(t, apply_op("Maximum", c, 0.0), label)
+
         result, update = ratio(total, count, "value"), ratio(add_total, add_count, "update_op")
         _collect(metrics_collections, result)
         _collect(updates_collections, update)
@@ -200,8 +259,13 @@ def _confusion(name: str) -> Callable[..., Any]:
     is_label, is_prediction = _KINDS[name]
 
     def metric(
-        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
-        name: str | None = None, _label: str = name,
+        labels: Any,
+        predictions: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
+        _label: str = name,
     ) -> Any:
         with variable_scope(name, _label, (predictions, labels, weights)):
             predictions, labels = (cast(convert_to_tensor(t), dtypes.bool_) for t in (predictions, labels))
@@ -223,13 +287,21 @@ def _share(name: str, other: Callable[..., Any]) -> Callable[..., Any]:
     """true positives / (true positives + `other`)."""
 
     def metric(
-        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
-        name: str | None = None, _label: str = name,
+        labels: Any,
+        predictions: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
+        _label: str = name,
     ) -> Any:
         with variable_scope(name, _label, (predictions, labels, weights)):
             hit, hit_update = true_positives(labels, predictions, weights)
             miss, miss_update = other(labels, predictions, weights)
-            share = lambda t, f, label: apply_op("Select", t + f > 0, apply_op("Div", t, t + f), convert_to_tensor(0.0), name=label)
+
+            def share(t, f, label):
+                return apply_op("Select", t + f > 0, apply_op("Div", t, t + f), convert_to_tensor(0.0), name=label)
+
             value, update = share(hit, miss, "value"), share(hit_update, miss_update, "update_op")
             _collect(metrics_collections, value)
             _collect(updates_collections, update)
@@ -241,9 +313,14 @@ def _share(name: str, other: Callable[..., Any]) -> Callable[..., Any]:
 precision, recall = _share("precision", false_positives), _share("recall", false_negatives)
 
 
-def _at_thresholds(labels: Any, predictions: Any, thresholds: list[float], weights: Any, wanted: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _at_thresholds(
+    labels: Any, predictions: Any, thresholds: list[float], weights: Any, wanted: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Confusion counts for every threshold: variables (as values) and their updates, `[T]` each."""
-    predictions, labels = cast(convert_to_tensor(predictions), dtypes.float32), cast(convert_to_tensor(labels), dtypes.bool_)
+    predictions, labels = (
+        cast(convert_to_tensor(predictions), dtypes.float32),
+        cast(convert_to_tensor(labels), dtypes.bool_),
+    )
     predictions, labels, weights = _matching(predictions, labels, weights)
     count = len(thresholds)
     scores = reshape(predictions, [1, -1])
@@ -255,17 +332,26 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: list[float], weigh
     values, updates = {}, {}
     for kind in wanted:
         is_label, is_prediction = _KINDS[kind]
-        hits = cast(logical_and(apply_op("Equal", positive, is_label), apply_op("Equal", above, is_prediction)), dtypes.float32)
+        hits = cast(
+            logical_and(apply_op("Equal", positive, is_label), apply_op("Equal", above, is_prediction)), dtypes.float32
+        )
         hits = hits if factor is None else hits * factor
         variable = metric_variable([count], dtypes.float32, name=kind)
         values[kind], updates[kind] = convert_to_tensor(variable), variable.assign_add(reduce_sum(hits, 1))
     return values, updates
 
 
-def _threshold_metric(name: str, wanted: tuple[str, ...], compute: Callable[[dict[str, Any], str], Any], scope: str) -> None:
+def _threshold_metric(
+    name: str, wanted: tuple[str, ...], compute: Callable[[dict[str, Any], str], Any], scope: str
+) -> None:
     def metric(
-        labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
-        updates_collections: Any = None, name: str | None = None,
+        labels: Any,
+        predictions: Any,
+        thresholds: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
     ) -> Any:
         with variable_scope(name, scope, (predictions, labels, weights)):
             values, updates = _at_thresholds(labels, predictions, list(thresholds), weights, wanted)
@@ -291,17 +377,32 @@ _threshold_metric(
 
 @tf_export("metrics.auc")
 def auc(
-    labels: Any, predictions: Any, weights: Any = None, num_thresholds: int = 200, metrics_collections: Any = None,
-    updates_collections: Any = None, curve: str = "ROC", name: str | None = None, summation_method: str = "trapezoidal", thresholds: Any = None,
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    num_thresholds: int = 200,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    curve: str = "ROC",
+    name: str | None = None,
+    summation_method: str = "trapezoidal",
+    thresholds: Any = None,
 ) -> Any:
     """Area under the ROC or precision-recall curve at `num_thresholds` points."""
     with variable_scope(name, "auc", (labels, predictions, weights)):
         if curve not in ("ROC", "PR"):
-            raise ValueError("curve must be either ROC or PR, %s unknown" % curve)
-        inner = sorted(thresholds) if thresholds is not None else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+            raise ValueError(f"curve must be either ROC or PR, {curve} unknown")
+        inner = (
+            sorted(thresholds)
+            if thresholds is not None
+            else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+        )
         points = [-_EPSILON, *inner, 1.0 + _EPSILON]
         values, updates = _at_thresholds(labels, predictions, points, weights, tuple(_KINDS))
-        compute = lambda v, label: _area(v, curve, summation_method, len(points), label)
+
+        def compute(v, label):
+            return _area(v, curve, summation_method, len(points), label)
+
         value, update = compute(values, "value"), compute(updates, "update_op")
         _collect(metrics_collections, value)
         _collect(updates_collections, update)
@@ -326,7 +427,7 @@ def _area(v: dict[str, Any], curve: str, method: str, count: int, label: str) ->
     elif method == "majoring":
         height = apply_op("Maximum", y[: count - 1], y[1:])
     else:
-        raise ValueError("Invalid summation_method: %s" % method)
+        raise ValueError(f"Invalid summation_method: {method}")
     return reduce_sum(apply_op("Mul", width, height), name=label)
 
 
@@ -337,14 +438,22 @@ def _interpolated_pr(tp: Any, fp: Any, fn: Any, count: int, label: str) -> Any:
     slope = _safe_div(step_tp, apply_op("Maximum", step_p, 0.0))
     intercept = tp[1:] - slope * positive[1:]
     both = logical_and(positive[: count - 1] > 0, positive[1:] > 0)
-    ratio = apply_op("Select", both, _safe_div(positive[: count - 1], apply_op("Maximum", positive[1:], 0.0)), ones_like(positive[1:]))
+    ratio = apply_op(
+        "Select",
+        both,
+        _safe_div(positive[: count - 1], apply_op("Maximum", positive[1:], 0.0)),
+        ones_like(positive[1:]),
+    )
     area = _safe_div(slope * (step_tp + intercept * apply_op("Log", ratio)), apply_op("Maximum", tp[1:] + fn[1:], 0.0))
     return reduce_sum(area, name=label)
 
 
 def _confusion_update(labels: Any, predictions: Any, num_classes: int, weights: Any) -> tuple[Any, Any]:
     total = metric_variable([num_classes, num_classes], dtypes.float64, name="total_confusion_matrix")
-    flat = lambda t: reshape(t, [-1]) if t.get_shape().ndims not in (None, 0, 1) else t
+
+    def flat(t):
+        return reshape(t, [-1]) if t.get_shape().ndims not in (None, 0, 1) else t
+
     predictions, labels = (flat(cast(convert_to_tensor(t), dtypes.int64)) for t in (predictions, labels))
     weights = None if weights is None else flat(convert_to_tensor(weights))
     current = confusion_matrix(labels, predictions, num_classes, weights=weights, dtype=dtypes.float64)
@@ -353,16 +462,28 @@ def _confusion_update(labels: Any, predictions: Any, num_classes: int, weights: 
 
 @tf_export("confusion_matrix", "math.confusion_matrix", "contrib.metrics.confusion_matrix")
 def confusion_matrix(
-    labels: Any, predictions: Any, num_classes: Any = None, dtype: Any = dtypes.int32, name: str | None = None, weights: Any = None
+    labels: Any,
+    predictions: Any,
+    num_classes: Any = None,
+    dtype: Any = dtypes.int32,
+    name: str | None = None,
+    weights: Any = None,
 ) -> Any:
     """`[classes, classes]`: rows are labels, columns predictions."""
     with name_scope(name, "confusion_matrix", (predictions, labels, num_classes, weights)):
-        labels, predictions = remove_squeezable_dimensions(convert_to_tensor(labels, name="labels"), convert_to_tensor(predictions, name="predictions"))
+        labels, predictions = remove_squeezable_dimensions(
+            convert_to_tensor(labels, name="labels"), convert_to_tensor(predictions, name="predictions")
+        )
         labels, predictions = cast(labels, dtypes.int64), cast(predictions, dtypes.int64)
-        top = lambda t: apply_op("Max", t, [0], keep_dims=False)
+
+        def top(t):
+            return apply_op("Max", t, [0], keep_dims=False)
+
         if num_classes is None:
             num_classes = apply_op("Maximum", top(predictions), top(labels)) + 1
-        classes = cast(convert_to_tensor(num_classes, dtype=dtypes.int64 if isinstance(num_classes, int) else None), dtypes.int64)
+        classes = cast(
+            convert_to_tensor(num_classes, dtype=dtypes.int64 if isinstance(num_classes, int) else None), dtypes.int64
+        )
         values = ones_like(predictions, dtype) if weights is None else cast(convert_to_tensor(weights), dtype)
         index = apply_op("Pack", [labels, predictions], axis=1)
         return apply_op("ScatterNd", index, values, apply_op("Pack", [classes, classes], axis=0))
@@ -370,7 +491,12 @@ def confusion_matrix(
 
 @tf_export("metrics.mean_iou")
 def mean_iou(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
 ) -> Any:
     with variable_scope(name, "mean_iou", (predictions, labels, weights)):
@@ -381,7 +507,12 @@ def mean_iou(
         seen = reduce_sum(cast(apply_op("NotEqual", union, 0.0), dtypes.float32))
         union = apply_op("Select", union > 0, union, ones_like(union))
         ratios = apply_op("RealDiv", hits, union)
-        value = apply_op("Select", seen > 0, reduce_sum(ratios, name="mean_iou") / apply_op("Maximum", seen, 1.0), convert_to_tensor(0.0))
+        value = apply_op(
+            "Select",
+            seen > 0,
+            reduce_sum(ratios, name="mean_iou") / apply_op("Maximum", seen, 1.0),
+            convert_to_tensor(0.0),
+        )
         _collect(metrics_collections, value)
         _collect(updates_collections, update)
         return value, update
@@ -389,12 +520,19 @@ def mean_iou(
 
 @tf_export("metrics.mean_per_class_accuracy")
 def mean_per_class_accuracy(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
 ) -> Any:
     with variable_scope(name, "mean_accuracy", (predictions, labels, weights)):
         total, update = _confusion_update(labels, predictions, num_classes, weights)
-        per_class = _safe_div(cast(apply_op("DiagPart", total), dtypes.float32), cast(reduce_sum(total, 1), dtypes.float32))
+        per_class = _safe_div(
+            cast(apply_op("DiagPart", total), dtypes.float32), cast(reduce_sum(total, 1), dtypes.float32)
+        )
         value = reduce_mean(per_class, name="mean_accuracy")
         _collect(metrics_collections, value)
         _collect(updates_collections, update)
@@ -403,8 +541,15 @@ def mean_per_class_accuracy(
 
 def _at_k(name: str, hit_of: Callable[..., tuple[Any, Any]]) -> None:
     def metric(
-        labels: Any, predictions: Any, k: int, class_id: int | None = None, weights: Any = None, metrics_collections: Any = None,
-        updates_collections: Any = None, name: str | None = None, _label: str = name,
+        labels: Any,
+        predictions: Any,
+        k: int,
+        class_id: int | None = None,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
+        _label: str = name,
     ) -> Any:
         with variable_scope(name, f"{_label}{k}", (predictions, labels, weights)):
             if class_id is not None:
@@ -420,7 +565,10 @@ def _ratio(hits: Any, number: Any, weights: Any, value_collections: Any, update_
     if weights is not None:
         factor = cast(convert_to_tensor(weights), dtypes.float64)
         hits, number = hits * factor, number * factor
-    top, bottom = metric_variable([], dtypes.float64, name="numerator"), metric_variable([], dtypes.float64, name="denominator")
+    top, bottom = (
+        metric_variable([], dtypes.float64, name="numerator"),
+        metric_variable([], dtypes.float64, name="denominator"),
+    )
     value = _safe_div(top, bottom, "value")
     update = _safe_div(top.assign_add(reduce_sum(hits)), bottom.assign_add(reduce_sum(number)), "update_op")
     _collect(value_collections, value)
@@ -438,6 +586,17 @@ def _matches(labels: Any, top: Any) -> tuple[Any, Any]:
 
 
 _at_k("recall_at_k", lambda labels, top, k: _matches(labels, top))
-_at_k("precision_at_k", lambda labels, top, k: (_matches(labels, top)[0], ones_like(_matches(labels, top)[0]) * convert_to_tensor(float(k), dtype=dtypes.float64)))
-_at_k("sparse_precision_at_k", lambda labels, top, k: (_matches(labels, top)[0], ones_like(_matches(labels, top)[0]) * convert_to_tensor(float(k), dtype=dtypes.float64)))
-
+_at_k(
+    "precision_at_k",
+    lambda labels, top, k: (
+        _matches(labels, top)[0],
+        ones_like(_matches(labels, top)[0]) * convert_to_tensor(float(k), dtype=dtypes.float64),
+    ),
+)
+_at_k(
+    "sparse_precision_at_k",
+    lambda labels, top, k: (
+        _matches(labels, top)[0],
+        ones_like(_matches(labels, top)[0]) * convert_to_tensor(float(k), dtype=dtypes.float64),
+    ),
+)

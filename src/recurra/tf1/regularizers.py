@@ -17,9 +17,9 @@ __all__ = ["l1_regularizer", "l2_regularizer"]
 
 def _check(scale: Any) -> None:
     if isinstance(scale, numbers.Integral):
-        raise ValueError("scale cannot be an integer: %s" % scale)
+        raise ValueError(f"scale cannot be an integer: {scale}")
     if isinstance(scale, numbers.Real) and scale < 0.0:
-        raise ValueError("Setting a scale less than 0 on a regularizer: %g" % scale)
+        raise ValueError(f"Setting a scale less than 0 on a regularizer: {scale:g}")
 
 
 def _nothing(_: Any) -> None:
@@ -42,8 +42,12 @@ def _regularizer(label: str, norm: Callable[[Any], Any]) -> Callable[..., Any]:
     return make
 
 
-l1_regularizer = export(_regularizer("l1_regularizer", lambda w: reduce_sum(apply_op("Abs", w))), "contrib.layers.l1_regularizer")
-l2_regularizer = export(_regularizer("l2_regularizer", lambda w: apply_op("L2Loss", w)), "contrib.layers.l2_regularizer")
+l1_regularizer = export(
+    _regularizer("l1_regularizer", lambda w: reduce_sum(apply_op("Abs", w))), "contrib.layers.l1_regularizer"
+)
+l2_regularizer = export(
+    _regularizer("l2_regularizer", lambda w: apply_op("L2Loss", w)), "contrib.layers.l2_regularizer"
+)
 
 
 @tf_export("contrib.layers.l1_l2_regularizer")

@@ -22,7 +22,9 @@ def _lengths(sequence_lengths: TorchTensor, inputs: TorchTensor) -> TorchTensor:
     return sequence_lengths.long().clamp(0, inputs.shape[1])
 
 
-def _score(inputs: TorchTensor, tag_indices: TorchTensor, sequence_lengths: TorchTensor, transition_params: TorchTensor) -> TorchTensor:
+def _score(
+    inputs: TorchTensor, tag_indices: TorchTensor, sequence_lengths: TorchTensor, transition_params: TorchTensor
+) -> TorchTensor:
     return crf.sequence_score(inputs, tag_indices.long(), transition_params, _lengths(sequence_lengths, inputs))
 
 
@@ -30,11 +32,15 @@ def _log_norm(inputs: TorchTensor, sequence_lengths: TorchTensor, transition_par
     return crf.log_norm(inputs, transition_params, _lengths(sequence_lengths, inputs))
 
 
-def _multitag(inputs: TorchTensor, tag_bitmap: TorchTensor, sequence_lengths: TorchTensor, transition_params: TorchTensor) -> TorchTensor:
+def _multitag(
+    inputs: TorchTensor, tag_bitmap: TorchTensor, sequence_lengths: TorchTensor, transition_params: TorchTensor
+) -> TorchTensor:
     return crf.multitag_score(inputs, tag_bitmap.bool(), transition_params, _lengths(sequence_lengths, inputs))
 
 
-def _decode(potentials: TorchTensor, transition_params: TorchTensor, sequence_length: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
+def _decode(
+    potentials: TorchTensor, transition_params: TorchTensor, sequence_length: TorchTensor
+) -> tuple[TorchTensor, TorchTensor]:
     """A row of length 0 is decoded as if it had one step, as TensorFlow does."""
     lengths = _lengths(sequence_length, potentials).clamp(min=1)
     tags, score = crf.viterbi(potentials, transition_params, lengths)
@@ -45,10 +51,26 @@ def _rows(operation: Any) -> TensorShape:
     return operation.inputs[0].shape.with_rank(3)[:1]
 
 
-op("CrfSequenceScore", "inputs:T, tag_indices:int32, sequence_lengths:int32, transition_params:T -> T", _score, shape=_rows)
+op(
+    "CrfSequenceScore",
+    "inputs:T, tag_indices:int32, sequence_lengths:int32, transition_params:T -> T",
+    _score,
+    shape=_rows,
+)
 op("CrfLogNorm", "inputs:T, sequence_lengths:int32, transition_params:T -> T", _log_norm, shape=_rows)
-op("CrfMultitagScore", "inputs:T, tag_bitmap:bool, sequence_lengths:int32, transition_params:T -> T", _multitag, shape=_rows)
-op("CrfDecode", "potentials:T, transition_params:T, sequence_length:int32 -> int32, T", _decode, diff=False, shape=lambda o: [o.inputs[0].shape.with_rank(3)[:2], _rows(o)])
+op(
+    "CrfMultitagScore",
+    "inputs:T, tag_bitmap:bool, sequence_lengths:int32, transition_params:T -> T",
+    _multitag,
+    shape=_rows,
+)
+op(
+    "CrfDecode",
+    "potentials:T, transition_params:T, sequence_length:int32 -> int32, T",
+    _decode,
+    diff=False,
+    shape=lambda o: [o.inputs[0].shape.with_rank(3)[:2], _rows(o)],
+)
 
 
 def _int32(value: Any) -> Any:
@@ -73,7 +95,9 @@ def crf_multitag_sequence_score(inputs: Any, tag_bitmap: Any, sequence_lengths: 
 
 
 @tf_export("contrib.crf.crf_log_likelihood")
-def crf_log_likelihood(inputs: Any, tag_indices: Any, sequence_lengths: Any, transition_params: Any = None) -> tuple[Any, Any]:
+def crf_log_likelihood(
+    inputs: Any, tag_indices: Any, sequence_lengths: Any, transition_params: Any = None
+) -> tuple[Any, Any]:
     """(log-likelihood `[B]`, transitions); without transitions a variable `transitions` is made."""
     inputs = convert_to_tensor(inputs)
     if transition_params is None:

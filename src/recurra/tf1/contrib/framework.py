@@ -18,22 +18,52 @@ __all__ = ["get_variables", "model_variable"]
 
 
 def _get_variable(
-    name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None, trainable: bool = True,
-    collections: Any = None, caching_device: Any = None, device: Any = None, partitioner: Any = None, custom_getter: Any = None,
-    use_resource: bool | None = None, synchronization: Any = None, aggregation: Any = None,
+    name: str,
+    shape: Any = None,
+    dtype: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    collections: Any = None,
+    caching_device: Any = None,
+    device: Any = None,
+    partitioner: Any = None,
+    custom_getter: Any = None,
+    use_resource: bool | None = None,
+    synchronization: Any = None,
+    aggregation: Any = None,
 ) -> Any:
     collections = list(collections if collections is not None else [GraphKeys.GLOBAL_VARIABLES])
-    getter = get_variable if custom_getter is None else functools.partial(custom_getter, reuse=get_variable_scope().reuse)
+    getter = (
+        get_variable if custom_getter is None else functools.partial(custom_getter, reuse=get_variable_scope().reuse)
+    )
     return getter(
-        name, shape=shape, dtype=dtype, initializer=initializer, regularizer=regularizer, trainable=trainable,
-        collections=list(dict.fromkeys(collections)), caching_device=caching_device, partitioner=partitioner, use_resource=use_resource,
+        name,
+        shape=shape,
+        dtype=dtype,
+        initializer=initializer,
+        regularizer=regularizer,
+        trainable=trainable,
+        collections=list(dict.fromkeys(collections)),
+        caching_device=caching_device,
+        partitioner=partitioner,
+        use_resource=use_resource,
     )
 
 
 variable = export(add_arg_scope(_get_variable), "contrib.framework.variable")
 
 
-def _model_variable(name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None, trainable: bool = True, collections: Any = None, **more: Any) -> Any:
+def _model_variable(
+    name: str,
+    shape: Any = None,
+    dtype: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    collections: Any = None,
+    **more: Any,
+) -> Any:
     kept = [*(collections or []), GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
     return _get_variable(name, shape, dtype, initializer, regularizer, trainable, kept, **more)
 
@@ -42,22 +72,36 @@ _model_variable.__name__ = "model_variable"
 model_variable = export(add_arg_scope(_model_variable), "contrib.framework.model_variable")
 
 
-def local_variable(initial_value: Any, validate_shape: bool = True, name: str | None = None, use_resource: bool | None = None) -> Any:
+def local_variable(
+    initial_value: Any, validate_shape: bool = True, name: str | None = None, use_resource: bool | None = None
+) -> Any:
     from recurra.tf1.variables import Variable
 
-    return Variable(initial_value, trainable=False, collections=[GraphKeys.LOCAL_VARIABLES], validate_shape=validate_shape, name=name)
+    return Variable(
+        initial_value,
+        trainable=False,
+        collections=[GraphKeys.LOCAL_VARIABLES],
+        validate_shape=validate_shape,
+        name=name,
+    )
 
 
 export(local_variable, "contrib.framework.local_variable")
 
 
 @tf_export("contrib.framework.get_variables")
-def get_variables(scope: Any = None, suffix: str | None = None, collection: str = GraphKeys.GLOBAL_VARIABLES) -> list[Any]:
+def get_variables(
+    scope: Any = None, suffix: str | None = None, collection: str = GraphKeys.GLOBAL_VARIABLES
+) -> list[Any]:
     """The variables of a collection under a scope, by suffix."""
     prefix = getattr(scope, "name", scope)
     if suffix is not None:
         prefix = (prefix or "") + ".*" + (suffix if ":" in suffix else suffix + "$")
-        return [v for v in get_default_graph().get_collection(collection) if re.match(prefix, v.op.name if ":" not in suffix else v.name)]
+        return [
+            v
+            for v in get_default_graph().get_collection(collection)
+            if re.match(prefix, v.op.name if ":" not in suffix else v.name)
+        ]
     return get_default_graph().get_collection(collection, prefix)
 
 
@@ -91,10 +135,10 @@ def get_variables_by_suffix(suffix: str, scope: str | None = None) -> list[Any]:
 def get_unique_variable(var_op_name: str) -> Any:
     found = get_variables(var_op_name)
     if not found:
-        raise ValueError("Variable %s does not exist" % var_op_name)
+        raise ValueError(f"Variable {var_op_name} does not exist")
     exact = [v for v in found if v.op.name == var_op_name]
     if len(found) > 1 and not exact:
-        raise ValueError("Variable %s is not unique" % var_op_name)
+        raise ValueError(f"Variable {var_op_name} is not unique")
     return exact[0] if exact else found[0]
 
 
@@ -193,7 +237,9 @@ def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, dict[A
 
 
 @tf_export("contrib.framework.assign_from_checkpoint")
-def assign_from_checkpoint(model_path: str, var_list: Any, ignore_missing_vars: bool = False) -> tuple[Any, dict[Any, Any]]:
+def assign_from_checkpoint(
+    model_path: str, var_list: Any, ignore_missing_vars: bool = False
+) -> tuple[Any, dict[Any, Any]]:
     from recurra.tf1 import checkpoint
 
     table = var_list if isinstance(var_list, dict) else {v.op.name: v for v in var_list}
@@ -207,7 +253,9 @@ def assign_from_checkpoint(model_path: str, var_list: Any, ignore_missing_vars: 
 
 
 @tf_export("contrib.framework.assign_from_checkpoint_fn")
-def assign_from_checkpoint_fn(model_path: str, var_list: Any, ignore_missing_vars: bool = False, reshape_variables: bool = False) -> Any:
+def assign_from_checkpoint_fn(
+    model_path: str, var_list: Any, ignore_missing_vars: bool = False, reshape_variables: bool = False
+) -> Any:
     operation, feeds = assign_from_checkpoint(model_path, var_list, ignore_missing_vars)
     return lambda session: session.run(operation, feeds)
 
@@ -225,7 +273,10 @@ def init_from_checkpoint(ckpt_dir_or_file: str, assignment_map: Any) -> None:
                 raise ValueError(f"Tensor {key} is not found in {ckpt_dir_or_file} checkpoint {sorted(stored)}")
             value = stored[key]
             if not var.get_shape().is_compatible_with(value.shape):
-                raise ValueError(f"Shape of variable {var.name} ({var.get_shape()}) doesn't match with shape of tensor {key} ({list(value.shape)}) from checkpoint reader.")
+                raise ValueError(
+                    f"Shape of variable {var.name} ({var.get_shape()}) doesn't match with shape of tensor {key}"
+                    f" ({list(value.shape)}) from checkpoint reader."
+                )
             start = constant(value, var.dtype.base_dtype)
             var._initializer_op = var.assign(start).op
             var._initial_value = start
@@ -237,7 +288,11 @@ def _assigned(source: str, target: Any, stored: Any) -> list[tuple[str, Any]]:
     everything = get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES)
     if target.endswith("/") or source.endswith("/"):
         prefix, base = ("" if target == "/" else target), ("" if source == "/" else source)
-        return [(base + v.op.name[len(prefix) :], v) for v in everything if v.op.name.startswith(prefix) and base + v.op.name[len(prefix) :] in stored]
+        return [
+            (base + v.op.name[len(prefix) :], v)
+            for v in everything
+            if v.op.name.startswith(prefix) and base + v.op.name[len(prefix) :] in stored
+        ]
     found = [v for v in everything if v.op.name == target]
     if not found:
         raise ValueError(f"Variable {target} not found in the graph")

@@ -24,7 +24,13 @@ __all__ = ["attention_decoder", "embedding_attention_seq2seq", "model_with_bucke
 
 def _register(function: Callable[..., Any]) -> Callable[..., Any]:
     name = function.__name__
-    return export(function, f"contrib.legacy_seq2seq.{name}", f"nn.seq2seq.{name}", f"models.rnn.seq2seq.{name}", f"python.ops.seq2seq.{name}")
+    return export(
+        function,
+        f"contrib.legacy_seq2seq.{name}",
+        f"nn.seq2seq.{name}",
+        f"models.rnn.seq2seq.{name}",
+        f"python.ops.seq2seq.{name}",
+    )
 
 
 def _linear(args: Any, output_size: int) -> Any:
@@ -57,7 +63,9 @@ def _extract_argmax_and_embed(table: Any, output_projection: Any, update_embeddi
 
 
 @_register
-def rnn_decoder(decoder_inputs: Any, initial_state: Any, cell: Any, loop_function: Any = None, scope: Any = None) -> Any:
+def rnn_decoder(
+    decoder_inputs: Any, initial_state: Any, cell: Any, loop_function: Any = None, scope: Any = None
+) -> Any:
     """Run `cell` over the inputs; with a loop function inputs after the first come from the previous output."""
     with variable_scope(scope or "rnn_decoder"):
         state, outputs, prev = initial_state, [], None
@@ -75,7 +83,9 @@ def rnn_decoder(decoder_inputs: Any, initial_state: Any, cell: Any, loop_functio
 
 
 @_register
-def basic_rnn_seq2seq(encoder_inputs: Any, decoder_inputs: Any, cell: Any, dtype: Any = dtypes.float32, scope: Any = None) -> Any:
+def basic_rnn_seq2seq(
+    encoder_inputs: Any, decoder_inputs: Any, cell: Any, dtype: Any = dtypes.float32, scope: Any = None
+) -> Any:
     with variable_scope(scope or "basic_rnn_seq2seq"):
         _, state = _static_rnn(copy.deepcopy(cell), encoder_inputs, dtype)
         return rnn_decoder(decoder_inputs, state, cell)
@@ -83,7 +93,12 @@ def basic_rnn_seq2seq(encoder_inputs: Any, decoder_inputs: Any, cell: Any, dtype
 
 @_register
 def tied_rnn_seq2seq(
-    encoder_inputs: Any, decoder_inputs: Any, cell: Any, loop_function: Any = None, dtype: Any = dtypes.float32, scope: Any = None
+    encoder_inputs: Any,
+    decoder_inputs: Any,
+    cell: Any,
+    loop_function: Any = None,
+    dtype: Any = dtypes.float32,
+    scope: Any = None,
 ) -> Any:
     """Encoder and decoder share their weights."""
     with variable_scope("combined_tied_rnn_seq2seq"):
@@ -95,14 +110,25 @@ def tied_rnn_seq2seq(
 
 @_register
 def embedding_rnn_decoder(
-    decoder_inputs: Any, initial_state: Any, cell: Any, num_symbols: int, embedding_size: int, output_projection: Any = None,
-    feed_previous: bool = False, update_embedding_for_previous: bool = True, scope: Any = None,
+    decoder_inputs: Any,
+    initial_state: Any,
+    cell: Any,
+    num_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
+    scope: Any = None,
 ) -> Any:
     with variable_scope(scope or "embedding_rnn_decoder") as sc:
         if output_projection is not None:
             _check_projection(output_projection, num_symbols, sc.dtype)
         table = get_variable("embedding", [num_symbols, embedding_size])
-        loop = _extract_argmax_and_embed(table, output_projection, update_embedding_for_previous) if feed_previous else None
+        loop = (
+            _extract_argmax_and_embed(table, output_projection, update_embedding_for_previous)
+            if feed_previous
+            else None
+        )
         embedded = [embedding.embedding_lookup(table, i) for i in decoder_inputs]
         return rnn_decoder(embedded, initial_state, cell, loop_function=loop)
 
@@ -131,8 +157,16 @@ def _both_ways(feed_previous: Any, decode: Callable[[bool, Any], Any], state_lik
 
 @_register
 def embedding_rnn_seq2seq(
-    encoder_inputs: Any, decoder_inputs: Any, cell: Any, num_encoder_symbols: int, num_decoder_symbols: int, embedding_size: int,
-    output_projection: Any = None, feed_previous: Any = False, dtype: Any = None, scope: Any = None,
+    encoder_inputs: Any,
+    decoder_inputs: Any,
+    cell: Any,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
 ) -> Any:
     with variable_scope(scope or "embedding_rnn_seq2seq") as sc:
         if dtype is not None:
@@ -147,7 +181,14 @@ def embedding_rnn_seq2seq(
         def decode(feed: bool, update: Any) -> Any:
             options = {} if update is None else {"update_embedding_for_previous": update}
             return embedding_rnn_decoder(
-                decoder_inputs, state, cell, num_decoder_symbols, embedding_size, output_projection=output_projection, feed_previous=feed, **options
+                decoder_inputs,
+                state,
+                cell,
+                num_decoder_symbols,
+                embedding_size,
+                output_projection=output_projection,
+                feed_previous=feed,
+                **options,
             )
 
         return _both_ways(feed_previous, decode, state)
@@ -155,8 +196,16 @@ def embedding_rnn_seq2seq(
 
 @_register
 def embedding_tied_rnn_seq2seq(
-    encoder_inputs: Any, decoder_inputs: Any, cell: Any, num_symbols: int, embedding_size: int, num_decoder_symbols: int | None = None,
-    output_projection: Any = None, feed_previous: Any = False, dtype: Any = None, scope: Any = None,
+    encoder_inputs: Any,
+    decoder_inputs: Any,
+    cell: Any,
+    num_symbols: int,
+    embedding_size: int,
+    num_decoder_symbols: int | None = None,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
 ) -> Any:
     """One embedding for both sides, and one cell."""
     with variable_scope(scope or "embedding_tied_rnn_seq2seq", dtype=dtype) as sc:
@@ -164,7 +213,9 @@ def embedding_tied_rnn_seq2seq(
         if output_projection is not None:
             _check_projection(output_projection, num_symbols, dtype)
         table = get_variable("embedding", [num_symbols, embedding_size], dtype=dtype)
-        encoded, decoded = ([embedding.embedding_lookup(table, x) for x in side] for side in (encoder_inputs, decoder_inputs))
+        encoded, decoded = (
+            [embedding.embedding_lookup(table, x) for x in side] for side in (encoder_inputs, decoder_inputs)
+        )
         if output_projection is None:
             cell = _output_projection_wrapper(cell, num_symbols if num_decoder_symbols is None else num_decoder_symbols)
         if isinstance(feed_previous, bool):
@@ -181,8 +232,16 @@ def embedding_tied_rnn_seq2seq(
 
 @_register
 def attention_decoder(
-    decoder_inputs: Any, initial_state: Any, attention_states: Any, cell: Any, output_size: int | None = None, num_heads: int = 1,
-    loop_function: Any = None, dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
+    decoder_inputs: Any,
+    initial_state: Any,
+    attention_states: Any,
+    cell: Any,
+    output_size: int | None = None,
+    num_heads: int = 1,
+    loop_function: Any = None,
+    dtype: Any = None,
+    scope: Any = None,
+    initial_state_attention: bool = False,
 ) -> Any:
     """A decoder that looks at `attention_states [B, L, A]` at every step."""
     if not decoder_inputs:
@@ -190,7 +249,7 @@ def attention_decoder(
     if num_heads < 1:
         raise ValueError("With less than 1 heads, use a non-attention decoder.")
     if attention_states.get_shape().values[2] is None:
-        raise ValueError("Shape[2] of attention_states must be known: %s" % attention_states.get_shape())
+        raise ValueError(f"Shape[2] of attention_states must be known: {attention_states.get_shape()}")
     output_size = cell.output_size if output_size is None else output_size
     with variable_scope(scope or "attention_decoder", dtype=dtype) as sc:
         dtype = sc.dtype
@@ -213,7 +272,7 @@ def attention_decoder(
                     given = loop_function(prev, n)
             width = given.get_shape().with_rank(2).values[1]
             if width is None:
-                raise ValueError("Could not infer input size from input: %s" % given.name)
+                raise ValueError(f"Could not infer input size from input: {given.name}")
             cell_output, state = cell(_linear([cast(given, dtype), *attns], width), state)
             if n == 0 and initial_state_attention:
                 with variable_scope(get_variable_scope(), reuse=True):
@@ -232,7 +291,9 @@ def _attention(states: Any, num_heads: int) -> Callable[[Any], list[Any]]:
     """What maps a query (a whole state) to one context per head."""
     length, size = states.get_shape().values[1:]
     length = shape(states)[1] if length is None else length
-    hidden = reshape(states, [-1, length, 1, size] if isinstance(length, int) else apply_op("Pack", [-1, length, 1, size], axis=0))
+    hidden = reshape(
+        states, [-1, length, 1, size] if isinstance(length, int) else apply_op("Pack", [-1, length, 1, size], axis=0)
+    )
     keys, scores = [], []
     for head in range(num_heads):
         kernel = get_variable("AttnW_%d" % head, [1, 1, size, size], dtype=states.dtype.base_dtype)
@@ -259,27 +320,57 @@ def _attention(states: Any, num_heads: int) -> Callable[[Any], list[Any]]:
 
 @_register
 def embedding_attention_decoder(
-    decoder_inputs: Any, initial_state: Any, attention_states: Any, cell: Any, num_symbols: int, embedding_size: int, num_heads: int = 1,
-    output_size: int | None = None, output_projection: Any = None, feed_previous: bool = False, update_embedding_for_previous: bool = True,
-    dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
+    decoder_inputs: Any,
+    initial_state: Any,
+    attention_states: Any,
+    cell: Any,
+    num_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_size: int | None = None,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
+    dtype: Any = None,
+    scope: Any = None,
+    initial_state_attention: bool = False,
 ) -> Any:
     output_size = cell.output_size if output_size is None else output_size
     if output_projection is not None:
         _check_projection(output_projection, num_symbols, dtype)
     with variable_scope(scope or "embedding_attention_decoder", dtype=dtype):
         table = get_variable("embedding", [num_symbols, embedding_size])
-        loop = _extract_argmax_and_embed(table, output_projection, update_embedding_for_previous) if feed_previous else None
+        loop = (
+            _extract_argmax_and_embed(table, output_projection, update_embedding_for_previous)
+            if feed_previous
+            else None
+        )
         embedded = [embedding.embedding_lookup(table, i) for i in decoder_inputs]
         return attention_decoder(
-            embedded, initial_state, attention_states, cell, output_size=output_size, num_heads=num_heads, loop_function=loop,
+            embedded,
+            initial_state,
+            attention_states,
+            cell,
+            output_size=output_size,
+            num_heads=num_heads,
+            loop_function=loop,
             initial_state_attention=initial_state_attention,
         )
 
 
 @_register
 def embedding_attention_seq2seq(
-    encoder_inputs: Any, decoder_inputs: Any, cell: Any, num_encoder_symbols: int, num_decoder_symbols: int, embedding_size: int,
-    num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False, dtype: Any = None, scope: Any = None,
+    encoder_inputs: Any,
+    decoder_inputs: Any,
+    cell: Any,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Any:
     with variable_scope(scope or "embedding_attention_seq2seq", dtype=dtype) as sc:
@@ -295,9 +386,18 @@ def embedding_attention_seq2seq(
         def decode(feed: bool, update: Any) -> Any:
             options = {} if update is None else {"update_embedding_for_previous": update}
             return embedding_attention_decoder(
-                decoder_inputs, state, attention_states, cell, num_decoder_symbols, embedding_size, num_heads=num_heads,
-                output_size=output_size, output_projection=output_projection, feed_previous=feed,
-                initial_state_attention=initial_state_attention, **options,
+                decoder_inputs,
+                state,
+                attention_states,
+                cell,
+                num_decoder_symbols,
+                embedding_size,
+                num_heads=num_heads,
+                output_size=output_size,
+                output_projection=output_projection,
+                feed_previous=feed,
+                initial_state_attention=initial_state_attention,
+                **options,
             )
 
         return _both_ways(feed_previous, decode, state)
@@ -305,8 +405,16 @@ def embedding_attention_seq2seq(
 
 @_register
 def one2many_rnn_seq2seq(
-    encoder_inputs: Any, decoder_inputs_dict: Any, enc_cell: Any, dec_cells_dict: Any, num_encoder_symbols: int,
-    num_decoder_symbols_dict: Any, embedding_size: int, feed_previous: Any = False, dtype: Any = None, scope: Any = None,
+    encoder_inputs: Any,
+    decoder_inputs_dict: Any,
+    enc_cell: Any,
+    dec_cells_dict: Any,
+    num_encoder_symbols: int,
+    num_decoder_symbols_dict: Any,
+    embedding_size: int,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
 ) -> Any:
     """One encoder, a decoder per name: two dicts."""
     outputs_dict, state_dict = {}, {}
@@ -318,9 +426,13 @@ def one2many_rnn_seq2seq(
             with variable_scope("one2many_decoder_" + str(name)):
                 cell = _output_projection_wrapper(dec_cells_dict[name], symbols)
 
-                def decode(feed: bool, update: Any, cell: Any = cell, inputs: Any = decoder_inputs, symbols: int = symbols) -> Any:
+                def decode(
+                    feed: bool, update: Any, cell: Any = cell, inputs: Any = decoder_inputs, symbols: int = symbols
+                ) -> Any:
                     options = {} if update is None else {"update_embedding_for_previous": update}
-                    return embedding_rnn_decoder(inputs, state, cell, symbols, embedding_size, feed_previous=feed, **options)
+                    return embedding_rnn_decoder(
+                        inputs, state, cell, symbols, embedding_size, feed_previous=feed, **options
+                    )
 
                 outputs_dict[name], state_dict[name] = _both_ways(feed_previous, decode, state)
     return outputs_dict, state_dict
@@ -338,11 +450,19 @@ def _per_step_loss(function: Any, target: Any, logit: Any) -> Any:
 
 @_register
 def sequence_loss_by_example(
-    logits: Any, targets: Any, weights: Any, average_across_timesteps: bool = True, softmax_loss_function: Any = None, name: str | None = None
+    logits: Any,
+    targets: Any,
+    weights: Any,
+    average_across_timesteps: bool = True,
+    softmax_loss_function: Any = None,
+    name: str | None = None,
 ) -> Any:
     """Weighted cross entropy per row of lists over time."""
     if len(targets) != len(logits) or len(weights) != len(logits):
-        raise ValueError("Lengths of logits, weights, and targets must be the same %d, %d, %d." % (len(logits), len(weights), len(targets)))
+        raise ValueError(
+            "Lengths of logits, weights, and targets must be the same %d, %d, %d."
+            % (len(logits), len(weights), len(targets))
+        )
     with name_scope(name, "sequence_loss_by_example", [*logits, *targets, *weights]):
         losses = []
         for logit, target, weight in zip(logits, targets, weights, strict=True):
@@ -359,12 +479,23 @@ def sequence_loss_by_example(
 
 @_register
 def sequence_loss(
-    logits: Any, targets: Any, weights: Any, average_across_timesteps: bool = True, average_across_batch: bool = True,
-    softmax_loss_function: Any = None, name: str | None = None,
+    logits: Any,
+    targets: Any,
+    weights: Any,
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    softmax_loss_function: Any = None,
+    name: str | None = None,
 ) -> Any:
     with name_scope(name, "sequence_loss", [*logits, *targets, *weights]):
         cost = reduce_sum(
-            sequence_loss_by_example(logits, targets, weights, average_across_timesteps=average_across_timesteps, softmax_loss_function=softmax_loss_function)
+            sequence_loss_by_example(
+                logits,
+                targets,
+                weights,
+                average_across_timesteps=average_across_timesteps,
+                softmax_loss_function=softmax_loss_function,
+            )
         )
         if not average_across_batch:
             return cost
@@ -374,13 +505,26 @@ def sequence_loss(
 
 @_register
 def model_with_buckets(
-    encoder_inputs: Any, decoder_inputs: Any, targets: Any, weights: Any, buckets: Any, seq2seq: Any, softmax_loss_function: Any = None,
-    per_example_loss: bool = False, name: str | None = None,
+    encoder_inputs: Any,
+    decoder_inputs: Any,
+    targets: Any,
+    weights: Any,
+    buckets: Any,
+    seq2seq: Any,
+    softmax_loss_function: Any = None,
+    per_example_loss: bool = False,
+    name: str | None = None,
 ) -> Any:
     """One unrolled model per (source, target) length, all with the same variables."""
-    for label, given, wanted in (("encoder_inputs", encoder_inputs, buckets[-1][0]), ("targets", targets, buckets[-1][1]), ("weights", weights, buckets[-1][1])):
+    for label, given, wanted in (
+        ("encoder_inputs", encoder_inputs, buckets[-1][0]),
+        ("targets", targets, buckets[-1][1]),
+        ("weights", weights, buckets[-1][1]),
+    ):
         if len(given) < wanted:
-            raise ValueError("Length of %s (%d) must be at least that of last bucket (%d)." % (label, len(given), wanted))
+            raise ValueError(
+                "Length of %s (%d) must be at least that of last bucket (%d)." % (label, len(given), wanted)
+            )
     losses, outputs = [], []
     with name_scope(name, "model_with_buckets", [*encoder_inputs, *decoder_inputs, *targets, *weights]):
         for n, (source, target) in enumerate(buckets):
@@ -388,5 +532,7 @@ def model_with_buckets(
                 bucket_outputs, _ = seq2seq(encoder_inputs[:source], decoder_inputs[:target])
                 outputs.append(bucket_outputs)
                 loss = sequence_loss_by_example if per_example_loss else sequence_loss
-                losses.append(loss(outputs[-1], targets[:target], weights[:target], softmax_loss_function=softmax_loss_function))
+                losses.append(
+                    loss(outputs[-1], targets[:target], weights[:target], softmax_loss_function=softmax_loss_function)
+                )
     return outputs, losses

@@ -24,10 +24,10 @@ def _streaming(metric: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _PAIRED = (
-    "accuracy auc false_negatives false_negatives_at_thresholds false_positives false_positives_at_thresholds mean_absolute_error "
-    "mean_cosine_distance mean_iou mean_relative_error mean_squared_error precision precision_at_thresholds recall recall_at_k "
-    "recall_at_thresholds root_mean_squared_error true_negatives true_negatives_at_thresholds true_positives true_positives_at_thresholds "
-    "sparse_precision_at_k"
+    "accuracy auc false_negatives false_negatives_at_thresholds false_positives false_positives_at_thresholds"
+    " mean_absolute_error mean_cosine_distance mean_iou mean_relative_error mean_squared_error precision"
+    " precision_at_thresholds recall recall_at_k recall_at_thresholds root_mean_squared_error true_negatives"
+    " true_negatives_at_thresholds true_positives true_positives_at_thresholds sparse_precision_at_k"
 )
 for _name in _PAIRED.split():
     export(_streaming(names._TABLE[f"metrics.{_name}"][0].value), f"contrib.metrics.streaming_{_name}")
@@ -41,9 +41,11 @@ def accuracy(predictions: Any, labels: Any, weights: Any = None, name: str | Non
     """The share of equal entries, of this batch alone."""
     predictions, labels = convert_to_tensor(predictions), convert_to_tensor(labels)
     if not (labels.dtype.is_integer or labels.dtype in (dtypes.bool_, dtypes.string)):
-        raise ValueError("Labels should have bool, integer, or string dtype, not %r" % labels.dtype)
+        raise ValueError(f"Labels should have bool, integer, or string dtype, not {labels.dtype!r}")
     if labels.dtype.base_dtype != predictions.dtype.base_dtype:
-        raise ValueError("Dtypes of predictions and labels should match. Given: predictions (%r) and labels (%r)" % (predictions.dtype, labels.dtype))
+        raise ValueError(
+            f"Dtypes of predictions and labels should match. Given: predictions ({predictions.dtype!r}) and labels ({labels.dtype!r})"
+        )
     with name_scope(name, "accuracy", values=[predictions, labels]):
         correct = cast(apply_op("Equal", predictions, labels), dtypes.float32)
         if weights is None:

@@ -10,7 +10,9 @@ from recurra.tf1.names import export, tf_export
 
 __all__ = ["HParams"]
 
-_ASSIGNMENT = re.compile(r"(?P<name>[a-zA-Z][\w.]*)(\[(?P<index>\d+)\])?\s*=\s*((?P<scalar>[^,\[]*)|\[(?P<values>[^\]]*)\])(,\s*|$)")
+_ASSIGNMENT = re.compile(
+    r"(?P<name>[a-zA-Z][\w.]*)(\[(?P<index>\d+)\])?\s*=\s*((?P<scalar>[^,\[]*)|\[(?P<values>[^\]]*)\])(,\s*|$)"
+)
 
 
 def _cast(kind: type, value: Any, name: str) -> Any:
@@ -37,13 +39,13 @@ def parse_values(values: str, type_map: dict[str, type], ignore_unknown: bool = 
     while at < len(values):
         match = _ASSIGNMENT.match(values, at)
         if not match:
-            raise ValueError("Malformed hyperparameter value: %s" % values[at:])
+            raise ValueError(f"Malformed hyperparameter value: {values[at:]}")
         at = match.end()
         name, index = match["name"], match["index"]
         if name not in type_map:
             if ignore_unknown:
                 continue
-            raise ValueError("Unknown hyperparameter type for %s" % name)
+            raise ValueError(f"Unknown hyperparameter type for {name}")
         kind = type_map[name]
         if match["values"] is not None:
             result[name] = [_cast(kind, v, name) for v in match["values"].split(",") if v.strip()]
@@ -66,10 +68,10 @@ class HParams:
 
     def add_hparam(self, name: str, value: Any) -> None:
         if getattr(self, name, None) is not None:
-            raise ValueError("Hyperparameter name is reserved: %s" % name)
+            raise ValueError(f"Hyperparameter name is reserved: {name}")
         if isinstance(value, (list, tuple)):
             if not value:
-                raise ValueError("Multi-valued hyperparameters cannot be empty: %s" % name)
+                raise ValueError(f"Multi-valued hyperparameters cannot be empty: {name}")
             self._hparam_types[name] = (type(value[0]), True)
         else:
             self._hparam_types[name] = (type(value), False)
@@ -78,7 +80,14 @@ class HParams:
     def set_hparam(self, name: str, value: Any) -> None:
         kind, is_list = self._hparam_types[name]
         if isinstance(value, list) != is_list:
-            raise ValueError(("Must pass a list for multi-valued parameter: %s." if is_list else "Must not pass a list for single-valued parameter: %s") % name)
+            raise ValueError(
+                (
+                    "Must pass a list for multi-valued parameter: %s."
+                    if is_list
+                    else "Must not pass a list for single-valued parameter: %s"
+                )
+                % name
+            )
         convert = (lambda v: v) if kind is type(None) else lambda v: _cast(kind, v, name)
         setattr(self, name, [convert(v) for v in value] if is_list else convert(value))
 

@@ -133,9 +133,9 @@ class Layer:
     def scope_name(self) -> str:
         if self._scope is None:
             raise ValueError(
-                f'No name available for layer scope because the layer "{self._name}" has not been used yet. The scope '
-                "name is determined the first time the layer instance is called. You must therefore call the layer before "
-                "querying `scope_name`."
+                f'No name available for layer scope because the layer "{self._name}" has not been used yet. The scope'
+                " name is determined the first time the layer instance is called. You must therefore call the layer"
+                " before querying `scope_name`."
             )
         return self._scope.name
 
@@ -203,7 +203,8 @@ class Layer:
     def set_weights(self, weights: Any) -> None:
         if len(weights) != len(self.weights):
             raise ValueError(
-                f"You called `set_weights(weights)` with a list of {len(weights)} weights, but the layer has {len(self.weights)}"
+                f"You called `set_weights(weights)` with a list of {len(weights)} weights, but the layer has"
+                f" {len(self.weights)}"
             )
         for variable, value in zip(self.weights, weights, strict=True):
             variable.load(value)
@@ -345,7 +346,8 @@ class Layer:
         specs = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
         if len(specs) != len(flat):
             raise ValueError(
-                f"Layer {self._name} expects {len(specs)} inputs, but it received {len(flat)} input tensors. Inputs received: {inputs}"
+                f"Layer {self._name} expects {len(specs)} inputs, but it received {len(flat)} input tensors. Inputs"
+                f" received: {inputs}"
             )
         for i, (tensor, spec) in enumerate(zip(flat, specs, strict=True)):
             if spec is not None:

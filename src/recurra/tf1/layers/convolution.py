@@ -24,7 +24,7 @@ class Conv(Layer):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str = "channels_last",
         dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = None,
-        bias_initializer: Any = init.Zeros(), kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        bias_initializer: Any = init.ZEROS, kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, trainable: bool = True,
         name: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
@@ -36,7 +36,10 @@ class Conv(Layer):
         self.padding, self.data_format = padding.lower(), data_format
         self._format = data_format_of(data_format, self.rank)
         if self.padding not in ("valid", "same", "causal"):
-            raise ValueError(f"The `padding` argument must be a list/tuple or one of \"valid\", \"same\" (or \"causal\", only for `Conv1D). Received: {padding}")
+            raise ValueError(
+                'The `padding` argument must be a list/tuple or one of "valid", "same" (or "causal", only for'
+                f" `Conv1D). Received: {padding}"
+            )
         self.activation, self.use_bias = activation_of(activation), use_bias
         self.kernel_initializer, self.bias_initializer = init.get(kernel_initializer), init.get(bias_initializer)
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
@@ -77,10 +80,14 @@ class Conv(Layer):
         padding = self.padding.upper()
         if self.padding == "causal":
             left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            inputs = apply_op("Pad", inputs, [[0, 0], [0, 0], [left, 0]] if self._first else [[0, 0], [left, 0], [0, 0]])
+            inputs = apply_op(
+                "Pad", inputs, [[0, 0], [0, 0], [left, 0]] if self._first else [[0, 0], [left, 0], [0, 0]]
+            )
             padding = "VALID"
         label = "conv1d" if self.rank == 1 else "Conv2D" if self.rank == 2 else "Conv3D"
-        outputs = nn_conv.convolution(inputs, self.kernel, padding, self.strides, self.dilation_rate, name=label, data_format=self._format)
+        outputs = nn_conv.convolution(
+            inputs, self.kernel, padding, self.strides, self.dilation_rate, name=label, data_format=self._format
+        )
         return self._finished(outputs)
 
     def _finished(self, outputs: Any) -> Any:
@@ -94,7 +101,7 @@ class ConvTranspose(Conv):
 
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str = "channels_last",
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = None, bias_initializer: Any = init.Zeros(),
+        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = None, bias_initializer: Any = init.ZEROS,
         kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
         bias_constraint: Any = None, trainable: bool = True, name: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
@@ -112,12 +119,17 @@ class ConvTranspose(Conv):
         axes = range(2, self.rank + 2) if self._first else range(1, self.rank + 1)
         sizes = [self._deconvolved(static[a] if static[a] is not None else dynamic[a], n) for n, a in enumerate(axes)]
         known = [self._deconvolved(static[a], n) if static[a] is not None else None for n, a in enumerate(axes)]
-        wrap = lambda batch, middle: [batch, self.filters, *middle] if self._first else [batch, *middle, self.filters]
+
+        def wrap(batch, middle):
+            return [batch, self.filters, *middle] if self._first else [batch, *middle, self.filters]
+
         batch = static[0] if static[0] is not None else dynamic[0]
         full = wrap(batch, sizes)
         target = apply_op("Pack", full, axis=0) if any(not isinstance(s, int) for s in full) else full
         run = nn_conv.conv2d_transpose if self.rank == 2 else nn_conv.conv3d_transpose
-        outputs = run(inputs, self.kernel, target, list(self.strides), padding=self.padding.upper(), data_format=self._format)
+        outputs = run(
+            inputs, self.kernel, target, list(self.strides), padding=self.padding.upper(), data_format=self._format
+        )
         outputs.set_shape(wrap(static[0], known))
         return self._finished(outputs)
 
@@ -133,7 +145,7 @@ class SeparableConv(Conv):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str = "channels_last",
         dilation_rate: Any = 1, depth_multiplier: int = 1, activation: Any = None, use_bias: bool = True,
-        depthwise_initializer: Any = None, pointwise_initializer: Any = None, bias_initializer: Any = init.Zeros(),
+        depthwise_initializer: Any = None, pointwise_initializer: Any = None, bias_initializer: Any = init.ZEROS,
         depthwise_regularizer: Any = None, pointwise_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, depthwise_constraint: Any = None, pointwise_constraint: Any = None,
         bias_constraint: Any = None, trainable: bool = True, name: Any = None, **kwargs: Any,
@@ -143,7 +155,10 @@ class SeparableConv(Conv):
             bias_regularizer, activity_regularizer, None, bias_constraint, trainable, name, **kwargs,
         )  # fmt: skip
         self.depth_multiplier = depth_multiplier
-        self.depthwise_initializer, self.pointwise_initializer = init.get(depthwise_initializer), init.get(pointwise_initializer)
+        self.depthwise_initializer, self.pointwise_initializer = (
+            init.get(depthwise_initializer),
+            init.get(pointwise_initializer),
+        )
         self.depthwise_regularizer, self.pointwise_regularizer = depthwise_regularizer, pointwise_regularizer
         self.depthwise_constraint, self.pointwise_constraint = depthwise_constraint, pointwise_constraint
 
@@ -161,14 +176,21 @@ class SeparableConv(Conv):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        depthwise, pointwise, strides, rates = self.depthwise_kernel, self.pointwise_kernel, list(self.strides), list(self.dilation_rate)
+        depthwise, pointwise, strides, rates = (
+            self.depthwise_kernel,
+            self.pointwise_kernel,
+            list(self.strides),
+            list(self.dilation_rate),
+        )
         layout, axis = self._format, 2 if self._first else 1
         if self.rank == 1:
             inputs = apply_op("ExpandDims", inputs, axis)
             depthwise, pointwise = apply_op("ExpandDims", depthwise, 0), apply_op("ExpandDims", pointwise, 0)
             strides, rates, layout = strides * 2, [1, *rates], "NCHW" if self._first else "NHWC"
         full = [1, 1, *strides] if self._first else [1, *strides, 1]
-        outputs = nn_conv.separable_conv2d(inputs, depthwise, pointwise, full, self.padding.upper(), rate=rates, data_format=layout)
+        outputs = nn_conv.separable_conv2d(
+            inputs, depthwise, pointwise, full, self.padding.upper(), rate=rates, data_format=layout
+        )
         if self.use_bias:
             outputs = nn.bias_add(outputs, self.bias, data_format=layout if self._first else None)
         if self.rank == 1:

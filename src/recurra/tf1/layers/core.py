@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-
 from recurra.tf1.build import apply_op, convert_to_tensor
 from recurra.tf1.control_flow import smart_cond
 from recurra.tf1.layers.base import InputSpec, Layer
@@ -65,7 +64,7 @@ class Dense(Layer):
 
     def __init__(
         self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = None,
-        bias_initializer: Any = init.Zeros(), kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        bias_initializer: Any = init.ZEROS, kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, trainable: bool = True,
         name: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
@@ -114,7 +113,9 @@ class Dense(Layer):
 class Dropout(Layer):
     """Dropout that is active only in training."""
 
-    def __init__(self, rate: Any = 0.5, noise_shape: Any = None, seed: int | None = None, name: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: Any = 0.5, noise_shape: Any = None, seed: int | None = None, name: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.rate, self.noise_shape, self.seed = rate, noise_shape, seed
 
@@ -157,4 +158,9 @@ class Flatten(Layer):
 
 functional(Dense, "dense")
 functional(Dropout, "dropout", "training")
-export(lambda inputs, name=None, data_format="channels_last": Flatten(name=name, data_format=data_format)(convert_to_tensor(inputs)), "layers.flatten")
+export(
+    lambda inputs, name=None, data_format="channels_last": Flatten(name=name, data_format=data_format)(
+        convert_to_tensor(inputs)
+    ),
+    "layers.flatten",
+)

@@ -23,8 +23,8 @@ class BatchNormalization(Layer):
 
     def __init__(
         self, axis: Any = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-        beta_initializer: Any = init.Zeros(), gamma_initializer: Any = init.Ones(), moving_mean_initializer: Any = init.Zeros(),
-        moving_variance_initializer: Any = init.Ones(), beta_regularizer: Any = None, gamma_regularizer: Any = None,
+        beta_initializer: Any = init.ZEROS, gamma_initializer: Any = init.ONES, moving_mean_initializer: Any = init.ZEROS,
+        moving_variance_initializer: Any = init.ONES, beta_regularizer: Any = None, gamma_regularizer: Any = None,
         beta_constraint: Any = None, gamma_constraint: Any = None, renorm: bool = False, renorm_clipping: Any = None,
         renorm_momentum: float = 0.99, fused: bool | None = None, trainable: bool = True, virtual_batch_size: int | None = None,
         adjustment: Any = None, name: Any = None, **kwargs: Any,
@@ -56,9 +56,12 @@ class BatchNormalization(Layer):
         if self.fused is None:
             self.fused = dims.ndims == 4 and self.axis in (1, 3)
         kind = dtypes.float32 if self.dtype in (None, "float16") else dtypes.as_dtype(self.dtype)
-        add = lambda name, initializer, trainable, regularizer=None: self.add_weight(
-            name, (channels,), dtype=kind, initializer=initializer, regularizer=regularizer, trainable=trainable
-        )
+
+        def add(name, initializer, trainable, regularizer=None):
+            return self.add_weight(
+                name, (channels,), dtype=kind, initializer=initializer, regularizer=regularizer, trainable=trainable
+            )
+
         self.gamma = add("gamma", self.gamma_initializer, True, self.gamma_regularizer) if self.scale else None
         self.beta = add("beta", self.beta_initializer, True, self.beta_regularizer) if self.center else None
         self.moving_mean = add("moving_mean", self.moving_mean_initializer, False)
@@ -78,10 +81,15 @@ class BatchNormalization(Layer):
         size = self.moving_mean.get_shape().as_list()
         gamma = self.gamma if self.scale else convert_to_tensor(np.ones(size, np.float32))
         beta = self.beta if self.center else convert_to_tensor(np.zeros(size, np.float32))
-        train = lambda: nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon, data_format=layout)
-        infer = lambda: nn.fused_batch_norm(
-            inputs, gamma, beta, self.moving_mean, self.moving_variance, self.epsilon, layout, is_training=False
-        )
+
+        def train():
+            return nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon, data_format=layout)
+
+        def infer():
+            return nn.fused_batch_norm(
+                inputs, gamma, beta, self.moving_mean, self.moving_variance, self.epsilon, layout, is_training=False
+            )
+
         return smart_cond(training, train, infer)
 
     def _plain(self, inputs: Any, training: Any) -> tuple[Any, Any, Any]:
@@ -93,8 +101,13 @@ class BatchNormalization(Layer):
         mean, variance = smart_cond(
             training, lambda: nn.moments(inputs, axes), lambda: (_value(self.moving_mean), _value(self.moving_variance))
         )
-        shaped = lambda v: v if v is None or not spread else apply_op("Reshape", v, view)
-        outputs = nn.batch_normalization(inputs, *(shaped(v) for v in (mean, variance, self.beta, self.gamma)), self.epsilon)
+
+        def shaped(v):
+            return v if v is None or not spread else apply_op("Reshape", v, view)
+
+        outputs = nn.batch_normalization(
+            inputs, *(shaped(v) for v in (mean, variance, self.beta, self.gamma)), self.epsilon
+        )
         return outputs, mean, variance
 
     def _moving_updates(self, mean: Any, variance: Any, training: Any) -> None:
@@ -111,11 +124,25 @@ def _value(variable: Any) -> Any:
 
 @tf_export("layers.batch_normalization")
 def batch_normalization(
-    inputs: Any, axis: Any = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-    beta_initializer: Any = init.Zeros(), gamma_initializer: Any = init.Ones(), moving_mean_initializer: Any = init.Zeros(),
-    moving_variance_initializer: Any = init.Ones(), beta_regularizer: Any = None, gamma_regularizer: Any = None,
-    beta_constraint: Any = None, gamma_constraint: Any = None, training: Any = False, trainable: bool = True, name: Any = None,
-    reuse: Any = None, **more: Any,
+    inputs: Any,
+    axis: Any = -1,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    center: bool = True,
+    scale: bool = True,
+    beta_initializer: Any = init.ZEROS,
+    gamma_initializer: Any = init.ONES,
+    moving_mean_initializer: Any = init.ZEROS,
+    moving_variance_initializer: Any = init.ONES,
+    beta_regularizer: Any = None,
+    gamma_regularizer: Any = None,
+    beta_constraint: Any = None,
+    gamma_constraint: Any = None,
+    training: Any = False,
+    trainable: bool = True,
+    name: Any = None,
+    reuse: Any = None,
+    **more: Any,
 ) -> Any:
     inputs = convert_to_tensor(inputs)
     layer = BatchNormalization(

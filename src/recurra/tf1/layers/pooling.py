@@ -26,9 +26,11 @@ def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
 
 
 def data_format_of(value: str, rank: int) -> str:
-    """"channels_last" as "NHWC", and so on."""
+    """ "channels_last" as "NHWC", and so on."""
     if value not in ("channels_last", "channels_first"):
-        raise ValueError(f"The `data_format` argument must be one of \"channels_first\", \"channels_last\". Received: {value}")
+        raise ValueError(
+            f'The `data_format` argument must be one of "channels_first", "channels_last". Received: {value}'
+        )
     spatial = "DHW"[3 - rank :]
     return f"N{spatial}C" if value == "channels_last" else f"NC{spatial}"
 
@@ -38,12 +40,23 @@ class Pooling(Layer):
 
     rank, kind = 2, "MaxPool"
 
-    def __init__(self, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last", name: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any,
+        padding: str = "valid",
+        data_format: str = "channels_last",
+        name: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.pool_size = per_axis(pool_size, self.rank, "pool_size")
         self.strides = per_axis(pool_size if strides is None else strides, self.rank, "strides")
         if padding.lower() not in ("valid", "same"):
-            raise ValueError(f"The `padding` argument must be a list/tuple or one of \"valid\", \"same\" (or \"causal\", only for `Conv1D). Received: {padding}")
+            raise ValueError(
+                'The `padding` argument must be a list/tuple or one of "valid", "same" (or "causal", only for'
+                f" `Conv1D). Received: {padding}"
+            )
         self.padding, self.data_format = padding.lower(), data_format
         self._format = data_format_of(data_format, self.rank)
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -55,14 +68,26 @@ class Pooling(Layer):
             axis = 2 if first else 1
             inputs = apply_op("ExpandDims", inputs, axis)
             window, jumps, layout = (1, *window), (1, *jumps), "NCHW" if first else "NHWC"
-        full = lambda values: [1, 1, *values] if first else [1, *values, 1]
+
+        def full(values):
+            return [1, 1, *values] if first else [1, *values, 1]
+
         kind = self.kind + ("3D" if self.rank == 3 else "")
-        outputs = apply_op(kind, inputs, ksize=full(window), strides=full(jumps), padding=self.padding.upper(), data_format=layout)
+        outputs = apply_op(
+            kind, inputs, ksize=full(window), strides=full(jumps), padding=self.padding.upper(), data_format=layout
+        )
         return apply_op("Squeeze", outputs, squeeze_dims=[axis]) if self.rank == 1 else outputs
 
 
 for _rank in (1, 2, 3):
-    for _kind, _label, _function in (("MaxPool", "MaxPooling", "max_pooling"), ("AvgPool", "AveragePooling", "average_pooling")):
-        _class = type(f"{_label}{_rank}D", (Pooling,), {"rank": _rank, "kind": _kind, "__doc__": f"{_label} over {_rank} spatial axes."})
+    for _kind, _label, _function in (
+        ("MaxPool", "MaxPooling", "max_pooling"),
+        ("AvgPool", "AveragePooling", "average_pooling"),
+    ):
+        _class = type(
+            f"{_label}{_rank}D",
+            (Pooling,),
+            {"rank": _rank, "kind": _kind, "__doc__": f"{_label} over {_rank} spatial axes."},
+        )
         export(_class, f"layers.{_label}{_rank}D")
         functional(_class, f"{_function}{_rank}d")

@@ -54,7 +54,7 @@ def _batched(params: TorchTensor, indices: TorchTensor, axis: int, batch_dims: i
     """Gather inside each batch: fold the batches into rows and offset the indices."""
     params = params.movedim(axis, batch_dims)
     batch, limit = params.shape[:batch_dims], params.shape[batch_dims]
-    if indices.numel() and not (0 <= int(indices.min()) and int(indices.max()) < limit):
+    if indices.numel() and not (int(indices.min()) >= 0 and int(indices.max()) < limit):
         raise _out_of_range(indices, limit)
     rows = params.reshape(-1, *params.shape[batch_dims + 1 :])
     count = int(np.prod(batch))
@@ -153,12 +153,13 @@ def _nd_index(indices: TorchTensor, shape: Any) -> tuple[TorchTensor, ...]:
     """The columns of `[…, K]` indices as a tuple for advanced indexing, checked."""
     columns = indices.long().unbind(-1)
     for axis, column in enumerate(columns):
-        if column.numel() and not (0 <= int(column.min()) and int(column.max()) < shape[axis]):
+        if column.numel() and not (int(column.min()) >= 0 and int(column.max()) < shape[axis]):
             bad = ((column < 0) | (column >= shape[axis])).nonzero()[0].tolist()
             raise InvalidArgumentError(
                 None,
                 None,
-                f"indices[{','.join(map(str, bad))}] = {indices[tuple(bad)].tolist()} does not index into param shape {list(shape)}",
+                f"indices[{','.join(map(str, bad))}] = {indices[tuple(bad)].tolist()} does not index into param shape"
+                f" {list(shape)}",
             )
     return columns
 
@@ -177,7 +178,8 @@ def _gather_nd_shape(operation: Any) -> TensorShape:
     depth = (indices.values or ())[-1]
     if depth > params.ndims:  # type: ignore[operator]
         raise ValueError(
-            f"indices.shape[-1] must be <= params.rank, but saw indices shape: {list(indices.values or ())} and params shape: {list(params.values or ())}"
+            f"indices.shape[-1] must be <= params.rank, but saw indices shape: {list(indices.values or ())} and params"
+            f" shape: {list(params.values or ())}"
         )
     return indices[:-1].concatenate(params[depth:])
 
@@ -201,11 +203,11 @@ def batch_gather_nd(params: Any, indices: Any, batch_dims: Any, name: str | None
         if rank is None:
             raise ValueError("batch_gather_nd does not allow indices with unknown shape")
         if not isinstance(batch_dims, int):
-            raise ValueError("batch_dims must be an int; got %r" % (batch_dims,))
+            raise ValueError(f"batch_dims must be an int; got {batch_dims!r}")
         if batch_dims < 0 or batch_dims >= rank:
-            raise ValueError("batch_dims = {} must be in [0, indices.shape.ndims = {})".format(batch_dims, rank))
+            raise ValueError(f"batch_dims = {batch_dims} must be in [0, indices.shape.ndims = {rank})")
         if params.get_shape().ndims is not None and batch_dims >= params.get_shape().ndims:
-            raise ValueError("batch_dims = {} must be less than params.shape.ndims".format(batch_dims))
+            raise ValueError(f"batch_dims = {batch_dims} must be less than params.shape.ndims")
         if batch_dims == 0:
             return apply_op("GatherNd", params, indices)
         sizes = apply_op("Shape", indices, out_type=dtypes.int32)
@@ -283,7 +285,8 @@ def _select_shape(operation: Any) -> TensorShape:
             if None not in (p, q) and p != q
         )
         raise ValueError(
-            f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_show(t)} and {_show(e)}.\n\tFrom merging shape 1 with other shapes."
+            f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_show(t)} and"
+            f" {_show(e)}.\n\tFrom merging shape 1 with other shapes."
         )
     merged = t.merge_with(e)
     if condition.ndims is None or merged.ndims is None or condition.ndims == 0:
@@ -301,7 +304,8 @@ def _select_shape(operation: Any) -> TensorShape:
             if None not in (p, q) and p != q
         )
         raise ValueError(
-            f"Dimension {n} in both shapes must be equal, but are {q} and {p}. Shapes are {_show(condition)} and {_show(merged)}."
+            f"Dimension {n} in both shapes must be equal, but are {q} and {p}. Shapes are {_show(condition)} and"
+            f" {_show(merged)}."
         )
     return merged.merge_with(condition)
 
@@ -367,7 +371,8 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: Any =
             raise ValueError("mask cannot be scalar.")
         if rank is None:
             raise ValueError(
-                "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, but shape=None is not."
+                "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is"
+                " ok, but shape=None is not."
             )
         axis = 0 if axis is None else int(constant_value(convert_to_tensor(axis))) if hasattr(axis, "op") else int(axis)
         shape[axis : axis + rank].assert_is_compatible_with(mask_shape)
@@ -442,12 +447,16 @@ def one_hot(
                     value, preferred_dtype=dtype
                 ).dtype.base_dtype != dtypes.as_dtype(dtype):
                     raise TypeError(
-                        f"dtype {convert_to_tensor(value).dtype.base_dtype} of {label} does not match dtype parameter {dtypes.as_dtype(dtype)}"
+                        f"dtype {convert_to_tensor(value).dtype.base_dtype} of {label} does not match dtype parameter"
+                        f" {dtypes.as_dtype(dtype)}"
                     )
         kind = dtypes.as_dtype(dtype) if dtype is not None else kinds[0] if kinds else dtypes.float32
         if len(set(kinds)) > 1 and dtype is None:
             raise TypeError(f"dtype {kinds[0]} of on_value does not match dtype {kinds[1]} of off_value")
-        default = lambda value, label: convert_to_tensor(bool(value) if kind.is_bool else value, dtype=kind, name=label)
+
+        def default(value, label):
+            return convert_to_tensor(bool(value) if kind.is_bool else value, dtype=kind, name=label)
+
         on = default(1, "on_value") if on_value is None else convert_to_tensor(on_value, dtype=kind, name="on_value")
         off = (
             default(0, "off_value") if off_value is None else convert_to_tensor(off_value, dtype=kind, name="off_value")

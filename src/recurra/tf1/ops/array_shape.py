@@ -233,7 +233,7 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
     axis = squeeze_dims if axis is None else axis
     if np.isscalar(axis):
         axis = [axis]
-    return apply_op("Squeeze", input, squeeze_dims=[int(a) for a in (axis or [])], name=name)
+    return apply_op("Squeeze", input, squeeze_dims=[int(a) for a in axis or []], name=name)
 
 
 def _transpose(x: Any, perm: TorchTensor) -> Any:
@@ -341,7 +341,9 @@ def _joined(shapes: list[TensorShape], axis: int) -> TensorShape:
                 if p is not None and q is not None and p != q
             )
             raise ValueError(
-                f"Dimension {n} in both shapes must be equal, but are {(rest.values or ())[n]} and {dims[n]}. Shapes are {_brackets([d for i, d in enumerate(rest.values or ()) if i != axis])} and {_brackets([d for i, d in enumerate(dims) if i != axis])}."
+                f"Dimension {n} in both shapes must be equal, but are {(rest.values or ())[n]} and {dims[n]}. Shapes"
+                f" are {_brackets([d for i, d in enumerate(rest.values or ()) if i != axis])} and"
+                f" {_brackets([d for i, d in enumerate(dims) if i != axis])}."
             )
         rest = rest.merge_with(other)
     final = list(rest.values or ())
@@ -380,7 +382,8 @@ def _pack_shape(operation: Any) -> TensorShape:
     for tensor in operation.inputs:
         if None not in (merged.ndims, tensor.shape.ndims) and merged.ndims != tensor.shape.ndims:
             raise ValueError(
-                f"Shapes must be equal rank, but are {merged.ndims} and {tensor.shape.ndims}\n\tFrom merging shape 0 with other shapes."
+                f"Shapes must be equal rank, but are {merged.ndims} and {tensor.shape.ndims}\n\tFrom merging shape 0"
+                " with other shapes."
             )
         try:
             merged = merged.merge_with(tensor.shape)
@@ -391,7 +394,9 @@ def _pack_shape(operation: Any) -> TensorShape:
                 if None not in (p, q) and p != q
             )
             raise ValueError(
-                f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are {_brackets(merged.values or ())} and {_brackets(tensor.shape.values or ())}.\n\tFrom merging shape 0 with other shapes."
+                f"Dimension {n} in both shapes must be equal, but are {p} and {q}. Shapes are"
+                f" {_brackets(merged.values or ())} and {_brackets(tensor.shape.values or ())}.\n\tFrom merging shape 0"
+                " with other shapes."
             ) from None
     if merged.ndims is None:
         return unknown_shape()
@@ -464,7 +469,8 @@ def _split(split_dim: TorchTensor, value: Any, num_split: int) -> tuple[Any, ...
         raise InvalidArgumentError(
             None,
             None,
-            f"Number of ways to split should evenly divide the split dimension, but got split_dim {axis} (size = {value.shape[axis]}) and num_split {num_split}",
+            f"Number of ways to split should evenly divide the split dimension, but got split_dim {axis} (size ="
+            f" {value.shape[axis]}) and num_split {num_split}",
         )
     return (
         tuple(np.split(value, num_split, axis))
@@ -485,7 +491,8 @@ def _split_shape(operation: Any) -> list[TensorShape]:
     if dims[position] is not None:
         if dims[position] % num:  # type: ignore[operator]
             raise ValueError(
-                f"Dimension size must be evenly divisible by {num} but is {dims[position]} Number of ways to split should evenly divide the split dimension"
+                f"Dimension size must be evenly divisible by {num} but is {dims[position]} Number of ways to split"
+                " should evenly divide the split dimension"
             )
         dims[position] = dims[position] // num  # type: ignore[operator]
     return [TensorShape(dims)] * num
@@ -499,7 +506,8 @@ def _split_v(value: Any, size_splits: TorchTensor, split_dim: TorchTensor, num_s
         raise InvalidArgumentError(
             None,
             None,
-            f"Determined shape must either match input shape along split_dim exactly if fully specified, or be less than the size of the input along split_dim if not fully specified.  Got: {sum(sizes)}",
+            "Determined shape must either match input shape along split_dim exactly if fully specified, or be less"
+            f" than the size of the input along split_dim if not fully specified.  Got: {sum(sizes)}",
         )
     return tuple(np.split(value, np.cumsum(sizes)[:-1], axis)) if _is_text(value) else value.split(sizes, axis)
 
@@ -551,8 +559,7 @@ def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = 
     sizes = convert_to_tensor(num_or_size_splits)
     if sizes._rank() == 0:
         raise ValueError(
-            "Rank-0 tensors are not supported as the num_or_size_splits argument to split. Argument provided: %s"
-            % (num_or_size_splits,)
+            f"Rank-0 tensors are not supported as the num_or_size_splits argument to split. Argument provided: {num_or_size_splits}"
         )
     if num is None:
         num = (sizes.get_shape().values or (None,))[0]
@@ -792,7 +799,8 @@ def _ensure_shape(input: Any, shape: TensorShape) -> Any:
         raise InvalidArgumentError(
             None,
             None,
-            f"Shape of tensor {_brackets(tuple(input.shape))} is not compatible with expected shape {_brackets(shape.values or ())}.",
+            f"Shape of tensor {_brackets(tuple(input.shape))} is not compatible with expected shape"
+            f" {_brackets(shape.values or ())}.",
         )
     return input
 

@@ -36,7 +36,11 @@ def _depth_to_space(input: TorchTensor, block_size: int, data_format: str = "NHW
     x = input if data_format == "NHWC" else input.movedim(1, -1)
     n, h, w, c = x.shape
     depth = c // (block_size * block_size)
-    out = x.reshape(n, h, w, block_size, block_size, depth).permute(0, 1, 3, 2, 4, 5).reshape(n, h * block_size, w * block_size, depth)
+    out = (
+        x.reshape(n, h, w, block_size, block_size, depth)
+        .permute(0, 1, 3, 2, 4, 5)
+        .reshape(n, h * block_size, w * block_size, depth)
+    )
     return out if data_format == "NHWC" else out.movedim(-1, 1)
 
 
@@ -45,7 +49,10 @@ def _depth_shape(to_depth: bool) -> Callable[[Any], TensorShape]:
         block, first = operation.attrs["block_size"], operation.attrs.get("data_format") == "NCHW"
         dims = operation.inputs[0].shape.with_rank(4).values or (None,) * 4
         n, h, w, c = (dims[0], dims[2], dims[3], dims[1]) if first else dims
-        grow = lambda v, up: None if v is None else v * block if up else _whole(v, block)
+
+        def grow(v, up):
+            return None if v is None else v * block if up else _whole(v, block)
+
         h, w = grow(h, not to_depth), grow(w, not to_depth)
         c = None if c is None else c * block * block if to_depth else _whole(c, block * block)
         return TensorShape([n, c, h, w] if first else [n, h, w, c])
@@ -81,11 +88,20 @@ def _space_to_batch(input: TorchTensor, block_shape: TorchTensor, paddings: Torc
     shape: list[int] = [x.shape[0]]
     for axis, block in enumerate(blocks, start=1):
         if x.shape[axis] % block:
-            raise InvalidArgumentError(None, None, f"padded_shape[{axis - 1}]={x.shape[axis]} is not divisible by block_shape[{axis - 1}]={block}")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"padded_shape[{axis - 1}]={x.shape[axis]} is not divisible by block_shape[{axis - 1}]={block}",
+            )
         shape += [x.shape[axis] // block, block]
     tail = list(x.shape[1 + rank :])
     x = x.reshape(shape + tail)
-    order = [2 * n + 2 for n in range(rank)] + [0] + [2 * n + 1 for n in range(rank)] + list(range(2 * rank + 1, 2 * rank + 1 + len(tail)))
+    order = (
+        [2 * n + 2 for n in range(rank)]
+        + [0]
+        + [2 * n + 1 for n in range(rank)]
+        + list(range(2 * rank + 1, 2 * rank + 1 + len(tail)))
+    )
     return x.permute(order).reshape([-1, *shape[1::2], *tail])
 
 
@@ -95,7 +111,11 @@ def _batch_to_space(input: TorchTensor, block_shape: TorchTensor, crops: TorchTe
     batch = input.shape[0] // int(np.prod(blocks))
     spatial, tail = list(input.shape[1 : 1 + rank]), list(input.shape[1 + rank :])
     x = input.reshape([*blocks, batch, *spatial, *tail])
-    order = [rank] + [a for n in range(rank) for a in (rank + 1 + n, n)] + list(range(2 * rank + 1, 2 * rank + 1 + len(tail)))
+    order = (
+        [rank]
+        + [a for n in range(rank) for a in (rank + 1 + n, n)]
+        + list(range(2 * rank + 1, 2 * rank + 1 + len(tail)))
+    )
     x = x.permute(order).reshape([batch, *(s * b for s, b in zip(spatial, blocks, strict=True)), *tail])
     index = tuple(slice(start, x.shape[axis] - end) for axis, (start, end) in enumerate(cuts, start=1))
     return x[(slice(None), *index)]
@@ -103,7 +123,11 @@ def _batch_to_space(input: TorchTensor, block_shape: TorchTensor, crops: TorchTe
 
 def _batch_shape(to_batch: bool) -> Callable[[Any], TensorShape]:
     def rule(operation: Any) -> TensorShape:
-        x, blocks, pads = operation.inputs[0].shape, constant_value(operation.inputs[1]), constant_value(operation.inputs[2])
+        x, blocks, pads = (
+            operation.inputs[0].shape,
+            constant_value(operation.inputs[1]),
+            constant_value(operation.inputs[2]),
+        )
         if x.ndims is None or blocks is None:
             return unknown_shape(x.ndims) if x.ndims is not None else unknown_shape()
         dims = list(x.values or ())
@@ -135,19 +159,25 @@ def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None
 
 
 @tf_export("space_to_batch", "nn.space_to_batch")
-def space_to_batch(input: Any, paddings: Any, block_size: int | None = None, name: str | None = None, block_shape: Any = None) -> Any:
+def space_to_batch(
+    input: Any, paddings: Any, block_size: int | None = None, name: str | None = None, block_shape: Any = None
+) -> Any:
     blocks = block_shape if block_size is None else [block_size, block_size]
     return space_to_batch_nd(input, np.array(blocks, np.int32), paddings, name)
 
 
 @tf_export("batch_to_space")
-def batch_to_space(input: Any, crops: Any, block_size: int | None = None, name: str | None = None, block_shape: Any = None) -> Any:
+def batch_to_space(
+    input: Any, crops: Any, block_size: int | None = None, name: str | None = None, block_shape: Any = None
+) -> Any:
     blocks = block_shape if block_size is None else [block_size, block_size]
     return batch_to_space_nd(input, np.array(blocks, np.int32), crops, name)
 
 
 @tf_export("required_space_to_batch_paddings")
-def required_space_to_batch_paddings(input_shape: Any, block_shape: Any, base_paddings: Any = None, name: str | None = None) -> Any:
+def required_space_to_batch_paddings(
+    input_shape: Any, block_shape: Any, base_paddings: Any = None, name: str | None = None
+) -> Any:
     """(paddings, crops) that make every size divisible by its block."""
     with name_scope(name, "required_space_to_batch_paddings", [input_shape, block_shape]):
         sizes = convert_to_tensor(input_shape, dtype=dtypes.int32, name="input_shape")
@@ -165,11 +195,16 @@ def required_space_to_batch_paddings(input_shape: Any, block_shape: Any, base_pa
             )
         full = sizes + base[:, 0] + base[:, 1]
         extra = (blocks - full % blocks) % blocks
-        column = lambda a, b: apply_op("Pack", [a, b], axis=1)
+
+        def column(a, b):
+            return apply_op("Pack", [a, b], axis=1)
+
         return column(base[:, 0], base[:, 1] + extra), column(apply_op("ZerosLike", extra), extra)
 
 
-def _patches(images: TorchTensor, ksizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], padding: str) -> TorchTensor:
+def _patches(
+    images: TorchTensor, ksizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], padding: str
+) -> TorchTensor:
     return windows.patches(images, ksizes[1:-1], strides[1:-1], padding, rates[1:-1])
 
 
@@ -186,10 +221,22 @@ op("ExtractImagePatches", "images:T -> T", _patches, shape=_patches_shape)
 
 @tf_export("extract_image_patches", "image.extract_image_patches", "image.extract_patches")
 def extract_image_patches(
-    images: Any, ksizes: Any = None, strides: Any = None, rates: Any = None, padding: str | None = None, name: str | None = None, sizes: Any = None
+    images: Any,
+    ksizes: Any = None,
+    strides: Any = None,
+    rates: Any = None,
+    padding: str | None = None,
+    name: str | None = None,
+    sizes: Any = None,
 ) -> Any:
     return apply_op(
-        "ExtractImagePatches", images, ksizes=list(sizes or ksizes), strides=list(strides), rates=list(rates), padding=padding, name=name
+        "ExtractImagePatches",
+        images,
+        ksizes=list(sizes or ksizes),
+        strides=list(strides),
+        rates=list(rates),
+        padding=padding,
+        name=name,
     )
 
 
@@ -211,8 +258,13 @@ def _grouped(indices: TorchTensor, values: Any) -> dict[tuple[int, ...], list[An
 
 
 def _edit_distance(
-    hypothesis_indices: TorchTensor, hypothesis_values: Any, hypothesis_shape: TorchTensor, truth_indices: TorchTensor, truth_values: Any,
-    truth_shape: TorchTensor, normalize: bool = True,
+    hypothesis_indices: TorchTensor,
+    hypothesis_values: Any,
+    hypothesis_shape: TorchTensor,
+    truth_indices: TorchTensor,
+    truth_values: Any,
+    truth_shape: TorchTensor,
+    normalize: bool = True,
 ) -> TorchTensor:
     """Levenshtein distance per group, over the length of the truth if normalised (infinite for an empty truth)."""
     sizes = [max(a, b) for a, b in zip(hypothesis_shape.tolist()[:-1], truth_shape.tolist()[:-1], strict=True)]

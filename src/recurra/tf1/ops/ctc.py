@@ -10,7 +10,6 @@ from torch import Tensor as TorchTensor
 from recurra.errors import RecurraError
 from recurra.losses import ctc as losses
 from recurra.losses import ctc_decoding
-
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.errors import InvalidArgumentError
 from recurra.tf1.names import tf_export
@@ -33,23 +32,49 @@ def _dense_labels(indices: TorchTensor, values: TorchTensor, rows: int) -> tuple
 
 
 def _loss(
-    inputs: TorchTensor, labels_indices: TorchTensor, labels_values: TorchTensor, sequence_length: TorchTensor,
-    preprocess_collapse_repeated: bool = False, ctc_merge_repeated: bool = True, ignore_longer_outputs_than_inputs: bool = False,
+    inputs: TorchTensor,
+    labels_indices: TorchTensor,
+    labels_values: TorchTensor,
+    sequence_length: TorchTensor,
+    preprocess_collapse_repeated: bool = False,
+    ctc_merge_repeated: bool = True,
+    ignore_longer_outputs_than_inputs: bool = False,
 ) -> TorchTensor:
     rows = inputs.shape[1]
     labels, lengths = _dense_labels(labels_indices, labels_values, rows)
-    _check(labels, lengths, sequence_length, inputs, preprocess_collapse_repeated, ctc_merge_repeated, ignore_longer_outputs_than_inputs)
+    _check(
+        labels,
+        lengths,
+        sequence_length,
+        inputs,
+        preprocess_collapse_repeated,
+        ctc_merge_repeated,
+        ignore_longer_outputs_than_inputs,
+    )
     try:
         return losses.ctc_loss(
-            inputs, labels, lengths, sequence_length.long(), blank=-1, merge_repeated=ctc_merge_repeated,
-            collapse_labels=preprocess_collapse_repeated, ignore_impossible=ignore_longer_outputs_than_inputs, time_major=True,
+            inputs,
+            labels,
+            lengths,
+            sequence_length.long(),
+            blank=-1,
+            merge_repeated=ctc_merge_repeated,
+            collapse_labels=preprocess_collapse_repeated,
+            ignore_impossible=ignore_longer_outputs_than_inputs,
+            time_major=True,
         )
     except RecurraError as error:
         raise InvalidArgumentError(None, None, str(error)) from error
 
 
 def _check(
-    labels: TorchTensor, lengths: TorchTensor, sequence_length: TorchTensor, inputs: TorchTensor, collapse: bool, merge: bool, ignore: bool
+    labels: TorchTensor,
+    lengths: TorchTensor,
+    sequence_length: TorchTensor,
+    inputs: TorchTensor,
+    collapse: bool,
+    merge: bool,
+    ignore: bool,
 ) -> None:
     """TensorFlow's own words for what cannot be."""
     steps, rows, classes = inputs.shape
@@ -61,7 +86,12 @@ def _check(
         label = labels[row, : int(lengths[row])]
         if len(label) and (int(label.max()) >= classes - 1 or int(label.min()) < 0):
             shown = ",".join(str(v) for v in label.tolist())
-            raise InvalidArgumentError(None, None, f"Saw a non-null label (index >= num_classes - 1) following a null label, batch: {row} num_classes: {classes} labels: {shown} labels seen so far: ")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"Saw a non-null label (index >= num_classes - 1) following a null label, batch: {row} num_classes:"
+                f" {classes} labels: {shown} labels seen so far: ",
+            )
         if collapse and len(label):
             label = torch.unique_consecutive(label)
         needed = len(label) + (int((label[1:] == label[:-1]).sum()) if merge else 0)
@@ -81,8 +111,14 @@ op(
 
 @tf_export("nn.ctc_loss")
 def ctc_loss(
-    labels: Any, inputs: Any = None, sequence_length: Any = None, preprocess_collapse_repeated: bool = False, ctc_merge_repeated: bool = True,
-    ignore_longer_outputs_than_inputs: bool = False, time_major: bool = True, logits: Any = None,
+    labels: Any,
+    inputs: Any = None,
+    sequence_length: Any = None,
+    preprocess_collapse_repeated: bool = False,
+    ctc_merge_repeated: bool = True,
+    ignore_longer_outputs_than_inputs: bool = False,
+    time_major: bool = True,
+    logits: Any = None,
 ) -> Any:
     """Minus the log-probability of the labels, per row; the last class is the blank."""
     if not isinstance(labels, SparseTensor):
@@ -91,37 +127,69 @@ def ctc_loss(
     if not time_major:
         inputs = apply_op("Transpose", inputs, [1, 0, 2])
     return apply_op(
-        "CTCLoss", inputs, labels.indices, labels.values, sequence_length, preprocess_collapse_repeated=preprocess_collapse_repeated,
-        ctc_merge_repeated=ctc_merge_repeated, ignore_longer_outputs_than_inputs=ignore_longer_outputs_than_inputs,
+        "CTCLoss",
+        inputs,
+        labels.indices,
+        labels.values,
+        sequence_length,
+        preprocess_collapse_repeated=preprocess_collapse_repeated,
+        ctc_merge_repeated=ctc_merge_repeated,
+        ignore_longer_outputs_than_inputs=ignore_longer_outputs_than_inputs,
     )
 
 
 @tf_export("nn.ctc_loss", era=((0, 0), (1, 0)))
 def ctc_loss_old(
-    inputs: Any, labels: Any, sequence_length: Any, preprocess_collapse_repeated: bool = False, ctc_merge_repeated: bool = True, time_major: bool = True
+    inputs: Any,
+    labels: Any,
+    sequence_length: Any,
+    preprocess_collapse_repeated: bool = False,
+    ctc_merge_repeated: bool = True,
+    time_major: bool = True,
 ) -> Any:
     """Before 1.0 the inputs came first."""
     if isinstance(inputs, SparseTensor):
         inputs, labels = labels, inputs
-    return ctc_loss(labels, inputs, sequence_length, preprocess_collapse_repeated, ctc_merge_repeated, time_major=time_major)
+    return ctc_loss(
+        labels, inputs, sequence_length, preprocess_collapse_repeated, ctc_merge_repeated, time_major=time_major
+    )
 
 
-def _loss_v2(logits: TorchTensor, labels: TorchTensor, label_length: TorchTensor, logit_length: TorchTensor, blank_index: int = 0) -> TorchTensor:
-    loss = losses.ctc_loss(logits, labels.long(), label_length.long(), logit_length.long(), blank=blank_index, time_major=True, ignore_impossible=True)
+def _loss_v2(
+    logits: TorchTensor, labels: TorchTensor, label_length: TorchTensor, logit_length: TorchTensor, blank_index: int = 0
+) -> TorchTensor:
+    loss = losses.ctc_loss(
+        logits,
+        labels.long(),
+        label_length.long(),
+        logit_length.long(),
+        blank=blank_index,
+        time_major=True,
+        ignore_impossible=True,
+    )
     past = torch.arange(logits.shape[0]).unsqueeze(1) >= logit_length
     beyond = (torch.logsumexp(logits, -1) * past).sum(0)  # TensorFlow's gradient there is the softmax, not zero
     return loss + (beyond - beyond.detach())
 
 
 op(
-    "CTCLossDense", "logits:T, labels:Tl, label_length:Tn, logit_length:Tm -> T", _loss_v2, shape=lambda o: o.inputs[0].shape.with_rank(3)[1:2]
+    "CTCLossDense",
+    "logits:T, labels:Tl, label_length:Tn, logit_length:Tm -> T",
+    _loss_v2,
+    shape=lambda o: o.inputs[0].shape.with_rank(3)[1:2],
 )
 
 
 @tf_export("nn.ctc_loss_v2")
 def ctc_loss_v2(
-    labels: Any, logits: Any, label_length: Any, logit_length: Any, logits_time_major: bool = True, unique: Any = None,
-    blank_index: int | None = None, name: str | None = None,
+    labels: Any,
+    logits: Any,
+    label_length: Any,
+    logit_length: Any,
+    logits_time_major: bool = True,
+    unique: Any = None,
+    blank_index: int | None = None,
+    name: str | None = None,
 ) -> Any:
     """Dense labels with any blank class, or sparse ones."""
     logits = convert_to_tensor(logits)
@@ -150,7 +218,9 @@ def _sparse_rows(rows: list[list[int]]) -> tuple[TorchTensor, TorchTensor, Torch
 
 
 def _greedy(inputs: TorchTensor, sequence_length: TorchTensor, merge_repeated: bool = False) -> tuple[TorchTensor, ...]:
-    decoded = ctc_decoding.ctc_greedy(inputs.detach(), sequence_length.long(), merge_repeated=merge_repeated, time_major=True)
+    decoded = ctc_decoding.ctc_greedy(
+        inputs.detach(), sequence_length.long(), merge_repeated=merge_repeated, time_major=True
+    )
     return (*_sparse_rows(decoded.labels), -decoded.score.reshape(-1, 1))
 
 
@@ -163,15 +233,26 @@ op(
 
 @tf_export("nn.ctc_greedy_decoder")
 def ctc_greedy_decoder(inputs: Any, sequence_length: Any, merge_repeated: bool = True) -> Any:
-    indices, values, dense_shape, scores = apply_op("CTCGreedyDecoder", inputs, sequence_length, merge_repeated=merge_repeated)
+    indices, values, dense_shape, scores = apply_op(
+        "CTCGreedyDecoder", inputs, sequence_length, merge_repeated=merge_repeated
+    )
     return [SparseTensor(indices, values, dense_shape)], scores
 
 
 def _beam(
-    inputs: TorchTensor, sequence_length: TorchTensor, beam_width: int = 100, top_paths: int = 1, merge_repeated: bool = True
+    inputs: TorchTensor,
+    sequence_length: TorchTensor,
+    beam_width: int = 100,
+    top_paths: int = 1,
+    merge_repeated: bool = True,
 ) -> tuple[TorchTensor, ...]:
     found = ctc_decoding.ctc_beam_search(
-        inputs.detach(), sequence_length.long(), beam_width=beam_width, top_paths=top_paths, merge_repeated=merge_repeated, time_major=True
+        inputs.detach(),
+        sequence_length.long(),
+        beam_width=beam_width,
+        top_paths=top_paths,
+        merge_repeated=merge_repeated,
+        time_major=True,
     )
     parts = [_sparse_rows(path.labels) for path in found]
     scores = torch.stack([path.score for path in found], 1).to(inputs.dtype)
@@ -191,13 +272,22 @@ op(
 
 
 @tf_export("nn.ctc_beam_search_decoder")
-def ctc_beam_search_decoder(inputs: Any, sequence_length: Any, beam_width: int = 100, top_paths: int = 1, merge_repeated: bool = True) -> Any:
+def ctc_beam_search_decoder(
+    inputs: Any, sequence_length: Any, beam_width: int = 100, top_paths: int = 1, merge_repeated: bool = True
+) -> Any:
     if top_paths > beam_width:
         raise ValueError("requested more paths than the beam width.")
     parts = apply_op(
-        "CTCBeamSearchDecoder", inputs, sequence_length, beam_width=beam_width, top_paths=top_paths, merge_repeated=merge_repeated
+        "CTCBeamSearchDecoder",
+        inputs,
+        sequence_length,
+        beam_width=beam_width,
+        top_paths=top_paths,
+        merge_repeated=merge_repeated,
     )
-    triples = zip(parts[:top_paths], parts[top_paths : 2 * top_paths], parts[2 * top_paths : 3 * top_paths], strict=True)
+    triples = zip(
+        parts[:top_paths], parts[top_paths : 2 * top_paths], parts[2 * top_paths : 3 * top_paths], strict=True
+    )
     return [SparseTensor(*t) for t in triples], parts[-1]
 
 

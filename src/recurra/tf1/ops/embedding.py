@@ -35,7 +35,12 @@ def _as_list(params: Any) -> list[Any]:
 
 @tf_export("nn.embedding_lookup")
 def embedding_lookup(
-    params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None, validate_indices: bool = True, max_norm: Any = None
+    params: Any,
+    ids: Any,
+    partition_strategy: str = "mod",
+    name: str | None = None,
+    validate_indices: bool = True,
+    max_norm: Any = None,
 ) -> Any:
     """Rows of `params` (one tensor, or its partitions by "mod" or "div") at `ids`."""
     partitioned = hasattr(params, "_variable_list")
@@ -70,18 +75,27 @@ def _from_partitions(parts: list[Any], ids: Any, strategy: str, max_norm: Any, s
         raise ValueError("Unrecognized partition strategy: " + strategy)
     assignments = cast(assignments, dtypes.int32)
     gathered_ids = apply_op("DynamicPartition", local, assignments, num_partitions=count)
-    positions = apply_op("DynamicPartition", apply_op("Range", 0, apply_op("Size", flat), 1), assignments, num_partitions=count)
+    positions = apply_op(
+        "DynamicPartition", apply_op("Range", 0, apply_op("Size", flat), 1), assignments, num_partitions=count
+    )
     picked = [_clip(gather(p, i), i, max_norm) for p, i in zip(parts, gathered_ids, strict=True)]
     stitched = apply_op("ParallelDynamicStitch", positions, picked, name=scope)
     element = parts[0].get_shape()[1:]
-    result = apply_op("Reshape", stitched, apply_op("ConcatV2", [shape_of(ids), np.array(element.as_list(), np.int32)], 0))
+    result = apply_op(
+        "Reshape", stitched, apply_op("ConcatV2", [shape_of(ids), np.array(element.as_list(), np.int32)], 0)
+    )
     result.set_shape(ids.get_shape().concatenate(element))
     return result
 
 
 @tf_export("nn.embedding_lookup_sparse")
 def embedding_lookup_sparse(
-    params: Any, sp_ids: Any, sp_weights: Any, partition_strategy: str = "mod", name: str | None = None, combiner: str | None = None,
+    params: Any,
+    sp_ids: Any,
+    sp_weights: Any,
+    partition_strategy: str = "mod",
+    name: str | None = None,
+    combiner: str | None = None,
     max_norm: Any = None,
 ) -> Any:
     """Each row's embeddings combined: "sum", "mean" or "sqrtn", weighted if weights are given."""
@@ -101,7 +115,11 @@ def embedding_lookup_sparse(
             return apply_op(kind, rows, index, segments, name=scope)
         weights = cast(sp_weights.values, rows.dtype.base_dtype)
         spread = apply_op("GatherV2", rows, index, 0)
-        column = apply_op("Reshape", weights, apply_op("ConcatV2", [shape_of(weights), np.ones(spread.get_shape().ndims - 1, np.int32)], 0))
+        column = apply_op(
+            "Reshape",
+            weights,
+            apply_op("ConcatV2", [shape_of(weights), np.ones(spread.get_shape().ndims - 1, np.int32)], 0),
+        )
         total = apply_op("SegmentSum", spread * column, segments, name=scope if combiner == "sum" else None)
         if combiner == "sum":
             return total
@@ -111,8 +129,14 @@ def embedding_lookup_sparse(
 
 @tf_export("nn.safe_embedding_lookup_sparse", "contrib.layers.safe_embedding_lookup_sparse")
 def safe_embedding_lookup_sparse(
-    embedding_weights: Any, sparse_ids: Any, sparse_weights: Any = None, combiner: str | None = "mean", default_id: Any = None,
-    name: str | None = None, partition_strategy: str = "div", max_norm: Any = None,
+    embedding_weights: Any,
+    sparse_ids: Any,
+    sparse_weights: Any = None,
+    combiner: str | None = "mean",
+    default_id: Any = None,
+    name: str | None = None,
+    partition_strategy: str = "div",
+    max_norm: Any = None,
 ) -> Any:
     """As embedding_lookup_sparse, but negative ids and non-positive weights are dropped and empty rows give zeros (or `default_id`)."""
     from recurra.tf1 import names
@@ -124,7 +148,9 @@ def safe_embedding_lookup_sparse(
         ids, empty = fill(ids, default_id or 0)
         if weights is not None:
             weights, _ = fill(weights, 1.0)
-        result = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, combiner=combiner, max_norm=max_norm)
+        result = embedding_lookup_sparse(
+            embedding_weights, ids, weights, partition_strategy, combiner=combiner, max_norm=max_norm
+        )
         if default_id is not None:
             return result
         hide = apply_op("Reshape", empty, [-1, 1])
@@ -136,5 +162,8 @@ def _pruned(ids: Any, weights: Any, combiner: str) -> tuple[Any, Any]:
     keep = ids.values >= 0
     if weights is not None and combiner != "sum":
         keep = apply_op("LogicalAnd", keep, weights.values > 0)
-    retain = lambda t: SparseTensor(boolean_mask(t.indices, keep), boolean_mask(t.values, keep), t.dense_shape)
+
+    def retain(t):
+        return SparseTensor(boolean_mask(t.indices, keep), boolean_mask(t.values, keep), t.dense_shape)
+
     return retain(ids), None if weights is None else retain(weights)

@@ -36,7 +36,9 @@ def _resize_shape(operation: Any) -> TensorShape:
 
 
 def _resizer(method: Callable[..., TorchTensor], halves: bool = True) -> Callable[..., TorchTensor]:
-    def lower(images: TorchTensor, size: TorchTensor, align_corners: bool = False, half_pixel_centers: bool = False) -> TorchTensor:
+    def lower(
+        images: TorchTensor, size: TorchTensor, align_corners: bool = False, half_pixel_centers: bool = False
+    ) -> TorchTensor:
         height, width = size.tolist()
         return method(images, height, width, align_corners, *([half_pixel_centers] if halves else []))
 
@@ -50,9 +52,16 @@ for _kind, _fn, _out, _halves, _name in (
     op(_kind, f"images:T, size:int32 -> {_out}", _resizer(_fn, _halves), shape=_resize_shape)
 
     def _resize_function(
-        images: Any, size: Any, align_corners: bool = False, name: str | None = None, half_pixel_centers: bool = False, _kind: str = _kind
+        images: Any,
+        size: Any,
+        align_corners: bool = False,
+        name: str | None = None,
+        half_pixel_centers: bool = False,
+        _kind: str = _kind,
     ) -> Any:
-        return apply_op(_kind, images, size, align_corners=align_corners, half_pixel_centers=half_pixel_centers, name=name)
+        return apply_op(
+            _kind, images, size, align_corners=align_corners, half_pixel_centers=half_pixel_centers, name=name
+        )
 
     export(_resize_function, f"image.{_name}")
 
@@ -67,7 +76,11 @@ _METHODS = {0: "ResizeBilinear", 1: "ResizeNearestNeighbor", 2: "ResizeBicubic",
 
 @tf_export("image.resize_images", "image.resize")
 def resize_images(
-    images: Any, size: Any, method: Any = ResizeMethod.BILINEAR, align_corners: bool = False, preserve_aspect_ratio: bool = False,
+    images: Any,
+    size: Any,
+    method: Any = ResizeMethod.BILINEAR,
+    align_corners: bool = False,
+    preserve_aspect_ratio: bool = False,
     name: str | None = None,
 ) -> Any:
     with name_scope(name, "resize", [images, size]):
@@ -159,37 +172,55 @@ def _batched(image: Any) -> tuple[Any, bool]:
 
 
 @tf_export("image.crop_to_bounding_box")
-def crop_to_bounding_box(image: Any, offset_height: Any, offset_width: Any, target_height: Any, target_width: Any) -> Any:
+def crop_to_bounding_box(
+    image: Any, offset_height: Any, offset_width: Any, target_height: Any, target_width: Any
+) -> Any:
     with name_scope(None, "crop_to_bounding_box", [image]):
         image, single = _batched(image)
         dims = image.get_shape().as_list()
-        for label, offset, target, have in (("height", offset_height, target_height, dims[1]), ("width", offset_width, target_width, dims[2])):
+        for label, offset, target, have in (
+            ("height", offset_height, target_height, dims[1]),
+            ("width", offset_width, target_width, dims[2]),
+        ):
             if isinstance(offset, int) and offset < 0:
                 raise ValueError(f"offset_{label} must be >= 0.")
             if isinstance(target, int) and isinstance(offset, int) and have is not None and have < target + offset:
                 raise ValueError(f"{label} must be >= target + offset.")
         size = apply_op("Pack", [-1, target_height, target_width, -1], axis=0)
         out = slice_(image, apply_op("Pack", [0, offset_height, offset_width, 0], axis=0), size)
-        known = lambda v: v if isinstance(v, int) else None
+
+        def known(v):
+            return v if isinstance(v, int) else None
+
         out.set_shape([dims[0], known(target_height), known(target_width), dims[3]])
         return squeeze(out, [0]) if single else out
 
 
 @tf_export("image.pad_to_bounding_box")
-def pad_to_bounding_box(image: Any, offset_height: Any, offset_width: Any, target_height: Any, target_width: Any) -> Any:
+def pad_to_bounding_box(
+    image: Any, offset_height: Any, offset_width: Any, target_height: Any, target_width: Any
+) -> Any:
     with name_scope(None, "pad_to_bounding_box", [image]):
         image, single = _batched(image)
         dims, dynamic = image.get_shape().as_list(), shape(image)
         height = dims[1] if dims[1] is not None else dynamic[1]
         width = dims[2] if dims[2] is not None else dynamic[2]
         below, right = target_height - offset_height - height, target_width - offset_width - width
-        for label, value in (("offset_height must be >= 0", offset_height), ("offset_width must be >= 0", offset_width), ("width must be <= target - offset", right), ("height must be <= target - offset", below)):
+        for label, value in (
+            ("offset_height must be >= 0", offset_height),
+            ("offset_width must be >= 0", offset_width),
+            ("width must be <= target - offset", right),
+            ("height must be <= target - offset", below),
+        ):
             if isinstance(value, int) and value < 0:
                 raise ValueError(label)
         flat = [0, 0, offset_height, below, offset_width, right, 0, 0]
         paddings = apply_op("Reshape", apply_op("Pack", flat, axis=0), [4, 2])
         out = apply_op("Pad", image, paddings)
-        known = lambda v: v if isinstance(v, int) else None
+
+        def known(v):
+            return v if isinstance(v, int) else None
+
         out.set_shape([dims[0], known(target_height), known(target_width), dims[3]])
         return squeeze(out, [0]) if single else out
 
@@ -203,7 +234,9 @@ def resize_image_with_crop_or_pad(image: Any, target_height: int, target_width: 
         if height is None or width is None:
             raise NotImplementedError("tf.image.resize_image_with_crop_or_pad of images of unknown size")
         wide, high = target_width - width, target_height - height
-        cut = crop_to_bounding_box(image, max(-high // 2, 0), max(-wide // 2, 0), min(target_height, height), min(target_width, width))
+        cut = crop_to_bounding_box(
+            image, max(-high // 2, 0), max(-wide // 2, 0), min(target_height, height), min(target_width, width)
+        )
         out = pad_to_bounding_box(cut, max(high // 2, 0), max(wide // 2, 0), target_height, target_width)
         return squeeze(out, [0]) if single else out
 
@@ -241,7 +274,7 @@ def total_variation(images: Any, name: str | None = None) -> Any:
 @tf_export("image.image_gradients")
 def image_gradients(image: Any) -> tuple[Any, Any]:
     if image.get_shape().ndims != 4:
-        raise ValueError("image_gradients expects a 4D tensor [batch_size, h, w, d], not %s." % image.get_shape())
+        raise ValueError(f"image_gradients expects a 4D tensor [batch_size, h, w, d], not {image.get_shape()}.")
     down = apply_op("Pad", image[:, 1:] - image[:, :-1], [[0, 0], [0, 1], [0, 0], [0, 0]])
     across = apply_op("Pad", image[:, :, 1:] - image[:, :, :-1], [[0, 0], [0, 0], [0, 1], [0, 0]])
     return down, across
@@ -252,7 +285,9 @@ def sobel_edges(image: Any) -> Any:
     from recurra.tf1.ops.nn_conv import depthwise_conv2d_native
 
     channels = image.get_shape().as_list()[3]
-    kernel = np.array([[[-1, -2, -1], [0, 0, 0], [1, 2, 1]], [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]], np.float32).transpose(1, 2, 0)
+    kernel = np.array(
+        [[[-1, -2, -1], [0, 0, 0], [1, 2, 1]], [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]], np.float32
+    ).transpose(1, 2, 0)
     filters = np.tile(kernel[:, :, None, :], [1, 1, channels, 1])
     padded = apply_op("MirrorPad", image, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
     out = depthwise_conv2d_native(padded, filters, [1, 1, 1, 1], "VALID")
@@ -263,7 +298,12 @@ def sobel_edges(image: Any) -> Any:
 
 # -- boxes --------------------------------------------------------------------------------------------------------------------
 def _crop_and_resize(
-    image: TorchTensor, boxes: TorchTensor, box_ind: TorchTensor, crop_size: TorchTensor, method: str = "bilinear", extrapolation_value: float = 0.0
+    image: TorchTensor,
+    boxes: TorchTensor,
+    box_ind: TorchTensor,
+    crop_size: TorchTensor,
+    method: str = "bilinear",
+    extrapolation_value: float = 0.0,
 ) -> TorchTensor:
     height, width = crop_size.tolist()
     crops = []
@@ -286,7 +326,9 @@ def _box_positions(low: TorchTensor, high: TorchTensor, size: int, count: int) -
 
 
 def _interpolated(image: TorchTensor, rows: TorchTensor, columns: TorchTensor, method: str) -> TorchTensor:
-    clip = lambda at, size: at.clamp(0, size - 1)
+    def clip(at, size):
+        return at.clamp(0, size - 1)
+
     if method == "nearest":
         return image[clip(rows.round(), image.shape[0]).long()][:, clip(columns.round(), image.shape[1]).long()]
     top, left = clip(rows.floor(), image.shape[0]).long(), clip(columns.floor(), image.shape[1]).long()
@@ -304,19 +346,41 @@ def _crop_shape(operation: Any) -> TensorShape:
     return TensorShape([boxes[0] if boxes else None, *sides, dims[3] if dims else None])
 
 
-op("CropAndResize", "image:T, boxes:float32, box_ind:int32, crop_size:int32 -> float32", _crop_and_resize, shape=_crop_shape)
+op(
+    "CropAndResize",
+    "image:T, boxes:float32, box_ind:int32, crop_size:int32 -> float32",
+    _crop_and_resize,
+    shape=_crop_shape,
+)
 
 
 @tf_export("image.crop_and_resize")
 def crop_and_resize(
-    image: Any, boxes: Any, box_ind: Any = None, crop_size: Any = None, method: str = "bilinear", extrapolation_value: float = 0,
-    name: str | None = None, box_indices: Any = None,
+    image: Any,
+    boxes: Any,
+    box_ind: Any = None,
+    crop_size: Any = None,
+    method: str = "bilinear",
+    extrapolation_value: float = 0,
+    name: str | None = None,
+    box_indices: Any = None,
 ) -> Any:
     index = box_ind if box_indices is None else box_indices
-    return apply_op("CropAndResize", image, boxes, index, crop_size, method=method, extrapolation_value=float(extrapolation_value), name=name)
+    return apply_op(
+        "CropAndResize",
+        image,
+        boxes,
+        index,
+        crop_size,
+        method=method,
+        extrapolation_value=float(extrapolation_value),
+        name=name,
+    )
 
 
-def _suppressed(boxes: TorchTensor, scores: TorchTensor, limit: int, iou_threshold: float, score_threshold: float) -> TorchTensor:
+def _suppressed(
+    boxes: TorchTensor, scores: TorchTensor, limit: int, iou_threshold: float, score_threshold: float
+) -> TorchTensor:
     top, left = torch.minimum(boxes[:, 0], boxes[:, 2]), torch.minimum(boxes[:, 1], boxes[:, 3])
     bottom, right = torch.maximum(boxes[:, 0], boxes[:, 2]), torch.maximum(boxes[:, 1], boxes[:, 3])
     areas = (bottom - top) * (right - left)
@@ -329,7 +393,9 @@ def _suppressed(boxes: TorchTensor, scores: TorchTensor, limit: int, iou_thresho
     return torch.tensor(kept, dtype=torch.int32)
 
 
-def _overlap(a: int, b: int, top: TorchTensor, left: TorchTensor, bottom: TorchTensor, right: TorchTensor, areas: TorchTensor) -> float:
+def _overlap(
+    a: int, b: int, top: TorchTensor, left: TorchTensor, bottom: TorchTensor, right: TorchTensor, areas: TorchTensor
+) -> float:
     height = max(float(min(bottom[a], bottom[b]) - max(top[a], top[b])), 0.0)
     width = max(float(min(right[a], right[b]) - max(left[a], left[b])), 0.0)
     if float(areas[a]) <= 0 or float(areas[b]) <= 0:
@@ -346,15 +412,36 @@ op(
 
 @tf_export("image.non_max_suppression")
 def non_max_suppression(
-    boxes: Any, scores: Any, max_output_size: Any, iou_threshold: float = 0.5, score_threshold: float = float("-inf"), name: str | None = None
+    boxes: Any,
+    scores: Any,
+    max_output_size: Any,
+    iou_threshold: float = 0.5,
+    score_threshold: float = float("-inf"),
+    name: str | None = None,
 ) -> Any:
     with name_scope(name, "non_max_suppression"):
         return apply_op(
-            "NonMaxSuppressionV3", boxes, scores, max_output_size, convert_to_tensor(iou_threshold, dtypes.float32), convert_to_tensor(score_threshold, dtypes.float32)
+            "NonMaxSuppressionV3",
+            boxes,
+            scores,
+            max_output_size,
+            convert_to_tensor(iou_threshold, dtypes.float32),
+            convert_to_tensor(score_threshold, dtypes.float32),
         )
 
 
-_COLOURS = [[1, 1, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1], [0.5, 0, 0.5, 1], [0.5, 0.5, 0, 1], [0.5, 0, 0, 1], [0, 0, 0.5, 1], [0, 1, 1, 1], [1, 0, 1, 1]]
+_COLOURS = [
+    [1, 1, 0, 1],
+    [0, 0, 1, 1],
+    [1, 0, 0, 1],
+    [0, 1, 0, 1],
+    [0.5, 0, 0.5, 1],
+    [0.5, 0.5, 0, 1],
+    [0.5, 0, 0, 1],
+    [0, 0, 0.5, 1],
+    [0, 1, 1, 1],
+    [1, 0, 1, 1],
+]
 
 
 def _draw_boxes(images: TorchTensor, boxes: TorchTensor) -> TorchTensor:
@@ -367,7 +454,10 @@ def _draw_boxes(images: TorchTensor, boxes: TorchTensor) -> TorchTensor:
             bottom, right = int(box[2] * (height - 1)), int(box[3] * (width - 1))
             if top > bottom or left > right or bottom < 0 or right < 0 or top >= height or left >= width:
                 continue
-            rows, columns = slice(max(top, 0), min(bottom, height - 1) + 1), slice(max(left, 0), min(right, width - 1) + 1)
+            rows, columns = (
+                slice(max(top, 0), min(bottom, height - 1) + 1),
+                slice(max(left, 0), min(right, width - 1) + 1),
+            )
             for row in (top, bottom):
                 if 0 <= row < height:
                     out[n, row, columns] = colour
@@ -385,7 +475,9 @@ def draw_bounding_boxes(images: Any, boxes: Any, name: str | None = None, colors
     return apply_op("DrawBoundingBoxes", images, boxes, name=name)
 
 
-def _glimpse(input: TorchTensor, size: TorchTensor, offsets: TorchTensor, centered: bool = True, normalized: bool = True) -> TorchTensor:
+def _glimpse(
+    input: TorchTensor, size: TorchTensor, offsets: TorchTensor, centered: bool = True, normalized: bool = True
+) -> TorchTensor:
     """Windows around the offsets; what lies outside is uniform noise."""
     height, width = size.tolist()
     rows, columns = input.shape[1:3]
@@ -408,7 +500,15 @@ op("ExtractGlimpse", "input:float32, size:int32, offsets:float32 -> float32", _g
 
 
 @tf_export("image.extract_glimpse")
-def extract_glimpse(input: Any, size: Any, offsets: Any, centered: bool = True, normalized: bool = True, uniform_noise: bool = True, name: str | None = None) -> Any:
+def extract_glimpse(
+    input: Any,
+    size: Any,
+    offsets: Any,
+    centered: bool = True,
+    normalized: bool = True,
+    uniform_noise: bool = True,
+    name: str | None = None,
+) -> Any:
     return apply_op("ExtractGlimpse", input, size, offsets, centered=centered, normalized=normalized, name=name)
 
 
@@ -442,14 +542,36 @@ def _encoder(label: str) -> Callable[..., np.ndarray]:
     return encode
 
 
-for _kind, _name in (("DecodePng", "decode_png"), ("DecodeJpeg", "decode_jpeg"), ("DecodeBmp", "decode_bmp"), ("DecodeImage", "decode_image")):
-    op(_kind, "contents:string -> dtype", _decode, diff=False, shape=lambda o: TensorShape([None, None, o.attrs.get("channels") or None]))
+for _kind, _name in (
+    ("DecodePng", "decode_png"),
+    ("DecodeJpeg", "decode_jpeg"),
+    ("DecodeBmp", "decode_bmp"),
+    ("DecodeImage", "decode_image"),
+):
+    op(
+        _kind,
+        "contents:string -> dtype",
+        _decode,
+        diff=False,
+        shape=lambda o: TensorShape([None, None, o.attrs.get("channels") or None]),
+    )
 
-    def _decode_function(contents: Any, channels: int = 0, dtype: Any = dtypes.uint8, name: str | None = None, _kind: str = _kind, **_: Any) -> Any:
+    def _decode_function(
+        contents: Any,
+        channels: int = 0,
+        dtype: Any = dtypes.uint8,
+        name: str | None = None,
+        _kind: str = _kind,
+        **_: Any,
+    ) -> Any:
         kind = dtypes.as_dtype(dtype) if not isinstance(dtype, int) else dtypes.uint8
         return apply_op(_kind, contents, channels=channels or 0, dtype=kind, name=name)
 
     export(_decode_function, f"image.{_name}", f"io.{_name}")
 for _kind, _label, _name in (("EncodePng", "PNG", "encode_png"), ("EncodeJpeg", "JPEG", "encode_jpeg")):
     op(_kind, "image:T -> string", _encoder(_label), diff=False, shape=lambda o: TensorShape([]))
-    export((lambda kind: lambda image, *_, name=None, **__: apply_op(kind, image, name=name))(_kind), f"image.{_name}", f"io.{_name}")
+    export(
+        (lambda kind: lambda image, *_, name=None, **__: apply_op(kind, image, name=name))(_kind),
+        f"image.{_name}",
+        f"io.{_name}",
+    )

@@ -58,7 +58,12 @@ def _as_float(image: Any, change: Callable[[Any], Any], name: str | None, label:
 
 @tf_export("image.adjust_brightness")
 def adjust_brightness(image: Any, delta: Any) -> Any:
-    return _as_float(image, lambda v: apply_op("Add", v, cast(convert_to_tensor(delta), v.dtype.base_dtype)), None, "adjust_brightness")
+    return _as_float(
+        image,
+        lambda v: apply_op("Add", v, cast(convert_to_tensor(delta), v.dtype.base_dtype)),
+        None,
+        "adjust_brightness",
+    )
 
 
 def _contrast(images: TorchTensor, contrast_factor: TorchTensor) -> TorchTensor:
@@ -87,7 +92,9 @@ def _to_hsv(images: TorchTensor) -> TorchTensor:
     r, g, b = images.unbind(-1)
     saturation = torch.where(value > 0, chroma / torch.where(value > 0, value, 1.0), 0.0)
     norm = 1.0 / (6.0 * torch.where(chroma > 0, chroma, 1.0))
-    hue = torch.where(r == value, norm * (g - b), torch.where(g == value, norm * (b - r) + 2.0 / 6.0, norm * (r - g) + 4.0 / 6.0))
+    hue = torch.where(
+        r == value, norm * (g - b), torch.where(g == value, norm * (b - r) + 2.0 / 6.0, norm * (r - g) + 4.0 / 6.0)
+    )
     hue = torch.where(chroma > 0, hue, 0.0)
     return torch.stack([torch.where(hue < 0, hue + 1.0, hue), saturation, value], -1)
 
@@ -96,8 +103,15 @@ def _to_rgb(images: TorchTensor) -> TorchTensor:
     hue, saturation, value = images.unbind(-1)
     chroma = saturation * value
     position = hue * 6.0
-    ramp = lambda shift: ((position - shift).abs() - 1.0).clamp(0.0, 1.0)
-    red, green, blue = ramp(3.0), (2.0 - (position - 2.0).abs()).clamp(0.0, 1.0), (2.0 - (position - 4.0).abs()).clamp(0.0, 1.0)
+
+    def ramp(shift):
+        return ((position - shift).abs() - 1.0).clamp(0.0, 1.0)
+
+    red, green, blue = (
+        ramp(3.0),
+        (2.0 - (position - 2.0).abs()).clamp(0.0, 1.0),
+        (2.0 - (position - 4.0).abs()).clamp(0.0, 1.0),
+    )
     base = value - chroma
     return torch.stack([base + chroma * c for c in (red, green, blue)], -1)
 
@@ -124,7 +138,13 @@ op("AdjustSaturation", "images:T, scale:float32 -> T", _adjust_saturation, diff=
 
 @tf_export("image.adjust_hue")
 def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Any:
-    return _as_float(image, lambda v: apply_op("AdjustHue", v, convert_to_tensor(delta, dtypes.float32)), name, "adjust_hue", clip=False)
+    return _as_float(
+        image,
+        lambda v: apply_op("AdjustHue", v, convert_to_tensor(delta, dtypes.float32)),
+        name,
+        "adjust_hue",
+        clip=False,
+    )
 
 
 @tf_export("image.adjust_saturation")
@@ -171,7 +191,12 @@ def _colour_space(name: str, matrix: np.ndarray) -> None:
     export(convert, f"image.{name}")
 
 
-for _name, _matrix in (("rgb_to_yuv", _YUV), ("yuv_to_rgb", _YUV_BACK), ("rgb_to_yiq", _YIQ), ("yiq_to_rgb", _YIQ_BACK)):
+for _name, _matrix in (
+    ("rgb_to_yuv", _YUV),
+    ("yuv_to_rgb", _YUV_BACK),
+    ("rgb_to_yiq", _YIQ),
+    ("yiq_to_rgb", _YIQ_BACK),
+):
     _colour_space(_name, _matrix)
 
 
@@ -209,13 +234,22 @@ def per_image_standardization(image: Any) -> Any:
 @tf_export("image.psnr")
 def psnr(a: Any, b: Any, max_val: Any, name: str | None = None) -> Any:
     with name_scope(name, "PSNR", [a, b]):
-        top = convert_image_dtype(convert_to_tensor(max_val, dtype=convert_to_tensor(a).dtype.base_dtype), dtypes.float32)
+        top = convert_image_dtype(
+            convert_to_tensor(max_val, dtype=convert_to_tensor(a).dtype.base_dtype), dtypes.float32
+        )
         a, b = convert_image_dtype(a, dtypes.float32), convert_image_dtype(b, dtypes.float32)
         error = reduce_mean(apply_op("SquaredDifference", a, b), [-3, -2, -1])
-        return apply_op("Sub", 20 * apply_op("Log", top) / math.log(10.0), np.float32(10 / np.log(10)) * apply_op("Log", error), name="psnr")
+        return apply_op(
+            "Sub",
+            20 * apply_op("Log", top) / math.log(10.0),
+            np.float32(10 / np.log(10)) * apply_op("Log", error),
+            name="psnr",
+        )
 
 
-def _ssim(a: TorchTensor, b: TorchTensor, max_val: float, filter_size: int, filter_sigma: float, k1: float, k2: float) -> TorchTensor:
+def _ssim(
+    a: TorchTensor, b: TorchTensor, max_val: float, filter_size: int, filter_sigma: float, k1: float, k2: float
+) -> TorchTensor:
     """Wang et al.'s structural similarity with a Gaussian window, per image."""
     single = a.dim() == 3
     first, second = (t.unsqueeze(0) if single else t for t in (a, b))
@@ -224,7 +258,10 @@ def _ssim(a: TorchTensor, b: TorchTensor, max_val: float, filter_size: int, filt
     line = torch.exp(-0.5 * (grid / filter_sigma) ** 2)
     window = torch.softmax(torch.log(torch.outer(line, line)).reshape(-1), 0).reshape(1, 1, filter_size, filter_size)
     channels = first.shape[1]
-    blur = lambda t: torch.nn.functional.conv2d(t, window.expand(channels, 1, -1, -1), groups=channels)
+
+    def blur(t):
+        return torch.nn.functional.conv2d(t, window.expand(channels, 1, -1, -1), groups=channels)
+
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
     mean0, mean1 = blur(first), blur(second)
     cross, squares = mean0 * mean1 * 2.0, mean0**2 + mean1**2
@@ -234,11 +271,26 @@ def _ssim(a: TorchTensor, b: TorchTensor, max_val: float, filter_size: int, filt
     return out[0] if single else out
 
 
-op("SSIM", "a:float32, b:float32 -> float32", _ssim, shape=lambda o: o.inputs[0].shape[:-3] if o.inputs[0].shape.ndims else TensorShape(None))
+op(
+    "SSIM",
+    "a:float32, b:float32 -> float32",
+    _ssim,
+    shape=lambda o: o.inputs[0].shape[:-3] if o.inputs[0].shape.ndims else TensorShape(None),
+)
 
 
 @tf_export("image.ssim")
-def ssim(img1: Any, img2: Any, max_val: float, filter_size: int = 11, filter_sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03) -> Any:
+def ssim(
+    img1: Any,
+    img2: Any,
+    max_val: float,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+) -> Any:
     with name_scope(None, "SSIM", [img1, img2]):
         a, b = convert_image_dtype(img1, dtypes.float32), convert_image_dtype(img2, dtypes.float32)
-        return apply_op("SSIM", a, b, max_val=float(max_val), filter_size=filter_size, filter_sigma=filter_sigma, k1=k1, k2=k2)
+        return apply_op(
+            "SSIM", a, b, max_val=float(max_val), filter_size=filter_size, filter_sigma=filter_sigma, k1=k1, k2=k2
+        )

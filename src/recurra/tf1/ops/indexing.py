@@ -91,7 +91,10 @@ def _one(
     if size is None:
         return _Step("range", None, None, step)
     low, high = (0, size) if step > 0 else (-1, size - 1)
-    clamp = lambda value: min(max(value + size if value < 0 else value, low), high)
+
+    def clamp(value):
+        return min(max(value + size if value < 0 else value, low), high)
+
     start = (0 if step > 0 else size - 1) if open_begin else None if first is None else clamp(first)
     stop = (size if step > 0 else -1) if open_end else None if last is None else clamp(last)
     return _Step("range", start, stop, step)
@@ -210,7 +213,9 @@ def strided_slice(
     assign = getattr(var, "_strided_slice_assign", None)
     result.assign = _unassignable
     if assign is not None:
-        masks = dict(zip(_MASK_NAMES, (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask), strict=True))
+        masks = dict(
+            zip(_MASK_NAMES, (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask), strict=True)
+        )
         result.assign = lambda value, name=None: assign(
             begin=begin, end=end, strides=strides, value=value, name=name, **masks
         )
@@ -228,8 +233,8 @@ def _check_index(item: Any) -> None:
         if isinstance(item, np.ndarray) and item.ndim == 0 and item.dtype.kind in "iu":
             return
         raise TypeError(
-            "Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`) and scalar tf.int32/tf.int64 tensors are valid "
-            f"indices, got {item!r}"
+            "Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`) and scalar tf.int32/tf.int64 tensors"
+            f" are valid indices, got {item!r}"
         )
 
 
@@ -279,7 +284,11 @@ def strided_index(tensor: Any, key: Any, var: Any = None) -> Any:
         if masks["ellipsis_mask"] & (masks["ellipsis_mask"] - 1):
             raise ValueError("Multiple ellipses not allowed")
         kind = _index_dtype([*begin, *end, *strides])
-        parts = [_packed(values, kind) for values in (begin, end, strides)] if begin else [constant([], dtype=dtypes.int32)] * 3
+        parts = (
+            [_packed(values, kind) for values in (begin, end, strides)]
+            if begin
+            else [constant([], dtype=dtypes.int32)] * 3
+        )
         return strided_slice(tensor, *parts, **masks, var=var, name=scope)
 
 
@@ -351,7 +360,9 @@ def _assign_slice(ref: Any, begin: Any, end: Any, strides: Any, value: Any, **ma
     """Write into the window of a variable."""
     target = ref.data
     names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    steps = _steps(target.shape, begin.tolist(), end.tolist(), strides.tolist(), _Masks(*(masks.get(n, 0) for n in names)))
+    steps = _steps(
+        target.shape, begin.tolist(), end.tolist(), strides.tolist(), _Masks(*(masks.get(n, 0) for n in names))
+    )
     index: list[Any] = []
     flips: list[int] = []
     for step in steps:
@@ -359,7 +370,9 @@ def _assign_slice(ref: Any, begin: Any, end: Any, strides: Any, value: Any, **ma
             index.append(step.start)
         elif step.kind == "range" and step.step < 0:
             count = max(0, -(-(step.stop - step.start) // step.step))  # type: ignore[operator]
-            index.append(slice(step.start + (count - 1) * step.step, step.start + 1, -step.step) if count else slice(0, 0))  # type: ignore[operator]
+            index.append(
+                slice(step.start + (count - 1) * step.step, step.start + 1, -step.step) if count else slice(0, 0)
+            )  # type: ignore[operator]
             flips.append(sum(1 for e in index if not isinstance(e, int)) - 1)
         else:
             index.append(None if step.kind == "new" else slice(step.start, step.stop, step.step))
@@ -368,12 +381,29 @@ def _assign_slice(ref: Any, begin: Any, end: Any, strides: Any, value: Any, **ma
     return ref
 
 
-_MASK_NAMES = "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask".split()
+_MASK_NAMES = ["begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"]
 
 
-def _assign_to(ref: Any, begin: Any, end: Any, strides: Any, value: Any, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0) -> Any:
+def _assign_to(
+    ref: Any,
+    begin: Any,
+    end: Any,
+    strides: Any,
+    value: Any,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+) -> Any:
     masks = dict(zip(_MASK_NAMES, (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask), strict=True))
     return _assign_slice(ref, begin, end, strides, value, **masks)
 
 
-op("StridedSliceAssign", "ref:&T, begin:Index, end:Index, strides:Index, value:T -> &T", _assign_to, writes=True, shape=lambda o: o.inputs[0].shape)
+op(
+    "StridedSliceAssign",
+    "ref:&T, begin:Index, end:Index, strides:Index, value:T -> &T",
+    _assign_to,
+    writes=True,
+    shape=lambda o: o.inputs[0].shape,
+)

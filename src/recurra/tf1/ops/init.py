@@ -70,7 +70,8 @@ class Constant(Initializer):
     def __init__(self, value: Any = 0, dtype: Any = dtypes.float32, verify_shape: bool = False) -> None:
         if not (np.isscalar(value) or isinstance(value, (list, tuple, np.ndarray))):
             raise TypeError(
-                f"Invalid type for initial value: {type(value)} (expected Python scalar, list or tuple of values, or numpy.ndarray)."
+                f"Invalid type for initial value: {type(value)} (expected Python scalar, list or tuple of values, or"
+                " numpy.ndarray)."
             )
         self.value, self.dtype, self._verify_shape = value, dtypes.as_dtype(dtype), verify_shape
 
@@ -374,3 +375,7 @@ def variance_scaling_initializer(
         return random.truncated_normal(shape, 0.0, math.sqrt(1.3 * factor / n), dtype, seed=seed)
 
     return initializer
+
+
+# What layers start from unless told otherwise.
+ZEROS, ONES, XAVIER = Zeros(), Ones(), xavier_initializer()

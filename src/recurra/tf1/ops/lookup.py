@@ -41,12 +41,17 @@ def _initialize(table: _Store, keys: Any, values: Any) -> None:
     entries: dict[Any, Any] = {}
     for key, value in zip(_items(keys), _items(values), strict=True):
         if key in entries and entries[key] != value:
-            raise FailedPreconditionError(None, None, f"HashTable has different value for same key. Key {key} has {entries[key]} and trying to add value {value}")
+            raise FailedPreconditionError(
+                None,
+                None,
+                f"HashTable has different value for same key. Key {key} has {entries[key]} and trying to add value"
+                f" {value}",
+            )
         entries[key] = value
     table.entries = entries
 
 
-def _find(table: _Store, keys: Any, default_value: Any, Tout: Any) -> Any:  # noqa: N803
+def _find(table: _Store, keys: Any, default_value: Any, Tout: Any) -> Any:
     if table.entries is None:
         raise FailedPreconditionError(None, None, "Table not initialized.")
     default = default_value.item()
@@ -63,24 +68,50 @@ def _insert(table: _Store, keys: Any, values: Any) -> None:
     table.entries.update(zip(_items(keys), _items(values), strict=True))
 
 
-def _export(table: _Store, Tkeys: Any, Tvalues: Any) -> tuple[Any, Any]:  # noqa: N803
+def _export(table: _Store, Tkeys: Any, Tvalues: Any) -> tuple[Any, Any]:
     entries = table.entries or {}
-    pack = lambda items, kind: np.array(list(items), object) if kind == dtypes.string else torch.tensor(list(items), dtype=kind.torch)
+
+    def pack(items, kind):
+        return np.array(list(items), object) if kind == dtypes.string else torch.tensor(list(items), dtype=kind.torch)
+
     return pack(entries.keys(), Tkeys), pack(entries.values(), Tvalues)
 
 
 op("HashTableV2", "-> resource", bind=_bind_table, shape=lambda o: TensorShape([]), diff=False)
 op("InitializeTableV2", "table:resource, keys:Tkey, values:Tval ->", _initialize, stateful=True)
-op("LookupTableFindV2", "table:resource, keys:Tin, default_value:Tout -> Tout", _find, diff=False, stateful=True, shape=lambda o: o.inputs[1].shape)
+op(
+    "LookupTableFindV2",
+    "table:resource, keys:Tin, default_value:Tout -> Tout",
+    _find,
+    diff=False,
+    stateful=True,
+    shape=lambda o: o.inputs[1].shape,
+)
 op("LookupTableInsertV2", "table:resource, keys:Tin, values:Tout ->", _insert, stateful=True)
-op("LookupTableSizeV2", "table:resource -> int64", lambda table: torch.tensor(len(table.entries or {})), stateful=True, diff=False, shape=lambda o: TensorShape([]))
-op("LookupTableExportV2", "table:resource -> Tkeys, Tvalues", _export, stateful=True, diff=False, shape=lambda o: [TensorShape([None])] * 2)
+op(
+    "LookupTableSizeV2",
+    "table:resource -> int64",
+    lambda table: torch.tensor(len(table.entries or {})),
+    stateful=True,
+    diff=False,
+    shape=lambda o: TensorShape([]),
+)
+op(
+    "LookupTableExportV2",
+    "table:resource -> Tkeys, Tvalues",
+    _export,
+    stateful=True,
+    diff=False,
+    shape=lambda o: [TensorShape([None])] * 2,
+)
 
 
 class KeyValueTensorInitializer:
     """Fills a table from two tensors."""
 
-    def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None
+    ) -> None:
         self._keys = convert_to_tensor(keys, dtype=key_dtype, name="keys")
         self._values = convert_to_tensor(values, dtype=value_dtype, name="values")
         self.key_dtype, self.value_dtype = self._keys.dtype.base_dtype, self._values.dtype.base_dtype
@@ -105,14 +136,30 @@ def _column(line: str, number: int, index: int, delimiter: str) -> str | int:
     return line if index == TextFileIndex.WHOLE_LINE else line.split(delimiter)[index]
 
 
-def _read_entries(table: _Store, filename: Any, key_index: int, value_index: int, vocab_size: int, delimiter: str, key_dtype: Any, value_dtype: Any) -> None:
+def _read_entries(
+    table: _Store,
+    filename: Any,
+    key_index: int,
+    value_index: int,
+    vocab_size: int,
+    delimiter: str,
+    key_dtype: Any,
+    value_dtype: Any,
+) -> None:
     with open(filename.item().decode(), encoding="utf-8", newline="\n") as source:
         lines = [line.rstrip("\n") for line in source]
     if vocab_size >= 0:
         if len(lines) < vocab_size:
-            raise InvalidArgumentError(None, None, f"Invalid vocab_size in {filename.item().decode()}: expected {vocab_size} but got {len(lines)}")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"Invalid vocab_size in {filename.item().decode()}: expected {vocab_size} but got {len(lines)}",
+            )
         lines = lines[:vocab_size]
-    convert = lambda text, kind: str(text).encode() if kind == dtypes.string else (int(text) if kind.is_integer else float(text))
+
+    def convert(text, kind):
+        return str(text).encode() if kind == dtypes.string else (int(text) if kind.is_integer else float(text))
+
     keys = [convert(_column(line, n, key_index, delimiter), key_dtype) for n, line in enumerate(lines)]
     if len(set(keys)) != len(keys):
         raise FailedPreconditionError(None, None, "HashTable has different value for same key.")
@@ -127,20 +174,34 @@ class TextFileInitializer:
     """Fills a table from the columns (or line numbers) of a file."""
 
     def __init__(
-        self, filename: Any, key_dtype: Any, key_index: int, value_dtype: Any, value_index: int, vocab_size: int | None = None,
-        delimiter: str = "\t", name: str | None = None,
+        self,
+        filename: Any,
+        key_dtype: Any,
+        key_index: int,
+        value_dtype: Any,
+        value_index: int,
+        vocab_size: int | None = None,
+        delimiter: str = "\t",
+        name: str | None = None,
     ) -> None:
         self.key_dtype, self.value_dtype = dtypes.as_dtype(key_dtype), dtypes.as_dtype(value_dtype)
         self._filename, self._key_index, self._value_index = filename, key_index, value_index
         self._vocab_size, self._delimiter = -1 if vocab_size is None else vocab_size, delimiter
         if vocab_size is not None and vocab_size <= 0:
-            raise ValueError("Invalid vocab_size %s." % vocab_size)
+            raise ValueError(f"Invalid vocab_size {vocab_size}.")
 
     def initialize(self, table: Any) -> Any:
         filename = convert_to_tensor(self._filename, dtypes.string, name="asset_filepath")
         done = apply_op(
-            "InitializeTableFromTextFileV2", table._handle, filename, key_index=self._key_index, value_index=self._value_index,
-            vocab_size=self._vocab_size, delimiter=self._delimiter, key_dtype=self.key_dtype, value_dtype=self.value_dtype,
+            "InitializeTableFromTextFileV2",
+            table._handle,
+            filename,
+            key_index=self._key_index,
+            value_index=self._value_index,
+            vocab_size=self._vocab_size,
+            delimiter=self._delimiter,
+            key_dtype=self.key_dtype,
+            value_dtype=self.value_dtype,
         )
         get_default_graph().add_to_collection(GraphKeys.TABLE_INITIALIZERS, done)
         get_default_graph().add_to_collection(GraphKeys.ASSET_FILEPATHS, filename)
@@ -184,24 +245,35 @@ class _Table(LookupInterface):
     default_value = property(lambda self: self._default_value)
 
     def lookup(self, keys: Any, name: str | None = None) -> Any:
-        keys = keys if isinstance(keys, SparseTensor) else convert_to_tensor(keys, dtype=None if hasattr(keys, "op") else self.key_dtype)
+        keys = (
+            keys
+            if isinstance(keys, SparseTensor)
+            else convert_to_tensor(keys, dtype=None if hasattr(keys, "op") else self.key_dtype)
+        )
         if keys.dtype.base_dtype != self.key_dtype:
-            raise TypeError("Signature mismatch. Keys must be dtype %s, got %s." % (self.key_dtype, keys.dtype))
-        with name_scope(name, "%s_Lookup" % self.name):
-            return _map_keys(keys, lambda k: apply_op("LookupTableFindV2", self._handle, k, self._default_value, Tout=self.value_dtype))
+            raise TypeError(f"Signature mismatch. Keys must be dtype {self.key_dtype}, got {keys.dtype}.")
+        with name_scope(name, f"{self.name}_Lookup"):
+            return _map_keys(
+                keys,
+                lambda k: apply_op("LookupTableFindV2", self._handle, k, self._default_value, Tout=self.value_dtype),
+            )
 
     def size(self, name: str | None = None) -> Any:
         return apply_op("LookupTableSizeV2", self._handle, name=name)
 
     def export(self, name: str | None = None) -> Any:
-        return tuple(apply_op("LookupTableExportV2", self._handle, Tkeys=self.key_dtype, Tvalues=self.value_dtype, name=name))
+        return tuple(
+            apply_op("LookupTableExportV2", self._handle, Tkeys=self.key_dtype, Tvalues=self.value_dtype, name=name)
+        )
 
 
 @tf_export("contrib.lookup.HashTable", "lookup.StaticHashTable")
 class HashTable(_Table):
     """A table that its initializer fills once."""
 
-    def __init__(self, initializer: Any, default_value: Any, shared_name: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, initializer: Any, default_value: Any, shared_name: str | None = None, name: str | None = None
+    ) -> None:
         self._initializer = initializer
         with name_scope(name, "hash_table", []):
             self._make(initializer.key_dtype, initializer.value_dtype, default_value, "hash_table", mutable=False)
@@ -216,8 +288,15 @@ class MutableHashTable(_Table):
     """A table that `insert` fills."""
 
     def __init__(
-        self, key_dtype: Any, value_dtype: Any, default_value: Any, empty_key: Any = None, shared_name: str | None = None,
-        name: str = "MutableHashTable", checkpoint: bool = True, **_: Any,
+        self,
+        key_dtype: Any,
+        value_dtype: Any,
+        default_value: Any,
+        empty_key: Any = None,
+        shared_name: str | None = None,
+        name: str = "MutableHashTable",
+        checkpoint: bool = True,
+        **_: Any,
     ) -> None:
         self._make(key_dtype, value_dtype, default_value, name, mutable=True)
 
@@ -239,7 +318,9 @@ export(HasherSpec("fasthash"), "contrib.lookup.FastHashSpec")
 class IdTableWithHashBuckets(LookupInterface):
     """A table whose unknown keys go to hash buckets behind the vocabulary."""
 
-    def __init__(self, table: Any, num_oov_buckets: int, hasher_spec: Any = None, name: str | None = None, key_dtype: Any = None) -> None:
+    def __init__(
+        self, table: Any, num_oov_buckets: int, hasher_spec: Any = None, name: str | None = None, key_dtype: Any = None
+    ) -> None:
         self._table, self._buckets = table, num_oov_buckets
         self.key_dtype = dtypes.as_dtype(key_dtype or (table.key_dtype if table is not None else dtypes.string))
         self.value_dtype = dtypes.int64
@@ -260,7 +341,11 @@ class IdTableWithHashBuckets(LookupInterface):
         return _map_keys(keys, self._lookup)
 
     def _lookup(self, keys: Any) -> Any:
-        text = keys if keys.dtype.base_dtype == dtypes.string else apply_op("AsString", keys, precision=-1, scientific=False, shortest=False, width=-1, fill="")
+        text = (
+            keys
+            if keys.dtype.base_dtype == dtypes.string
+            else apply_op("AsString", keys, precision=-1, scientific=False, shortest=False, width=-1, fill="")
+        )
         if self._table is None:
             return apply_op("StringToHashBucketFast", text, num_buckets=self._buckets)
         ids = self._table.lookup(keys)
@@ -272,8 +357,16 @@ class IdTableWithHashBuckets(LookupInterface):
 
 @tf_export("contrib.lookup.index_table_from_file", "lookup.index_table_from_file")
 def index_table_from_file(
-    vocabulary_file: Any = None, num_oov_buckets: int = 0, vocab_size: int | None = None, default_value: int = -1, hasher_spec: Any = None,
-    key_dtype: Any = dtypes.string, name: str | None = None, key_column_index: int = -2, value_column_index: int = -1, delimiter: str = "\t",
+    vocabulary_file: Any = None,
+    num_oov_buckets: int = 0,
+    vocab_size: int | None = None,
+    default_value: int = -1,
+    hasher_spec: Any = None,
+    key_dtype: Any = dtypes.string,
+    name: str | None = None,
+    key_column_index: int = -2,
+    value_column_index: int = -1,
+    delimiter: str = "\t",
 ) -> Any:
     """Line number of a word."""
     if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
@@ -283,14 +376,25 @@ def index_table_from_file(
     if vocab_size is not None and vocab_size < 1:
         raise ValueError("vocab_size must be greater than 0, got %d." % vocab_size)
     with name_scope(name, "string_to_index"):
-        table_init = TextFileInitializer(vocabulary_file, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter)
+        table_init = TextFileInitializer(
+            vocabulary_file, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter
+        )
         table = HashTable(table_init, default_value)
-        return IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec, key_dtype=key_dtype) if num_oov_buckets else table
+        return (
+            IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec, key_dtype=key_dtype)
+            if num_oov_buckets
+            else table
+        )
 
 
 @tf_export("contrib.lookup.index_table_from_tensor", "lookup.index_table_from_tensor")
 def index_table_from_tensor(
-    mapping: Any, num_oov_buckets: int = 0, default_value: int = -1, hasher_spec: Any = None, dtype: Any = dtypes.string, name: str | None = None
+    mapping: Any,
+    num_oov_buckets: int = 0,
+    default_value: int = -1,
+    hasher_spec: Any = None,
+    dtype: Any = dtypes.string,
+    name: str | None = None,
 ) -> Any:
     """Position of a word in a vector."""
     if mapping is None:
@@ -303,19 +407,36 @@ def index_table_from_tensor(
         return IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec) if num_oov_buckets else table
 
 
-export(lambda tensor, mapping, default_value=-1, name=None: index_table_from_tensor(mapping, default_value=default_value, name=name).lookup(tensor), "contrib.lookup.string_to_index")
-export(lambda mapping, default_value=-1, name=None: index_table_from_tensor(mapping, default_value=default_value, name=name), "contrib.lookup.string_to_index_table_from_tensor")
+export(
+    lambda tensor, mapping, default_value=-1, name=None: index_table_from_tensor(
+        mapping, default_value=default_value, name=name
+    ).lookup(tensor),
+    "contrib.lookup.string_to_index",
+)
+export(
+    lambda mapping, default_value=-1, name=None: index_table_from_tensor(
+        mapping, default_value=default_value, name=name
+    ),
+    "contrib.lookup.string_to_index_table_from_tensor",
+)
 export(index_table_from_file, "contrib.lookup.string_to_index_table_from_file")
 
 
 @tf_export("contrib.lookup.index_to_string_table_from_file", "lookup.index_to_string_table_from_file")
 def index_to_string_table_from_file(
-    vocabulary_file: Any, vocab_size: int | None = None, default_value: str = "UNK", name: str | None = None, key_column_index: int = -1,
-    value_column_index: int = -2, delimiter: str = "\t",
+    vocabulary_file: Any,
+    vocab_size: int | None = None,
+    default_value: str = "UNK",
+    name: str | None = None,
+    key_column_index: int = -1,
+    value_column_index: int = -2,
+    delimiter: str = "\t",
 ) -> Any:
     """The word of a line."""
     with name_scope(name, "index_to_string"):
-        source = TextFileInitializer(vocabulary_file, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter)
+        source = TextFileInitializer(
+            vocabulary_file, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter
+        )
         return HashTable(source, default_value)
 
 
@@ -328,7 +449,12 @@ def index_to_string_table_from_tensor(mapping: Any, default_value: str = "UNK", 
         return HashTable(KeyValueTensorInitializer(keys, values), default_value)
 
 
-export(lambda tensor, mapping, default_value="UNK", name=None: index_to_string_table_from_tensor(mapping, default_value, name).lookup(tensor), "contrib.lookup.index_to_string")
+export(
+    lambda tensor, mapping, default_value="UNK", name=None: index_to_string_table_from_tensor(
+        mapping, default_value, name
+    ).lookup(tensor),
+    "contrib.lookup.index_to_string",
+)
 
 
 @tf_export("tables_initializer", "initialize_all_tables", "initializers.tables_initializer")

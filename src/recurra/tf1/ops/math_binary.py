@@ -148,9 +148,7 @@ binary(
 binary("TruncateMod", _integer_division(torch.fmod), "truncatemod", "math.truncatemod", allow=_REAL)
 maximum = binary("Maximum", _maximum, "maximum", "math.maximum", allow=_REAL)
 minimum = binary("Minimum", _minimum, "minimum", "math.minimum", allow=_REAL)
-binary(
-    "SquaredDifference", _squared_difference, "squared_difference", "math.squared_difference", allow=NUMBERS
-)
+binary("SquaredDifference", _squared_difference, "squared_difference", "math.squared_difference", allow=NUMBERS)
 binary("Atan2", torch.atan2, "atan2", "math.atan2", args=("y", "x"), allow=FLOATS)
 binary("DivNoNan", _zero_where(lambda x, y: y == 0, lambda x, y, m: x / _safe(y, m)), allow=(*FLOATS, *COMPLEX))
 binary("MulNoNan", _zero_where(lambda x, y: y == 0, lambda x, y, m: x * y), allow=(*FLOATS, *COMPLEX))
@@ -407,5 +405,8 @@ def cross(a: Any, b: Any, name: str | None = None) -> Any:
 def lbeta(x: Any, name: str | None = None) -> Any:
     with name_scope(name, "lbeta", [x]):
         x = convert_to_tensor(x, name="x")
-        last = lambda t: apply_op("Sum", t, [-1], keep_dims=False)
+
+        def last(t):
+            return apply_op("Sum", t, [-1], keep_dims=False)
+
         return last(apply_op("Lgamma", x)) - apply_op("Lgamma", last(x))

@@ -208,7 +208,8 @@ def _arg_shape(operation: Any) -> TensorShape:
     position = int(axis)
     if not -shape.ndims <= position < shape.ndims:
         raise ValueError(
-            f"Dimension ({position}) must be in the range [{-shape.ndims}, {shape.ndims}), where {shape.ndims} is the number of dimensions in the input."
+            f"Dimension ({position}) must be in the range [{-shape.ndims}, {shape.ndims}), where {shape.ndims} is the"
+            " number of dimensions in the input."
         )
     position %= shape.ndims
     return TensorShape([d for a, d in enumerate(shape.values or ()) if a != position])
@@ -329,12 +330,8 @@ def norm(
             raise ValueError(f"'ord' must be a supported matrix norm in ['euclidean', 'fro', 1, 2, inf], got {ord}")
     elif not (axis is None or isinstance(axis, (int, np.integer))):
         raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
-    elif (
-        isinstance(ord, str)
-        and ord != "euclidean"
-        or not isinstance(ord, str)
-        and ord not in (1, 2, np.inf)
-        and not (isinstance(ord, (int, float)) and ord > 0)
+    elif (isinstance(ord, str) and ord != "euclidean") or (
+        not isinstance(ord, str) and ord not in (1, 2, np.inf) and not (isinstance(ord, (int, float)) and ord > 0)
     ):
         raise ValueError(f"'ord' must be a supported vector norm, got {ord}")
     with name_scope(name, "norm", [tensor]):

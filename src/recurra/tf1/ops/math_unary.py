@@ -154,7 +154,7 @@ def conj(x: Any, name: str | None = None) -> Any:
         raise TypeError(f"Expected numeric or variant tensor, got dtype {x.dtype!r}")
 
 
-def _cast(x: Any, DstT: Any) -> Any:  # noqa: N803
+def _cast(x: Any, DstT: Any) -> Any:
     """Float to integer truncates; out-of-range values are what C's conversion gives on x86."""
     if isinstance(x, np.ndarray):
         raise NotImplementedError("Cast from string is not supported")
@@ -319,7 +319,8 @@ def _softmax(kind: str) -> Any:
             raise InvalidArgumentError(
                 None,
                 None,
-                f"Dimension (dim={axis}) must be in the range [{-shape.ndims}, {shape.ndims}) where {shape.ndims} is the number of dimensions in the input.",
+                f"Dimension (dim={axis}) must be in the range [{-shape.ndims}, {shape.ndims}) where {shape.ndims} is"
+                " the number of dimensions in the input.",
             )
         return _along(kind, logits, axis, name)
 

@@ -58,8 +58,7 @@ def matmul(
         a, b = convert_to_tensor(a, name="a"), convert_to_tensor(b, name="b")
         ranks = a.get_shape().ndims, b.get_shape().ndims
         if (
-            not (a_is_sparse or b_is_sparse)
-            and all(r is None or r > 2 for r in ranks)
+            (not (a_is_sparse or b_is_sparse) and all(r is None or r > 2 for r in ranks))
             or (ranks[0] or 0) > 2
             or (ranks[1] or 0) > 2
         ):
@@ -154,9 +153,15 @@ def _flattened(tensor: Any, axes: list[int], first: bool) -> tuple[Any, Any, lis
         inner, outer = int(np.prod(contracted)), int(np.prod(static))  # type: ignore[arg-type]
         return apply_op("Reshape", moved, [inner, outer] if first else [outer, inner]), static, static
     sizes = apply_op("Shape", tensor, out_type=dtypes.int32)
-    pick = lambda which: apply_op("GatherV2", sizes, np.array(which, np.int32), 0)
+
+    def pick(which):
+        return apply_op("GatherV2", sizes, np.array(which, np.int32), 0)
+
     free_sizes, axes_sizes = pick(free), pick(axes)
-    product = lambda t: apply_op("Prod", t, [0], keep_dims=False)
+
+    def product(t):
+        return apply_op("Prod", t, [0], keep_dims=False)
+
     pair = [product(axes_sizes), product(free_sizes)]
     flat = apply_op("Reshape", moved, apply_op("Pack", pair if first else pair[::-1], axis=0))
     return flat, free_sizes, static

@@ -71,12 +71,21 @@ def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> An
 
 
 def _linear_arguments(x: Any, weights: Any, biases: Any) -> tuple[Any, Any, Any]:
-    return convert_to_tensor(x, name="x"), convert_to_tensor(weights, name="weights"), convert_to_tensor(biases, name="biases")
+    return (
+        convert_to_tensor(x, name="x"),
+        convert_to_tensor(weights, name="weights"),
+        convert_to_tensor(biases, name="biases"),
+    )
 
 
 @tf_export("nn.dropout")
 def dropout(
-    x: Any, keep_prob: Any = None, noise_shape: Any = None, seed: int | None = None, name: str | None = None, rate: Any = None
+    x: Any,
+    keep_prob: Any = None,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    name: str | None = None,
+    rate: Any = None,
 ) -> Any:
     """Zero each element with probability `rate` = 1 - `keep_prob`, and scale the rest up."""
     if keep_prob is not None:
@@ -91,10 +100,12 @@ def dropout(
         raise ValueError("You must provide a rate to dropout.")
     with name_scope(name, "dropout", [x]):
         if isinstance(rate, numbers.Real) and not 0 <= rate < 1:
-            raise ValueError("rate must be a scalar tensor or a float in the range [0, 1), got %g" % rate)
+            raise ValueError(f"rate must be a scalar tensor or a float in the range [0, 1), got {rate:g}")
         x = convert_to_tensor(x, name="x")
         if not x.dtype.is_floating:
-            raise ValueError(f"x has to be a floating point tensor since it's going to be scaled. Got a {x.dtype} tensor instead.")
+            raise ValueError(
+                f"x has to be a floating point tensor since it's going to be scaled. Got a {x.dtype} tensor instead."
+            )
         if isinstance(rate, numbers.Real) and rate == 0:
             return x
         return _dropped(x, rate, noise_shape, seed)
@@ -106,7 +117,9 @@ def _dropped(x: Any, rate: Any, noise_shape: Any, seed: int | None) -> Any:
         rate = convert_to_tensor(rate)
         rate.get_shape().assert_has_rank(0)
         if rate.dtype.base_dtype != kind:
-            raise ValueError(f"Tensor dtype {rate.dtype.name} is incomptaible with Tensor dtype {x.dtype.name}: {rate!r}")
+            raise ValueError(
+                f"Tensor dtype {rate.dtype.name} is incomptaible with Tensor dtype {x.dtype.name}: {rate!r}"
+            )
         scaled = apply_op("RealDiv", x, apply_op("Sub", convert_to_tensor(1, dtype=kind), rate))
     elif isinstance(rate, numbers.Real):
         scaled = apply_op("Mul", x, convert_to_tensor(1 / (1 - rate), dtype=kind))
@@ -133,7 +146,12 @@ def _noise_shape(x: Any, noise_shape: Any) -> Any:
 
 @tf_export("nn.moments")
 def moments(
-    x: Any, axes: Any, shift: Any = None, name: str | None = None, keep_dims: bool | None = None, keepdims: bool | None = None
+    x: Any,
+    axes: Any,
+    shift: Any = None,
+    name: str | None = None,
+    keep_dims: bool | None = None,
+    keepdims: bool | None = None,
 ) -> tuple[Any, Any]:
     """Mean and (biased) variance over `axes`."""
     keep = bool(keep_dims if keepdims is None else keepdims)
@@ -151,7 +169,14 @@ def moments(
 
 
 @tf_export("nn.sufficient_statistics")
-def sufficient_statistics(x: Any, axes: Any, shift: Any = None, keep_dims: bool | None = None, name: str | None = None, keepdims: bool | None = None) -> Any:
+def sufficient_statistics(
+    x: Any,
+    axes: Any,
+    shift: Any = None,
+    keep_dims: bool | None = None,
+    name: str | None = None,
+    keepdims: bool | None = None,
+) -> Any:
     """(count, sum, sum of squares, shift), the sums after subtracting the shift."""
     keep = bool(keep_dims if keepdims is None else keepdims)
     axes = sorted(set(axes))
@@ -171,14 +196,25 @@ def sufficient_statistics(x: Any, axes: Any, shift: Any = None, keep_dims: bool 
             first, squares = x - shift, apply_op("SquaredDifference", x, shift)
         else:
             first, squares = x, apply_op("Square", x)
-        return total, reduce_sum(first, axes, keepdims=keep, name="mean_ss"), reduce_sum(squares, axes, keepdims=keep, name="var_ss"), shift
+        return (
+            total,
+            reduce_sum(first, axes, keepdims=keep, name="mean_ss"),
+            reduce_sum(squares, axes, keepdims=keep, name="var_ss"),
+            shift,
+        )
 
 
 @tf_export("nn.normalize_moments")
-def normalize_moments(counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, name: str | None = None) -> tuple[Any, Any]:
+def normalize_moments(
+    counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, name: str | None = None
+) -> tuple[Any, Any]:
     with name_scope(name, "normalize", [counts, mean_ss, variance_ss, shift]):
         divisor = apply_op("Reciprocal", convert_to_tensor(counts), name="divisor")
-        mean = apply_op("Mul", mean_ss, divisor, name="mean") if shift is None else apply_op("Mul", mean_ss, divisor, name="shifted_mean")
+        mean = (
+            apply_op("Mul", mean_ss, divisor, name="mean")
+            if shift is None
+            else apply_op("Mul", mean_ss, divisor, name="shifted_mean")
+        )
         shifted = mean
         if shift is not None:
             mean = apply_op("Add", shifted, shift, name="mean")
@@ -187,7 +223,14 @@ def normalize_moments(counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, n
 
 
 @tf_export("nn.weighted_moments")
-def weighted_moments(x: Any, axes: Any, frequency_weights: Any, name: str | None = None, keep_dims: bool | None = None, keepdims: bool | None = None) -> Any:
+def weighted_moments(
+    x: Any,
+    axes: Any,
+    frequency_weights: Any,
+    name: str | None = None,
+    keep_dims: bool | None = None,
+    keepdims: bool | None = None,
+) -> Any:
     keep = bool(keep_dims if keepdims is None else keepdims)
     with name_scope(name, "weighted_moments", [x, frequency_weights, axes]):
         x, weights = convert_to_tensor(x, name="x"), convert_to_tensor(frequency_weights, name="frequency_weights")
@@ -196,7 +239,9 @@ def weighted_moments(x: Any, axes: Any, frequency_weights: Any, name: str | None
         total = reduce_sum(spread, axes, name="sum_of_weights", keepdims=True)
         divisor = apply_op("Reciprocal", total, name="inv_weight_sum")
         mean = apply_op("Mul", reduce_sum(weights * x, axes, name="weighted_input_sum", keepdims=True), divisor)
-        distance = reduce_sum(weights * apply_op("SquaredDifference", x, mean), axes, name="weighted_distsq", keepdims=True)
+        distance = reduce_sum(
+            weights * apply_op("SquaredDifference", x, mean), axes, name="weighted_distsq", keepdims=True
+        )
         variance = apply_op("Mul", distance, divisor)
         if keep:
             return mean, variance
@@ -205,7 +250,9 @@ def weighted_moments(x: Any, axes: Any, frequency_weights: Any, name: str | None
 
 
 @tf_export("nn.batch_normalization")
-def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: Any, name: str | None = None) -> Any:
+def batch_normalization(
+    x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: Any, name: str | None = None
+) -> Any:
     with name_scope(name, "batchnorm", [x, mean, variance, scale, offset]):
         inverse = apply_op("Rsqrt", variance + variance_epsilon)
         if scale is not None:
@@ -217,16 +264,41 @@ def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: An
 
 @tf_export("nn.batch_norm_with_global_normalization")
 def batch_norm_with_global_normalization(
-    t: Any = None, m: Any = None, v: Any = None, beta: Any = None, gamma: Any = None, variance_epsilon: Any = None,
-    scale_after_normalization: Any = None, name: str | None = None, input: Any = None, mean: Any = None, variance: Any = None,
+    t: Any = None,
+    m: Any = None,
+    v: Any = None,
+    beta: Any = None,
+    gamma: Any = None,
+    variance_epsilon: Any = None,
+    scale_after_normalization: Any = None,
+    name: str | None = None,
+    input: Any = None,
+    mean: Any = None,
+    variance: Any = None,
 ) -> Any:
-    first = lambda a, b: b if a is None else a
-    return batch_normalization(first(t, input), first(m, mean), first(v, variance), beta, gamma if scale_after_normalization else None, variance_epsilon, name)
+    def first(a, b):
+        return b if a is None else a
+
+    return batch_normalization(
+        first(t, input),
+        first(m, mean),
+        first(v, variance),
+        beta,
+        gamma if scale_after_normalization else None,
+        variance_epsilon,
+        name,
+    )
 
 
 def _fused_batch_norm(
-    x: TorchTensor, scale: TorchTensor, offset: TorchTensor, mean: TorchTensor, variance: TorchTensor, epsilon: float = 1e-4,
-    data_format: str = "NHWC", is_training: bool = True,
+    x: TorchTensor,
+    scale: TorchTensor,
+    offset: TorchTensor,
+    mean: TorchTensor,
+    variance: TorchTensor,
+    epsilon: float = 1e-4,
+    data_format: str = "NHWC",
+    is_training: bool = True,
 ) -> tuple[TorchTensor, ...]:
     """Normalised with the biased variance; the variance given back has Bessel's correction."""
     values = (x if data_format == "NCHW" else x.movedim(-1, 1)).float()
@@ -253,22 +325,47 @@ def _fused_shapes(operation: Any) -> list[TensorShape]:
     return [x, channels, channels, channels, channels, TensorShape(None)]
 
 
-op("FusedBatchNormV3", "x:T, scale:U, offset:U, mean:U, variance:U -> T, U, U, U, U, U", _fused_batch_norm, shape=_fused_shapes)
+op(
+    "FusedBatchNormV3",
+    "x:T, scale:U, offset:U, mean:U, variance:U -> T, U, U, U, U, U",
+    _fused_batch_norm,
+    shape=_fused_shapes,
+)
 
 
 @tf_export("nn.fused_batch_norm")
 def fused_batch_norm(
-    x: Any, scale: Any, offset: Any, mean: Any = None, variance: Any = None, epsilon: float = 0.001, data_format: str = "NHWC",
-    is_training: bool = True, name: str | None = None,
+    x: Any,
+    scale: Any,
+    offset: Any,
+    mean: Any = None,
+    variance: Any = None,
+    epsilon: float = 0.001,
+    data_format: str = "NHWC",
+    is_training: bool = True,
+    name: str | None = None,
 ) -> Any:
-    x, scale, offset = convert_to_tensor(x, name="input"), convert_to_tensor(scale, name="scale"), convert_to_tensor(offset, name="offset")
+    x, scale, offset = (
+        convert_to_tensor(x, name="input"),
+        convert_to_tensor(scale, name="scale"),
+        convert_to_tensor(offset, name="offset"),
+    )
     if is_training and (mean is not None or variance is not None):
         raise ValueError("Both 'mean' and 'variance' must be None if is_training is True.")
     mean = convert_to_tensor([]) if mean is None else mean
     variance = convert_to_tensor([]) if variance is None else variance
     epsilon = max(epsilon, 1.001e-5)
     parts = apply_op(
-        "FusedBatchNormV3", x, scale, offset, mean, variance, epsilon=epsilon, data_format=data_format, is_training=is_training, name=name
+        "FusedBatchNormV3",
+        x,
+        scale,
+        offset,
+        mean,
+        variance,
+        epsilon=epsilon,
+        data_format=data_format,
+        is_training=is_training,
+        name=name,
     )
     return parts[0], parts[1], parts[2]
 
@@ -279,10 +376,17 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     with name_scope(name, "l2_normalize", [x]) as scope:
         x = convert_to_tensor(x, name="x")
         total = reduce_sum(apply_op("Square", x), axis, keepdims=True)
-        return apply_op("Mul", x, apply_op("Rsqrt", apply_op("Maximum", total, convert_to_tensor(epsilon, dtype=total.dtype))), name=scope)
+        return apply_op(
+            "Mul",
+            x,
+            apply_op("Rsqrt", apply_op("Maximum", total, convert_to_tensor(epsilon, dtype=total.dtype))),
+            name=scope,
+        )
 
 
-def _lrn(input: TorchTensor, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5) -> TorchTensor:
+def _lrn(
+    input: TorchTensor, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5
+) -> TorchTensor:
     squares = F.pad(input * input, (depth_radius, depth_radius)).unfold(-1, 2 * depth_radius + 1, 1).sum(-1)
     return input / (bias + alpha * squares) ** beta
 
@@ -291,5 +395,7 @@ op("LRN", "input:T -> T", _lrn, shape=same)
 
 
 @tf_export("nn.lrn", "nn.local_response_normalization")
-def local_response_normalization(input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5, name: str | None = None) -> Any:
+def local_response_normalization(
+    input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5, name: str | None = None
+) -> Any:
     return apply_op("LRN", input, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta, name=name)

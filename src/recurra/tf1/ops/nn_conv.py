@@ -608,7 +608,10 @@ def convolution(
         first = data_format is not None and data_format.startswith("NC")
         if rank == 1:
             return conv1d(input, kernel, steps, padding, data_format=data_format, dilations=rates, name=scope)
-        full = lambda values: [1, 1, *values] if first else [1, *values, 1]
+
+        def full(values):
+            return [1, 1, *values] if first else [1, *values, 1]
+
         run, default = (conv2d, "NHWC") if rank == 2 else (conv3d, "NDHWC")
         return run(
             input, kernel, full(steps), padding, data_format=data_format or default, dilations=full(rates), name=scope

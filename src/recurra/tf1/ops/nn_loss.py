@@ -50,7 +50,7 @@ def _dense(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, Tor
 def _sparse(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
     index = labels.long().unsqueeze(-1)
     classes = features.shape[-1]
-    if index.numel() and not (0 <= int(index.min()) and int(index.max()) < classes):
+    if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < classes):
         bad = index[(index < 0) | (index >= classes)][0].item()
         values = " ".join(str(v) for v in labels.tolist())
         from recurra.tf1.errors import InvalidArgumentError
@@ -58,7 +58,8 @@ def _sparse(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, To
         raise InvalidArgumentError(
             None,
             None,
-            f"Received a label value of {bad} which is outside the valid range of [0, {classes}).  Label values: {values}",
+            f"Received a label value of {bad} which is outside the valid range of [0, {classes}).  Label values:"
+            f" {values}",
         )
     loss = torch.nn.functional.nll_loss(torch.log_softmax(features, -1), index[:, 0], reduction="none")
     with torch.no_grad():
@@ -173,13 +174,12 @@ def sparse_softmax_cross_entropy_with_logits(
             raise ValueError(f"Logits cannot be scalars - received shape {logits.get_shape()}.")
         if None not in (rank, logits_rank) and rank != logits_rank - 1:
             raise ValueError(
-                "Rank mismatch: Rank of labels (received %s) should equal rank of logits minus 1 (received %s)."
-                % (rank, logits_rank)
+                f"Rank mismatch: Rank of labels (received {rank}) should equal rank of logits minus 1 (received {logits_rank})."
             )
         if not static.is_compatible_with(logits.get_shape()[:-1]) and logits_rank is not None:
             raise ValueError(
-                f"Shape mismatch: The shape of labels (received {static}) should equal the shape of logits except for the last "
-                f"dimension (received {logits.get_shape()})."
+                f"Shape mismatch: The shape of labels (received {static}) should equal the shape of logits except for"
+                f" the last dimension (received {logits.get_shape()})."
             )
         if logits_rank == 2:
             cost, _ = apply_op("SparseSoftmaxCrossEntropyWithLogits", precise, labels, name=name)

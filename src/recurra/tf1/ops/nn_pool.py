@@ -183,7 +183,10 @@ def max_pool_with_argmax(
     if data_format not in (None, "NHWC"):
         raise ValueError("Data formats other than 'NHWC' are not yet supported")
     index = dtypes.as_dtype(output_dtype or Targmax or dtypes.int64)
-    full = lambda value, label: per_dimension(value, 2, 3, label)
+
+    def full(value, label):
+        return per_dimension(value, 2, 3, label)
+
     return apply_op(
         "MaxPoolWithArgmax",
         input,

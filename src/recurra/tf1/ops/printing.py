@@ -69,7 +69,10 @@ def _print_v2(operation: Any, session: Any) -> Any:
 
     def show(data: list[Any]) -> None:
         pieces = iter(data)
-        words = [summary(next(pieces), operation.attrs["summarize"]) if part is None else part for part in operation.attrs["parts"]]
+        words = [
+            summary(next(pieces), operation.attrs["summarize"]) if part is None else part
+            for part in operation.attrs["parts"]
+        ]
         streams[operation.attrs["stream"]].write(" ".join(words) + operation.attrs["end"])
 
     return show
@@ -80,12 +83,24 @@ op("PrintV2", "data:* ->", bind=_print_v2)
 
 
 @tf_export("Print")
-def print_(input_: Any, data: Any, message: str | None = None, first_n: int | None = None, summarize: int | None = None, name: str | None = None) -> Any:
+def print_(
+    input_: Any,
+    data: Any,
+    message: str | None = None,
+    first_n: int | None = None,
+    summarize: int | None = None,
+    name: str | None = None,
+) -> Any:
     """`input_`, with `data` written to standard error whenever it is computed."""
     tensors = [convert_to_tensor(d) for d in data]
     return apply_op(
-        "Print", convert_to_tensor(input_), tensors, message=message or "", first_n=-1 if first_n is None else first_n,
-        summarize=3 if summarize is None else summarize, name=name,
+        "Print",
+        convert_to_tensor(input_),
+        tensors,
+        message=message or "",
+        first_n=-1 if first_n is None else first_n,
+        summarize=3 if summarize is None else summarize,
+        name=name,
     )
 
 
@@ -95,8 +110,16 @@ def print_v2(*inputs: Any, **kwargs: Any) -> Any:
     stream = kwargs.pop("output_stream", sys.stderr)
     summarize, end, name = kwargs.pop("summarize", 3), kwargs.pop("end", "\n"), kwargs.pop("name", None)
     if kwargs:
-        raise ValueError("Unrecognized keyword arguments for tf.print: %s" % kwargs)
+        raise ValueError(f"Unrecognized keyword arguments for tf.print: {kwargs}")
     parts = [None if isinstance(i, TensorLike) else str(i) for i in inputs]
     tensors = [convert_to_tensor(i) for i in inputs if isinstance(i, TensorLike)]
     label = "stdout" if stream is sys.stdout else "stderr"
-    return apply_op("PrintV2", tensors, parts=parts, stream=label, summarize=3 if summarize is None else summarize, end=end, name=name)
+    return apply_op(
+        "PrintV2",
+        tensors,
+        parts=parts,
+        stream=label,
+        summarize=3 if summarize is None else summarize,
+        end=end,
+        name=name,
+    )

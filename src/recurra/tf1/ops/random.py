@@ -354,7 +354,10 @@ def stateless_random_uniform(
         raise NotImplementedError("tf.random.stateless_uniform of integers")
     low = convert_to_tensor(minval, dtype=dtype, name="min")
     high = convert_to_tensor(1 if maxval is None else maxval, dtype=dtype, name="max")
-    scale = lambda draws, scope: apply_op("Add", draws * (high - low), low, name=scope)
+
+    def scale(draws, scope):
+        return apply_op("Add", draws * (high - low), low, name=scope)
+
     return _stateless_scaled("StatelessRandomUniform", "stateless_random_uniform", shape, seed, scale, dtype, name)
 
 
@@ -362,7 +365,9 @@ def stateless_random_uniform(
 def stateless_random_normal(
     shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Any:
-    scale = lambda draws, scope: apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
+    def scale(draws, scope):
+        return apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
+
     return _stateless_scaled("StatelessRandomNormal", "stateless_random_normal", shape, seed, scale, dtype, name)
 
 
@@ -370,7 +375,9 @@ def stateless_random_normal(
 def stateless_truncated_normal(
     shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Any:
-    scale = lambda draws, scope: apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
+    def scale(draws, scope):
+        return apply_op("Add", draws * stddev, convert_to_tensor(mean, dtype=dtype), name=scope)
+
     return _stateless_scaled("StatelessTruncatedNormal", "stateless_truncated_normal", shape, seed, scale, dtype, name)
 
 

@@ -62,36 +62,75 @@ def _shapes(operation: Any) -> list[TensorShape]:
     return [count, operation.inputs[0].shape, count]
 
 
-for _kind in ("UniformCandidateSampler", "LogUniformCandidateSampler", "FixedUnigramCandidateSampler", "LearnedUnigramCandidateSampler"):
+for _kind in (
+    "UniformCandidateSampler",
+    "LogUniformCandidateSampler",
+    "FixedUnigramCandidateSampler",
+    "LearnedUnigramCandidateSampler",
+):
     op(_kind, "true_classes:int64 -> int64, float32, float32", bind=_bind, shape=_shapes, diff=False)
 op("AllCandidateSampler", "true_classes:int64 -> int64, float32, float32", _all, shape=_shapes, diff=False)
 
 
 def _sampler(kind: str, *dotted: str) -> Callable[..., Any]:
     def function(
-        true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, seed: int | None = None, name: str | None = None
+        true_classes: Any,
+        num_true: int,
+        num_sampled: int,
+        unique: bool,
+        range_max: int,
+        seed: int | None = None,
+        name: str | None = None,
     ) -> Sampled:
         return Sampled(
-            *apply_op(kind, true_classes, num_true=num_true, num_sampled=num_sampled, unique=unique, range_max=range_max, name=name, **_seeds(seed))
+            *apply_op(
+                kind,
+                true_classes,
+                num_true=num_true,
+                num_sampled=num_sampled,
+                unique=unique,
+                range_max=range_max,
+                name=name,
+                **_seeds(seed),
+            )
         )
 
     return export(function, *dotted)
 
 
-uniform_candidate_sampler = _sampler("UniformCandidateSampler", "random.uniform_candidate_sampler", "nn.uniform_candidate_sampler")
-log_uniform_candidate_sampler = _sampler("LogUniformCandidateSampler", "random.log_uniform_candidate_sampler", "nn.log_uniform_candidate_sampler")
-_sampler("LearnedUnigramCandidateSampler", "random.learned_unigram_candidate_sampler", "nn.learned_unigram_candidate_sampler")
+uniform_candidate_sampler = _sampler(
+    "UniformCandidateSampler", "random.uniform_candidate_sampler", "nn.uniform_candidate_sampler"
+)
+log_uniform_candidate_sampler = _sampler(
+    "LogUniformCandidateSampler", "random.log_uniform_candidate_sampler", "nn.log_uniform_candidate_sampler"
+)
+_sampler(
+    "LearnedUnigramCandidateSampler", "random.learned_unigram_candidate_sampler", "nn.learned_unigram_candidate_sampler"
+)
 
 
 @tf_export("random.all_candidate_sampler", "nn.all_candidate_sampler")
-def all_candidate_sampler(true_classes: Any, num_true: int, num_sampled: int, unique: bool, seed: int | None = None, name: str | None = None) -> Sampled:
+def all_candidate_sampler(
+    true_classes: Any, num_true: int, num_sampled: int, unique: bool, seed: int | None = None, name: str | None = None
+) -> Sampled:
     return Sampled(*apply_op("AllCandidateSampler", true_classes, num_sampled=num_sampled, name=name))
 
 
 @tf_export("random.fixed_unigram_candidate_sampler", "nn.fixed_unigram_candidate_sampler")
 def fixed_unigram_candidate_sampler(
-    true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, vocab_file: str = "", distortion: float = 1.0,
-    num_reserved_ids: int = 0, num_shards: int = 1, shard: int = 0, unigrams: Any = (), seed: int | None = None, name: str | None = None,
+    true_classes: Any,
+    num_true: int,
+    num_sampled: int,
+    unique: bool,
+    range_max: int,
+    vocab_file: str = "",
+    distortion: float = 1.0,
+    num_reserved_ids: int = 0,
+    num_shards: int = 1,
+    shard: int = 0,
+    unigrams: Any = (),
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Sampled:
     if vocab_file:
         with open(vocab_file, encoding="utf-8") as lines:
@@ -99,7 +138,13 @@ def fixed_unigram_candidate_sampler(
     weights = [0.0] * num_reserved_ids + [float(w) ** distortion for w in unigrams]
     return Sampled(
         *apply_op(
-            "FixedUnigramCandidateSampler", true_classes, num_sampled=num_sampled, unique=unique, range_max=range_max, weights=weights, name=name,
+            "FixedUnigramCandidateSampler",
+            true_classes,
+            num_sampled=num_sampled,
+            unique=unique,
+            range_max=range_max,
+            weights=weights,
+            name=name,
             **_seeds(seed),
         )
     )
@@ -107,7 +152,9 @@ def fixed_unigram_candidate_sampler(
 
 def _accidental_hits(true_classes: TorchTensor, sampled_candidates: TorchTensor) -> tuple[TorchTensor, ...]:
     """Where a sampled class is one of the row's true ones: (row, position, -float max)."""
-    later = (sampled_candidates.unsqueeze(0) == sampled_candidates.unsqueeze(1)).triu(1).any(1)  # of repeats the last one counts
+    later = (
+        (sampled_candidates.unsqueeze(0) == sampled_candidates.unsqueeze(1)).triu(1).any(1)
+    )  # of repeats the last one counts
     hits = ((true_classes.unsqueeze(2) == sampled_candidates) & ~later).nonzero()
     rows = hits[:, 0]
     return rows.int(), hits[:, 2], torch.full((len(rows),), -torch.finfo(torch.float32).max)
@@ -120,7 +167,9 @@ op(
 
 
 @tf_export("nn.compute_accidental_hits")
-def compute_accidental_hits(true_classes: Any, sampled_candidates: Any, num_true: int, seed: int | None = None, name: str | None = None) -> Any:
+def compute_accidental_hits(
+    true_classes: Any, sampled_candidates: Any, num_true: int, seed: int | None = None, name: str | None = None
+) -> Any:
     return tuple(apply_op("ComputeAccidentalHits", true_classes, sampled_candidates, name=name))
 
 
@@ -132,8 +181,19 @@ def _sum_rows(x: Any) -> Any:
 
 
 def _sampled_logits(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int, sampled_values: Any,
-    subtract_log_q: bool, remove_accidental_hits: bool, partition_strategy: str, name: str | None, seed: int | None,
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int,
+    sampled_values: Any,
+    subtract_log_q: bool,
+    remove_accidental_hits: bool,
+    partition_strategy: str,
+    name: str | None,
+    seed: int | None,
 ) -> tuple[Any, Any]:
     """Logits of the true and the sampled classes `[B, num_true + num_sampled]`, and the matching labels."""
     parts = list(weights) if isinstance(weights, (list, tuple)) or hasattr(weights, "_get_variable_list") else [weights]
@@ -142,7 +202,9 @@ def _sampled_logits(
         flat = reshape(labels, [-1])
         if sampled_values is None:
             sampled_values = log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes, seed=seed)
-        sampled, true_expected, sampled_expected = (apply_op("StopGradient", convert_to_tensor(s)) for s in sampled_values)
+        sampled, true_expected, sampled_expected = (
+            apply_op("StopGradient", convert_to_tensor(s)) for s in sampled_values
+        )
         sampled = cast(sampled, dtypes.int64)
         ids = concat([flat, sampled], 0)
         whole_w = embedding.embedding_lookup(parts if len(parts) > 1 else parts[0], ids, partition_strategy)
@@ -157,7 +219,9 @@ def _sampled_logits(
         depth = shape(true_w)[1]
         grouped = reshape(true_w, apply_op("Pack", [-1, num_true, depth], axis=0))
         products = apply_op("Mul", expand_dims(inputs, 1), grouped)
-        true_logits = reshape(_sum_rows(reshape(products, apply_op("Pack", [-1, depth], axis=0))), [-1, num_true]) + reshape(true_b, [-1, num_true])
+        true_logits = reshape(
+            _sum_rows(reshape(products, apply_op("Pack", [-1, depth], axis=0))), [-1, num_true]
+        ) + reshape(true_b, [-1, num_true])
         if remove_accidental_hits:
             sampled_logits = sampled_logits + _hits_removed(labels, sampled, num_true, sampled_logits)
         if subtract_log_q:
@@ -177,11 +241,32 @@ def _hits_removed(labels: Any, sampled: Any, num_true: int, logits: Any) -> Any:
 
 @tf_export("nn.nce_loss")
 def nce_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1, sampled_values: Any = None,
-    remove_accidental_hits: bool = False, partition_strategy: str = "mod", name: str = "nce_loss",
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = False,
+    partition_strategy: str = "mod",
+    name: str = "nce_loss",
 ) -> Any:
     logits, targets = _sampled_logits(
-        weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values, True, remove_accidental_hits, partition_strategy, name, None
+        weights,
+        biases,
+        labels,
+        inputs,
+        num_sampled,
+        num_classes,
+        num_true,
+        sampled_values,
+        True,
+        remove_accidental_hits,
+        partition_strategy,
+        name,
+        None,
     )
     losses = nn_loss.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits, name="sampled_losses")
     return _sum_rows(losses)
@@ -189,11 +274,33 @@ def nce_loss(
 
 @tf_export("nn.sampled_softmax_loss")
 def sampled_softmax_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1, sampled_values: Any = None,
-    remove_accidental_hits: bool = True, partition_strategy: str = "mod", name: str = "sampled_softmax_loss", seed: int | None = None,
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = True,
+    partition_strategy: str = "mod",
+    name: str = "sampled_softmax_loss",
+    seed: int | None = None,
 ) -> Any:
     logits, targets = _sampled_logits(
-        weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values, True, remove_accidental_hits, partition_strategy, name, seed
+        weights,
+        biases,
+        labels,
+        inputs,
+        num_sampled,
+        num_classes,
+        num_true,
+        sampled_values,
+        True,
+        remove_accidental_hits,
+        partition_strategy,
+        name,
+        seed,
     )
     targets = apply_op("StopGradient", targets, name="labels_stop_gradient")
     return nn_loss.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits)

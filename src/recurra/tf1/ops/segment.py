@@ -407,34 +407,37 @@ def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
 ) -> Any:
     if side not in ("left", "right"):
-        raise ValueError("side must be either 'right' or 'left'.  Saw: %s." % side)
+        raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
     kind = "UpperBound" if side == "right" else "LowerBound"
     sequence, values = (
         convert_to_tensor(sorted_sequence, name="sorted_inputs"),
         convert_to_tensor(values, name="values"),
     )
-    rows = lambda t: apply_op(
-        "Reshape",
-        t,
-        apply_op(
-            "ConcatV2",
-            [
-                [-1],
-                apply_op(
-                    "StridedSlice",
-                    apply_op("Shape", t, out_type=dtypes.int32),
+
+    def rows(t):
+        return apply_op(
+            "Reshape",
+            t,
+            apply_op(
+                "ConcatV2",
+                [
                     [-1],
-                    [0],
-                    [1],
-                    begin_mask=0,
-                    end_mask=1,
-                    ellipsis_mask=0,
-                    new_axis_mask=0,
-                    shrink_axis_mask=0,
-                ),
-            ],
-            0,
-        ),
-    )
+                    apply_op(
+                        "StridedSlice",
+                        apply_op("Shape", t, out_type=dtypes.int32),
+                        [-1],
+                        [0],
+                        [1],
+                        begin_mask=0,
+                        end_mask=1,
+                        ellipsis_mask=0,
+                        new_axis_mask=0,
+                        shrink_axis_mask=0,
+                    ),
+                ],
+                0,
+            ),
+        )
+
     found = apply_op(kind, rows(sequence), rows(values), out_type=dtypes.as_dtype(out_type), name=name)
     return apply_op("Reshape", found, apply_op("Shape", values, out_type=dtypes.int32))

@@ -40,12 +40,16 @@ hann_window = _cosine_window("hann_window", 0.5, 0.5)
 _cosine_window("hamming_window", 0.54, 0.46)
 
 
-def _frame(signal: TorchTensor, frame_length: TorchTensor, frame_step: TorchTensor, pad_end: bool, pad_value: float, axis: int) -> TorchTensor:
+def _frame(
+    signal: TorchTensor, frame_length: TorchTensor, frame_step: TorchTensor, pad_end: bool, pad_value: float, axis: int
+) -> TorchTensor:
     length, step = int(frame_length), int(frame_step)
     moved = signal.movedim(axis, -1)
     if pad_end:
         count = -(-moved.shape[-1] // step)
-        moved = torch.nn.functional.pad(moved, (0, max(0, (count - 1) * step + length - moved.shape[-1])), value=pad_value)
+        moved = torch.nn.functional.pad(
+            moved, (0, max(0, (count - 1) * step + length - moved.shape[-1])), value=pad_value
+        )
     if moved.shape[-1] < length:
         frames = moved.new_zeros((*moved.shape[:-1], 0, length))
     else:
@@ -55,13 +59,23 @@ def _frame(signal: TorchTensor, frame_length: TorchTensor, frame_step: TorchTens
 
 
 def _frame_shape(operation: Any) -> TensorShape:
-    signal, length, step = operation.inputs[0].shape, constant_value(operation.inputs[1]), constant_value(operation.inputs[2])
+    signal, length, step = (
+        operation.inputs[0].shape,
+        constant_value(operation.inputs[1]),
+        constant_value(operation.inputs[2]),
+    )
     if signal.ndims is None or length is None or step is None:
         return unknown_shape()
     dims = list(signal.values or ())
     axis = operation.attrs["axis"] % len(dims)
     size = dims[axis]
-    count = None if size is None else -(-size // int(step)) if operation.attrs["pad_end"] else max(0, 1 + (size - int(length)) // int(step))
+    count = (
+        None
+        if size is None
+        else -(-size // int(step))
+        if operation.attrs["pad_end"]
+        else max(0, 1 + (size - int(length)) // int(step))
+    )
     return TensorShape([*dims[:axis], count, int(length), *dims[axis + 1 :]])
 
 
@@ -70,10 +84,18 @@ op("Frame", "signal:T, frame_length:int32, frame_step:int32 -> T", _frame, shape
 
 @tf_export("signal.frame")
 def frame(
-    signal: Any, frame_length: Any, frame_step: Any, pad_end: bool = False, pad_value: float = 0, axis: int = -1, name: str | None = None
+    signal: Any,
+    frame_length: Any,
+    frame_step: Any,
+    pad_end: bool = False,
+    pad_value: float = 0,
+    axis: int = -1,
+    name: str | None = None,
 ) -> Any:
     """Overlapping windows along an axis."""
-    return apply_op("Frame", signal, frame_length, frame_step, pad_end=pad_end, pad_value=pad_value, axis=axis, name=name)
+    return apply_op(
+        "Frame", signal, frame_length, frame_step, pad_end=pad_end, pad_value=pad_value, axis=axis, name=name
+    )
 
 
 def _overlap_and_add(signal: TorchTensor, frame_step: TorchTensor) -> TorchTensor:
@@ -107,7 +129,12 @@ def _power_of_two(value: int) -> int:
 
 @tf_export("signal.stft")
 def stft(
-    signals: Any, frame_length: int, frame_step: int, fft_length: int | None = None, window_fn: Any = hann_window, pad_end: bool = False,
+    signals: Any,
+    frame_length: int,
+    frame_step: int,
+    fft_length: int | None = None,
+    window_fn: Any = hann_window,
+    pad_end: bool = False,
     name: str | None = None,
 ) -> Any:
     """`[…, frames, fft_length // 2 + 1]` complex64."""
@@ -124,7 +151,12 @@ def stft(
 
 @tf_export("signal.inverse_stft")
 def inverse_stft(
-    stfts: Any, frame_length: int, frame_step: int, fft_length: int | None = None, window_fn: Any = hann_window, name: str | None = None
+    stfts: Any,
+    frame_length: int,
+    frame_step: int,
+    fft_length: int | None = None,
+    window_fn: Any = hann_window,
+    name: str | None = None,
 ) -> Any:
     from recurra.tf1 import names
 
@@ -150,10 +182,14 @@ op("DCT", "input:T -> T", _dct, shape=lambda o: o.inputs[0].shape)
 
 
 @tf_export("signal.dct", "spectral.dct")
-def dct(input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None) -> Any:
+def dct(
+    input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None
+) -> Any:
     return apply_op("DCT", input, type=type, norm=norm, inverse=False, name=name)
 
 
 @tf_export("signal.idct", "spectral.idct")
-def idct(input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None) -> Any:
+def idct(
+    input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None
+) -> Any:
     return apply_op("DCT", input, type=type, norm=norm, inverse=True, name=name)

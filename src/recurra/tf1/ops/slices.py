@@ -55,7 +55,8 @@ def _dense_of_slices(value: IndexedSlices, dtype: Any = None, name: str | None =
     """The dense tensor: rows added up by index."""
     if dtype is not None and not dtypes.as_dtype(dtype).is_compatible_with(value.dtype):
         raise ValueError(
-            f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for IndexedSlices with dtype {value.dtype.name}"
+            f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for IndexedSlices with dtype"
+            f" {value.dtype.name}"
         )
     if value.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {value}")
@@ -86,7 +87,8 @@ def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str
     if isinstance(value, IndexedSlices):
         if dtype and not dtypes.as_dtype(dtype).is_compatible_with(value.dtype):
             raise ValueError(
-                f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for Tensor with dtype {value.dtype.name}: {str(value)!r}"
+                f"Tensor conversion requested dtype {dtypes.as_dtype(dtype).name} for Tensor with dtype"
+                f" {value.dtype.name}: {str(value)!r}"
             )
         return value
     return convert_to_tensor(value, dtype=dtype, name=name)

@@ -23,7 +23,13 @@ from recurra.tf1.shapes import TensorShape, unknown_shape
 
 __all__ = ["sparse_tensor_dense_matmul", "sparse_tensor_to_dense"]
 
-_TRIPLE = lambda operation: [TensorShape([None, _rank(operation)]), TensorShape([None]), TensorShape([_rank(operation)])]
+
+def _TRIPLE(operation):
+    return [
+        TensorShape([None, _rank(operation)]),
+        TensorShape([None]),
+        TensorShape([_rank(operation)]),
+    ]
 
 
 def _rank(operation: Any) -> int | None:
@@ -64,7 +70,13 @@ def _pick(values: Any, order: TorchTensor) -> Any:
     return values[order.numpy()] if isinstance(values, np.ndarray) else values[order]
 
 
-def _to_dense(sparse_indices: TorchTensor, output_shape: TorchTensor, sparse_values: Any, default_value: Any, validate_indices: bool = True) -> Any:
+def _to_dense(
+    sparse_indices: TorchTensor,
+    output_shape: TorchTensor,
+    sparse_values: Any,
+    default_value: Any,
+    validate_indices: bool = True,
+) -> Any:
     shape = output_shape.tolist()
     indices = sparse_indices.reshape(-1, 1) if sparse_indices.dim() == 1 else sparse_indices.reshape(-1, len(shape))
     if validate_indices:
@@ -81,10 +93,14 @@ def _to_dense(sparse_indices: TorchTensor, output_shape: TorchTensor, sparse_val
 def _validate(indices: TorchTensor, shape: list[int]) -> None:
     for axis, size in enumerate(shape):
         column = indices[:, axis]
-        if column.numel() and not (0 <= int(column.min()) and int(column.max()) < size):
+        if column.numel() and not (int(column.min()) >= 0 and int(column.max()) < size):
             row = int(((column < 0) | (column >= size)).nonzero()[0])
             place = ",".join(str(v) for v in indices[row].tolist())
-            raise InvalidArgumentError(None, None, f"indices[{row}] = [{place}] is out of bounds: need 0 <= index < [{','.join(map(str, shape))}]")
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"indices[{row}] = [{place}] is out of bounds: need 0 <= index < [{','.join(map(str, shape))}]",
+            )
     flat = _linear(indices, shape)
     if len(flat) > 1 and bool((flat[1:] <= flat[:-1]).any()):
         row = int((flat[1:] <= flat[:-1]).nonzero()[0]) + 1
@@ -101,21 +117,32 @@ op(
 
 @tf_export("sparse_to_dense")
 def sparse_to_dense(
-    sparse_indices: Any, output_shape: Any, sparse_values: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
+    sparse_indices: Any,
+    output_shape: Any,
+    sparse_values: Any,
+    default_value: Any = 0,
+    validate_indices: bool = True,
+    name: str | None = None,
 ) -> Any:
     values = convert_to_tensor(sparse_values)
     if values.dtype == dtypes.string and isinstance(default_value, int):
         default_value = ""
     default = convert_to_tensor(default_value, dtype=None if hasattr(default_value, "op") else values.dtype.base_dtype)
-    return apply_op("SparseToDense", sparse_indices, output_shape, values, default, validate_indices=validate_indices, name=name)
+    return apply_op(
+        "SparseToDense", sparse_indices, output_shape, values, default, validate_indices=validate_indices, name=name
+    )
 
 
 @tf_export("sparse_tensor_to_dense", "sparse.to_dense")
-def sparse_tensor_to_dense(sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: str | None = None) -> Any:
+def sparse_tensor_to_dense(
+    sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: str | None = None
+) -> Any:
     sp_input = convert(sp_input)
     if default_value is None:
         default_value = "" if sp_input.dtype == dtypes.string else False if sp_input.dtype.is_bool else 0
-    return sparse_to_dense(sp_input.indices, sp_input.dense_shape, sp_input.values, default_value, validate_indices, name)
+    return sparse_to_dense(
+        sp_input.indices, sp_input.dense_shape, sp_input.values, default_value, validate_indices, name
+    )
 
 
 # -- re-arranging -----------------------------------------------------------------------------------------------------------
@@ -124,7 +151,12 @@ def _reorder(input_indices: TorchTensor, input_values: Any, input_shape: TorchTe
     return input_indices[order], _pick(input_values, order)
 
 
-op("SparseReorder", "input_indices:int64, input_values:T, input_shape:int64 -> int64, T", _reorder, shape=lambda o: [o.inputs[0].shape, o.inputs[1].shape])
+op(
+    "SparseReorder",
+    "input_indices:int64, input_values:T, input_shape:int64 -> int64, T",
+    _reorder,
+    shape=lambda o: [o.inputs[0].shape, o.inputs[1].shape],
+)
 
 
 @tf_export("sparse_reorder", "sparse.reorder")
@@ -134,14 +166,20 @@ def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
     return SparseTensor(indices, values, apply_op("Identity", sp_input.dense_shape))
 
 
-def _sparse_reshape(input_indices: TorchTensor, input_shape: TorchTensor, new_shape: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
+def _sparse_reshape(
+    input_indices: TorchTensor, input_shape: TorchTensor, new_shape: TorchTensor
+) -> tuple[TorchTensor, TorchTensor]:
     old, new = input_shape.tolist(), new_shape.tolist()
     total = int(np.prod(old))
     if -1 in new:
         known = int(np.prod([d for d in new if d != -1]))
         new[new.index(-1)] = total // known if known else 0
     if int(np.prod(new)) != total:
-        raise InvalidArgumentError(None, None, f"Input to reshape is a tensor with {total} dense values, but the requested shape has {int(np.prod(new))}")
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Input to reshape is a tensor with {total} dense values, but the requested shape has {int(np.prod(new))}",
+        )
     return _unlinear(_linear(input_indices, old), new), torch.tensor(new)
 
 
@@ -152,7 +190,13 @@ def _sparse_reshape_shapes(operation: Any) -> list[TensorShape]:
     return [TensorShape([rows[0] if rows else None, rank]), TensorShape([rank])]
 
 
-op("SparseReshape", "input_indices:int64, input_shape:int64, new_shape:int64 -> int64, int64", _sparse_reshape, diff=False, shape=_sparse_reshape_shapes)
+op(
+    "SparseReshape",
+    "input_indices:int64, input_shape:int64, new_shape:int64 -> int64, int64",
+    _sparse_reshape,
+    diff=False,
+    shape=_sparse_reshape_shapes,
+)
 
 
 @tf_export("sparse_reshape", "sparse.reshape")
@@ -190,7 +234,9 @@ def sparse_expand_dims(sp_input: Any, axis: int | None = None, name: str | None 
         return SparseTensor(indices, sp_input.values, dense)
 
 
-def _sparse_concat(indices: list[TorchTensor], values: list[Any], shapes: list[TorchTensor], concat_dim: int) -> tuple[TorchTensor, Any, TorchTensor]:
+def _sparse_concat(
+    indices: list[TorchTensor], values: list[Any], shapes: list[TorchTensor], concat_dim: int
+) -> tuple[TorchTensor, Any, TorchTensor]:
     sizes = [s.tolist() for s in shapes]
     axis = concat_dim % len(sizes[0])
     offset, moved = 0, []
@@ -212,24 +258,42 @@ op("SparseConcat", "indices:N*int64, values:N*T, shapes:N*int64 -> int64, T, int
 
 @tf_export("sparse_concat", "sparse.concat")
 def sparse_concat(
-    axis: int, sp_inputs: Any, name: str | None = None, expand_nonconcat_dim: bool = False, concat_dim: int | None = None,
+    axis: int,
+    sp_inputs: Any,
+    name: str | None = None,
+    expand_nonconcat_dim: bool = False,
+    concat_dim: int | None = None,
     expand_nonconcat_dims: bool | None = None,
 ) -> SparseTensor:
     parts = [convert(s) for s in sp_inputs]
     axis = concat_dim if axis is None else axis
     return SparseTensor(
-        *apply_op("SparseConcat", [p.indices for p in parts], [p.values for p in parts], [p.dense_shape for p in parts], concat_dim=axis, name=name)
+        *apply_op(
+            "SparseConcat",
+            [p.indices for p in parts],
+            [p.values for p in parts],
+            [p.dense_shape for p in parts],
+            concat_dim=axis,
+            name=name,
+        )
     )
 
 
-def _sparse_slice(indices: TorchTensor, values: Any, shape: TorchTensor, start: TorchTensor, size: TorchTensor) -> tuple[TorchTensor, Any, TorchTensor]:
+def _sparse_slice(
+    indices: TorchTensor, values: Any, shape: TorchTensor, start: TorchTensor, size: TorchTensor
+) -> tuple[TorchTensor, Any, TorchTensor]:
     stop = torch.minimum(start + size, shape)
     inside = ((indices >= start) & (indices < stop)).all(1)
     keep = inside.nonzero()[:, 0]
     return indices[keep] - start, _pick(values, keep), (stop - start).clamp(min=0)
 
 
-op("SparseSlice", "indices:int64, values:T, shape:int64, start:int64, size:int64 -> int64, T, int64", _sparse_slice, shape=_TRIPLE)
+op(
+    "SparseSlice",
+    "indices:int64, values:T, shape:int64, start:int64, size:int64 -> int64, T, int64",
+    _sparse_slice,
+    shape=_TRIPLE,
+)
 
 
 @tf_export("sparse_slice", "sparse.slice")
@@ -240,7 +304,9 @@ def sparse_slice(sp_input: Any, start: Any, size: Any, name: str | None = None) 
         return SparseTensor(*apply_op("SparseSlice", *_parts(sp_input), start, size, name=scope))
 
 
-def _sparse_split(split_dim: TorchTensor, indices: TorchTensor, values: Any, shape: TorchTensor, num_split: int) -> tuple[Any, ...]:
+def _sparse_split(
+    split_dim: TorchTensor, indices: TorchTensor, values: Any, shape: TorchTensor, num_split: int
+) -> tuple[Any, ...]:
     axis, size = int(split_dim), int(shape[int(split_dim)])
     base, extra = divmod(size, num_split)
     found, at = [], 0
@@ -266,7 +332,12 @@ op(
 
 @tf_export("sparse_split", "sparse.split")
 def sparse_split(
-    keyword_required: Any = None, sp_input: Any = None, num_split: int | None = None, axis: Any = None, name: str | None = None, split_dim: Any = None
+    keyword_required: Any = None,
+    sp_input: Any = None,
+    num_split: int | None = None,
+    axis: Any = None,
+    name: str | None = None,
+    split_dim: Any = None,
 ) -> list[SparseTensor]:
     if sp_input is None:
         raise ValueError("sp_input is required")
@@ -284,7 +355,11 @@ def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
     sp_input = convert(sp_input)
     keep = convert_to_tensor(to_retain)
     sp_input.values.get_shape()[:1].merge_with(keep.get_shape()[:1])
-    return SparseTensor(boolean_mask(sp_input.indices, keep), boolean_mask(sp_input.values, keep), apply_op("Identity", sp_input.dense_shape))
+    return SparseTensor(
+        boolean_mask(sp_input.indices, keep),
+        boolean_mask(sp_input.values, keep),
+        apply_op("Identity", sp_input.dense_shape),
+    )
 
 
 @tf_export("sparse_reset_shape", "sparse.reset_shape")
@@ -334,16 +409,26 @@ def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None =
 
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------------
-def _merged(a: tuple[Any, ...], b: tuple[Any, ...], shape: list[int], combine: Callable[[TorchTensor, TorchTensor], TorchTensor]) -> tuple[TorchTensor, TorchTensor]:
+def _merged(
+    a: tuple[Any, ...], b: tuple[Any, ...], shape: list[int], combine: Callable[[TorchTensor, TorchTensor], TorchTensor]
+) -> tuple[TorchTensor, TorchTensor]:
     """The union of two index sets and the combined values, zeros standing in for what one lacks."""
     first, second = _linear(a[0], shape), _linear(b[0], shape)
     every = torch.unique(torch.cat([first, second]))
-    spread = lambda flat, values: torch.zeros(len(every), dtype=values.dtype).index_put((torch.searchsorted(every, flat),), values)
+
+    def spread(flat, values):
+        return torch.zeros(len(every), dtype=values.dtype).index_put((torch.searchsorted(every, flat),), values)
+
     return _unlinear(every, shape), combine(spread(first, a[1]), spread(second, b[1]))
 
 
 def _sparse_add(
-    a_indices: TorchTensor, a_values: TorchTensor, a_shape: TorchTensor, b_indices: TorchTensor, b_values: TorchTensor, b_shape: TorchTensor,
+    a_indices: TorchTensor,
+    a_values: TorchTensor,
+    a_shape: TorchTensor,
+    b_indices: TorchTensor,
+    b_values: TorchTensor,
+    b_shape: TorchTensor,
     thresh: TorchTensor,
 ) -> tuple[TorchTensor, TorchTensor, TorchTensor]:
     indices, values = _merged((a_indices, a_values), (b_indices, b_values), a_shape.tolist(), torch.add)
@@ -355,16 +440,26 @@ _PAIR = "a_indices:int64, a_values:T, a_shape:int64, b_indices:int64, b_values:T
 op("SparseAdd", f"{_PAIR}, thresh:Treal -> int64, T, int64", _sparse_add, shape=_TRIPLE)
 
 
-def _sparse_extreme(pick: Callable[[TorchTensor, TorchTensor], TorchTensor]) -> Callable[..., tuple[TorchTensor, TorchTensor]]:
+def _sparse_extreme(
+    pick: Callable[[TorchTensor, TorchTensor], TorchTensor],
+) -> Callable[..., tuple[TorchTensor, TorchTensor]]:
     def lower(
-        a_indices: TorchTensor, a_values: TorchTensor, a_shape: TorchTensor, b_indices: TorchTensor, b_values: TorchTensor, b_shape: TorchTensor
+        a_indices: TorchTensor,
+        a_values: TorchTensor,
+        a_shape: TorchTensor,
+        b_indices: TorchTensor,
+        b_values: TorchTensor,
+        b_shape: TorchTensor,
     ) -> tuple[TorchTensor, TorchTensor]:
         return _merged((a_indices, a_values), (b_indices, b_values), a_shape.tolist(), pick)
 
     return lower
 
 
-for _kind, _pick_fn, _name in (("SparseSparseMaximum", torch.maximum, "maximum"), ("SparseSparseMinimum", torch.minimum, "minimum")):
+for _kind, _pick_fn, _name in (
+    ("SparseSparseMaximum", torch.maximum, "maximum"),
+    ("SparseSparseMinimum", torch.minimum, "minimum"),
+):
     op(_kind, f"{_PAIR} -> int64, T", _sparse_extreme(_pick_fn), diff=False, shape=lambda o: _TRIPLE(o)[:2])
 
     def _extreme_function(sp_a: Any, sp_b: Any, name: str | None = None, _kind: str = _kind) -> SparseTensor:
@@ -375,11 +470,18 @@ for _kind, _pick_fn, _name in (("SparseSparseMaximum", torch.maximum, "maximum")
     export(_extreme_function, f"sparse_{_name}", f"sparse.{_name}")
 
 
-def _tensor_dense_add(a_indices: TorchTensor, a_values: TorchTensor, a_shape: TorchTensor, b: TorchTensor) -> TorchTensor:
+def _tensor_dense_add(
+    a_indices: TorchTensor, a_values: TorchTensor, a_shape: TorchTensor, b: TorchTensor
+) -> TorchTensor:
     return b.index_put(tuple(a_indices.unbind(1)), a_values, accumulate=True)
 
 
-op("SparseTensorDenseAdd", "a_indices:int64, a_values:T, a_shape:int64, b:T -> T", _tensor_dense_add, shape=lambda o: o.inputs[3].shape)
+op(
+    "SparseTensorDenseAdd",
+    "a_indices:int64, a_values:T, a_shape:int64, b:T -> T",
+    _tensor_dense_add,
+    shape=lambda o: o.inputs[3].shape,
+)
 
 
 @tf_export("sparse_add", "sparse.add")
@@ -389,7 +491,9 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
         raise TypeError("At least one input should be SparseTensor; do you mean to use tf.add()?")
     if all(isinstance(t, (SparseTensor, SparseTensorValue)) for t in (a, b)):
         a, b = convert(a), convert(b)
-        limit = convert_to_tensor(0 if threshold is None else threshold, dtype=a.values.dtype.real_dtype.base_dtype, name="thresh")
+        limit = convert_to_tensor(
+            0 if threshold is None else threshold, dtype=a.values.dtype.real_dtype.base_dtype, name="thresh"
+        )
         return SparseTensor(*apply_op("SparseAdd", *_parts(a), *_parts(b), limit))
     if isinstance(b, (SparseTensor, SparseTensorValue)):
         a, b = b, a
@@ -397,24 +501,47 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
 
 
 def _with_dense(combine: Callable[[TorchTensor, TorchTensor], TorchTensor]) -> Callable[..., TorchTensor]:
-    def lower(sp_indices: TorchTensor, sp_values: TorchTensor, sp_shape: TorchTensor, dense: TorchTensor) -> TorchTensor:
+    def lower(
+        sp_indices: TorchTensor, sp_values: TorchTensor, sp_shape: TorchTensor, dense: TorchTensor
+    ) -> TorchTensor:
         return combine(sp_values, dense.expand(sp_shape.tolist())[tuple(sp_indices.unbind(1))])
 
     return lower
 
 
-for _kind, _combine in (("SparseDenseCwiseMul", torch.mul), ("SparseDenseCwiseDiv", torch.div), ("SparseDenseCwiseAdd", torch.add)):
-    op(_kind, "sp_indices:int64, sp_values:T, sp_shape:int64, dense:T -> T", _with_dense(_combine), shape=lambda o: o.inputs[1].shape)
+for _kind, _combine in (
+    ("SparseDenseCwiseMul", torch.mul),
+    ("SparseDenseCwiseDiv", torch.div),
+    ("SparseDenseCwiseAdd", torch.add),
+):
+    op(
+        _kind,
+        "sp_indices:int64, sp_values:T, sp_shape:int64, dense:T -> T",
+        _with_dense(_combine),
+        shape=lambda o: o.inputs[1].shape,
+    )
 
 
-def _sparse_matmul(a_indices: TorchTensor, a_values: TorchTensor, a_shape: TorchTensor, b: TorchTensor, adjoint_a: bool = False, adjoint_b: bool = False) -> TorchTensor:
+def _sparse_matmul(
+    a_indices: TorchTensor,
+    a_values: TorchTensor,
+    a_shape: TorchTensor,
+    b: TorchTensor,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+) -> TorchTensor:
     rows, columns = a_indices.unbind(1)
     size, inner = a_shape.tolist()
     if adjoint_a:
         rows, columns, size, inner = columns, rows, inner, size
     right = b.mH if adjoint_b else b
     if right.shape[0] != inner:
-        raise InvalidArgumentError(None, None, f"Cannot multiply A and B because inner dimension does not match: {inner} vs. {right.shape[0]}.  Did you forget a transpose?  Dimensions of A: [{size}, {inner}).  Dimensions of B: {list(b.shape)}")
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Cannot multiply A and B because inner dimension does not match: {inner} vs. {right.shape[0]}.  Did you"
+            f" forget a transpose?  Dimensions of A: [{size}, {inner}).  Dimensions of B: {list(b.shape)}",
+        )
     weights = a_values.conj() if adjoint_a and a_values.is_complex() else a_values
     return torch.zeros(size, right.shape[1], dtype=b.dtype).index_add(0, rows, weights.unsqueeze(1) * right[columns])
 
@@ -425,29 +552,59 @@ def _sparse_matmul_shape(operation: Any) -> TensorShape:
     return TensorShape([left, (b.values or (None, None))[0 if operation.attrs.get("adjoint_b") else 1]])
 
 
-op("SparseTensorDenseMatMul", "a_indices:int64, a_values:T, a_shape:int64, b:T -> T", _sparse_matmul, shape=_sparse_matmul_shape)
+op(
+    "SparseTensorDenseMatMul",
+    "a_indices:int64, a_values:T, a_shape:int64, b:T -> T",
+    _sparse_matmul,
+    shape=_sparse_matmul_shape,
+)
 
 
 @tf_export("sparse_tensor_dense_matmul", "sparse.sparse_dense_matmul", "sparse.matmul")
-def sparse_tensor_dense_matmul(sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None) -> Any:
+def sparse_tensor_dense_matmul(
+    sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
+) -> Any:
     sp_a = convert(sp_a)
     with name_scope(name, "SparseTensorDenseMatMul", [sp_a.indices, sp_a.values, b]) as scope:
-        return apply_op("SparseTensorDenseMatMul", *_parts(sp_a), convert_to_tensor(b, name="b"), adjoint_a=adjoint_a, adjoint_b=adjoint_b, name=scope)
+        return apply_op(
+            "SparseTensorDenseMatMul",
+            *_parts(sp_a),
+            convert_to_tensor(b, name="b"),
+            adjoint_a=adjoint_a,
+            adjoint_b=adjoint_b,
+            name=scope,
+        )
 
 
 def _sparse_reduce(kind: str) -> Callable[..., TorchTensor]:
-    def lower(input_indices: TorchTensor, input_values: TorchTensor, input_shape: TorchTensor, reduction_axes: TorchTensor, keep_dims: bool = False) -> TorchTensor:
+    def lower(
+        input_indices: TorchTensor,
+        input_values: TorchTensor,
+        input_shape: TorchTensor,
+        reduction_axes: TorchTensor,
+        keep_dims: bool = False,
+    ) -> TorchTensor:
         shape = input_shape.tolist()
         rank = len(shape)
-        axes = {int(a) % rank for a in reduction_axes.reshape(-1)} or (set(range(rank)) if reduction_axes.numel() == 0 and reduction_axes.dim() else set())
+        axes = {int(a) % rank for a in reduction_axes.reshape(-1)} or (
+            set(range(rank)) if reduction_axes.numel() == 0 and reduction_axes.dim() else set()
+        )
         rest = [a for a in range(rank) if a not in axes]
-        groups = _linear(input_indices[:, rest], [shape[a] for a in rest]) if rest else torch.zeros(len(input_indices), dtype=torch.int64)
+        groups = (
+            _linear(input_indices[:, rest], [shape[a] for a in rest])
+            if rest
+            else torch.zeros(len(input_indices), dtype=torch.int64)
+        )
         count = int(np.prod([shape[a] for a in rest]))
         if kind == "sum":
             flat = torch.zeros(count, dtype=input_values.dtype).index_add(0, groups, input_values)
         else:
-            flat = torch.zeros(count, dtype=input_values.dtype).scatter_reduce(0, groups, input_values, "amax", include_self=False)
-        return flat.reshape([1 if a in axes else s for a, s in enumerate(shape)] if keep_dims else [shape[a] for a in rest])
+            flat = torch.zeros(count, dtype=input_values.dtype).scatter_reduce(
+                0, groups, input_values, "amax", include_self=False
+            )
+        return flat.reshape(
+            [1 if a in axes else s for a, s in enumerate(shape)] if keep_dims else [shape[a] for a in rest]
+        )
 
     return lower
 
@@ -462,9 +619,16 @@ def _sparse_reduce_shape(operation: Any) -> TensorShape:
 
 
 def _sparse_reduction(kind: str, how: str, name: str) -> None:
-    op(kind, "input_indices:int64, input_values:T, input_shape:int64, reduction_axes:int32 -> T", _sparse_reduce(how), shape=_sparse_reduce_shape)
+    op(
+        kind,
+        "input_indices:int64, input_values:T, input_shape:int64, reduction_axes:int32 -> T",
+        _sparse_reduce(how),
+        shape=_sparse_reduce_shape,
+    )
 
-    def function(sp_input: Any, axis: Any = None, keepdims: Any = None, reduction_axes: Any = None, keep_dims: Any = None) -> Any:
+    def function(
+        sp_input: Any, axis: Any = None, keepdims: Any = None, reduction_axes: Any = None, keep_dims: Any = None
+    ) -> Any:
         axis = reduction_axes if axis is None else axis
         sp = convert(sp_input)
         axes = axis if axis is not None else np.arange(sp.indices.get_shape().values[1], dtype=np.int32)
@@ -486,12 +650,19 @@ def _sparse_softmax(sp_indices: TorchTensor, sp_values: TorchTensor, sp_shape: T
     shape = sp_shape.tolist()
     groups = _linear(sp_indices[:, :-1], shape[:-1])
     count = int(np.prod(shape[:-1]))
-    peak = torch.full((count,), float("-inf"), dtype=sp_values.dtype).scatter_reduce(0, groups, sp_values.detach(), "amax")
+    peak = torch.full((count,), float("-inf"), dtype=sp_values.dtype).scatter_reduce(
+        0, groups, sp_values.detach(), "amax"
+    )
     powers = torch.exp(sp_values - peak[groups])
     return powers / torch.zeros(count, dtype=sp_values.dtype).index_add(0, groups, powers)[groups]
 
 
-op("SparseSoftmax", "sp_indices:int64, sp_values:T, sp_shape:int64 -> T", _sparse_softmax, shape=lambda o: o.inputs[1].shape)
+op(
+    "SparseSoftmax",
+    "sp_indices:int64, sp_values:T, sp_shape:int64 -> T",
+    _sparse_softmax,
+    shape=lambda o: o.inputs[1].shape,
+)
 
 
 @tf_export("sparse_softmax", "sparse.softmax")
@@ -505,19 +676,27 @@ def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
 def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
     with name_scope(name, "dense_to_sparse"):
         tensor = convert_to_tensor(tensor)
-        zero = convert_to_tensor("" if tensor.dtype == dtypes.string else False if tensor.dtype.is_bool else 0, dtype=tensor.dtype.base_dtype)
+        zero = convert_to_tensor(
+            "" if tensor.dtype == dtypes.string else False if tensor.dtype.is_bool else 0, dtype=tensor.dtype.base_dtype
+        )
         places = apply_op("Where", apply_op("NotEqual", tensor, zero))
-        return SparseTensor(places, apply_op("GatherNd", tensor, places), apply_op("Shape", tensor, out_type=dtypes.int64))
+        return SparseTensor(
+            places, apply_op("GatherNd", tensor, places), apply_op("Shape", tensor, out_type=dtypes.int64)
+        )
 
 
 @tf_export("sparse.eye")
-def sparse_eye(num_rows: int, num_columns: int | None = None, dtype: Any = dtypes.float32, name: str | None = None) -> SparseTensor:
+def sparse_eye(
+    num_rows: int, num_columns: int | None = None, dtype: Any = dtypes.float32, name: str | None = None
+) -> SparseTensor:
     columns = num_rows if num_columns is None else num_columns
     count = min(num_rows, columns)
     with name_scope(name, "eye", [num_rows, num_columns]):
         index = np.stack([np.arange(count)] * 2, 1).astype(np.int64)
         kind = dtypes.as_dtype(dtype)
-        return SparseTensor(index, convert_to_tensor(np.ones(count, kind.as_numpy_dtype)), np.array([num_rows, columns], np.int64))
+        return SparseTensor(
+            index, convert_to_tensor(np.ones(count, kind.as_numpy_dtype)), np.array([num_rows, columns], np.int64)
+        )
 
 
 @tf_export("sparse_to_indicator", "sparse.to_indicator")
@@ -530,7 +709,9 @@ def sparse_to_indicator(sp_input: Any, vocab_size: int, name: str | None = None)
 
 
 @tf_export("sparse_merge", "sparse.merge")
-def sparse_merge(sp_ids: Any, sp_values: Any, vocab_size: Any, name: str | None = None, already_sorted: bool = False) -> SparseTensor:
+def sparse_merge(
+    sp_ids: Any, sp_values: Any, vocab_size: Any, name: str | None = None, already_sorted: bool = False
+) -> SparseTensor:
     """A sparse tensor whose last index is the id."""
     ids = list(sp_ids) if isinstance(sp_ids, (list, tuple)) else [sp_ids]
     sizes = list(vocab_size) if isinstance(vocab_size, (list, tuple)) else [vocab_size]
@@ -562,7 +743,11 @@ def _set_operation(set1: TorchTensor, set2: TorchTensor, set_operation: str) -> 
     index = [[*place, n] for place, items in rows for n in range(len(items))]
     values = torch.tensor([v for _, items in rows for v in items], dtype=set1.dtype)
     widest = max((len(items) for _, items in rows), default=0)
-    return torch.tensor(index, dtype=torch.int64).reshape(-1, set1.dim()), values, torch.tensor([*set1.shape[:-1], widest])
+    return (
+        torch.tensor(index, dtype=torch.int64).reshape(-1, set1.dim()),
+        values,
+        torch.tensor([*set1.shape[:-1], widest]),
+    )
 
 
 op(
@@ -597,7 +782,15 @@ def _set_size(set_indices: TorchTensor, set_values: Any, set_shape: TorchTensor)
     return flat.reshape(shape)
 
 
-op("SetSize", "set_indices:int64, set_values:T, set_shape:int64 -> int32", _set_size, diff=False, shape=lambda o: constant_value_as_shape(o.inputs[2])[:-1] if constant_value_as_shape(o.inputs[2]).ndims else unknown_shape())
+op(
+    "SetSize",
+    "set_indices:int64, set_values:T, set_shape:int64 -> int32",
+    _set_size,
+    diff=False,
+    shape=lambda o: (
+        constant_value_as_shape(o.inputs[2])[:-1] if constant_value_as_shape(o.inputs[2]).ndims else unknown_shape()
+    ),
+)
 
 
 @tf_export("sets.size", "sets.set_size")

@@ -120,7 +120,10 @@ def _string_split_v2(input: Text, sep: Text, maxsplit: int = -1) -> tuple[Any, .
     return _split_rows([text.split(mark or None, maxsplit) if text or mark else [] for text in input])
 
 
-_SPARSE_SHAPES = lambda operation: [TensorShape([None, 2]), TensorShape([None]), TensorShape([2])]
+def _SPARSE_SHAPES(operation):
+    return [TensorShape([None, 2]), TensorShape([None]), TensorShape([2])]
+
+
 op(
     "StringSplit",
     "input:string, delimiter:string -> int64, string, int64",
@@ -296,7 +299,10 @@ def _as_string(
     if isinstance(input, np.ndarray):
         return input
     if input.is_complex():
-        part = lambda v: _format(v, precision, scientific, shortest, width, fill)
+
+        def part(v):
+            return _format(v, precision, scientific, shortest, width, fill)
+
         return _objects((f"({part(v.real)},{part(v.imag)})".encode() for v in input.reshape(-1).tolist()), input.shape)
     items = (_format(v, precision, scientific, shortest, width, fill).encode() for v in input.reshape(-1).tolist())
     return _objects(items, input.shape)
@@ -384,7 +390,10 @@ op(
 @tf_export("regex_replace", "strings.regex_replace")
 def regex_replace(input: Any, pattern: Any, rewrite: Any, replace_global: bool = True, name: str | None = None) -> Any:
     if isinstance(pattern, (str, bytes)) and isinstance(rewrite, (str, bytes)):
-        text = lambda v: v.decode() if isinstance(v, bytes) else v
+
+        def text(v):
+            return v.decode() if isinstance(v, bytes) else v
+
         return apply_op(
             "StaticRegexReplace",
             input,
@@ -493,7 +502,10 @@ def _unicode_script(input: TorchTensor) -> TorchTensor:
         "THAI": 38,
         "DEVANAGARI": 10,
     }
-    script = lambda c: codes.get(unicodedata.name(chr(c), "").split(" ")[0], 0)
+
+    def script(c):
+        return codes.get(unicodedata.name(chr(c), "").split(" ")[0], 0)
+
     return torch.tensor([script(int(c)) for c in input.reshape(-1)], dtype=torch.int32).reshape(input.shape)
 
 
@@ -524,6 +536,7 @@ def string_format(
     values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if template.count(placeholder) != len(values):
         raise ValueError(
-            f"{template.count(placeholder)} placeholder(s) in template does not match {len(values)} tensor(s) provided as input"
+            f"{template.count(placeholder)} placeholder(s) in template does not match {len(values)} tensor(s) provided"
+            " as input"
         )
     return apply_op("StringFormat", values, template=template, placeholder=placeholder, summarize=summarize, name=name)

@@ -31,16 +31,26 @@ def _relu(x: Any, name: str | None = None) -> Any:
 
 @add_arg_scope
 def fully_connected(
-    inputs: Any, num_outputs: Any, activation_fn: Any = _relu, normalizer_fn: Any = None, normalizer_params: Any = None,
-    weights_initializer: Any = init.xavier_initializer(), weights_regularizer: Any = None, biases_initializer: Any = init.Zeros(),
-    biases_regularizer: Any = None, reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None,
-    trainable: bool = True, scope: Any = None,
+    inputs: Any,
+    num_outputs: Any,
+    activation_fn: Any = _relu,
+    normalizer_fn: Any = None,
+    normalizer_params: Any = None,
+    weights_initializer: Any = init.XAVIER,
+    weights_regularizer: Any = None,
+    biases_initializer: Any = init.ZEROS,
+    biases_regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
 ) -> Any:
     """`activation(inputs @ weights + biases)`; with a normaliser there are no biases."""
     if not isinstance(num_outputs, (int, np.integer)):
         num_outputs = getattr(num_outputs, "value", num_outputs)
         if not isinstance(num_outputs, (int, np.integer)):
-            raise ValueError("num_outputs type should be one of %s, got %s." % ([int], type(num_outputs)))
+            raise ValueError(f"num_outputs type should be one of {[int]}, got {type(num_outputs)}.")
     with renaming_scope(scope, "fully_connected", inputs, reuse) as sc:
         inputs = convert_to_tensor(inputs)
         layer = Dense(
@@ -72,9 +82,18 @@ _with_activation("nn.elu", "contrib.layers.elu")
 
 def _legacy(default: Any) -> Callable[..., Any]:
     def layer(
-        x: Any, num_output_units: int, activation_fn: Any = default, weight_init: Any = None, bias_init: Any = init.Zeros(),
-        name: Any = None, weight_collections: Any = ("weights",), bias_collections: Any = ("biases",),
-        output_collections: Any = ("activations",), trainable: bool = True, weight_regularizer: Any = None, bias_regularizer: Any = None,
+        x: Any,
+        num_output_units: int,
+        activation_fn: Any = default,
+        weight_init: Any = None,
+        bias_init: Any = init.ZEROS,
+        name: Any = None,
+        weight_collections: Any = ("weights",),
+        bias_collections: Any = ("biases",),
+        output_collections: Any = ("activations",),
+        trainable: bool = True,
+        weight_regularizer: Any = None,
+        bias_regularizer: Any = None,
     ) -> Any:
         return fully_connected(
             x, num_output_units, activation_fn, weights_initializer=weight_init or init.xavier_initializer(), biases_initializer=bias_init,
@@ -92,7 +111,12 @@ export(_legacy(_relu), "contrib.layers.legacy_relu")
 
 @add_arg_scope
 def dropout(
-    inputs: Any, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True, outputs_collections: Any = None, scope: Any = None,
+    inputs: Any,
+    keep_prob: Any = 0.5,
+    noise_shape: Any = None,
+    is_training: Any = True,
+    outputs_collections: Any = None,
+    scope: Any = None,
     seed: int | None = None,
 ) -> Any:
     with variable_scope(scope, "Dropout", [inputs]) as sc:
@@ -115,7 +139,12 @@ export(flatten, "contrib.layers.flatten", "contrib.slim.flatten")
 
 @add_arg_scope
 def one_hot_encoding(
-    labels: Any, num_classes: int, on_value: float = 1.0, off_value: float = 0.0, outputs_collections: Any = None, scope: Any = None
+    labels: Any,
+    num_classes: int,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    outputs_collections: Any = None,
+    scope: Any = None,
 ) -> Any:
     with name_scope(scope, "OneHotEncoding", [labels, num_classes]) as sc:
         labels = convert_to_tensor(labels)
@@ -156,10 +185,14 @@ def maxout(inputs: Any, num_units: int, axis: int = -1, scope: Any = None) -> An
         inputs = convert_to_tensor(inputs)
         dims = inputs.get_shape().as_list()
         if dims[axis] % num_units:
-            raise ValueError("number of features({}) is not a multiple of num_units({})".format(dims[axis], num_units))
+            raise ValueError(f"number of features({dims[axis]}) is not a multiple of num_units({num_units})")
         sizes = [-1 if d is None else d for d in dims]
         sizes[axis] = num_units
-        grouped = [*sizes, dims[axis] // num_units] if axis in (-1, len(dims) - 1) else [*sizes[: axis + 1], dims[axis] // num_units, *sizes[axis + 1 :]]
+        grouped = (
+            [*sizes, dims[axis] // num_units]
+            if axis in (-1, len(dims) - 1)
+            else [*sizes[: axis + 1], dims[axis] // num_units, *sizes[axis + 1 :]]
+        )
         return reduce_max(reshape(inputs, grouped), -1 if axis in (-1, len(dims) - 1) else axis + 1)
 
 
@@ -196,15 +229,28 @@ export(stack, "contrib.layers.stack", "contrib.slim.stack")
 
 
 def embed_sequence(
-    ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False, initializer: Any = None,
-    regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
+    ids: Any,
+    vocab_size: int | None = None,
+    embed_dim: int | None = None,
+    unique: bool = False,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    reuse: Any = None,
 ) -> Any:
     """Embeddings of ids, from a variable `embeddings` made in scope `EmbedSequence`."""
     if not (reuse or (vocab_size and embed_dim)):
-        raise ValueError("Must specify vocab size and embedding dimension when not reusing. Got vocab_size=%s and embed_dim=%s" % (vocab_size, embed_dim))
+        raise ValueError(
+            f"Must specify vocab size and embedding dimension when not reusing. Got vocab_size={vocab_size} and embed_dim={embed_dim}"
+        )
     with variable_scope(scope, "EmbedSequence", [ids], reuse=reuse):
         table = model_variable(
-            "embeddings", shape=[vocab_size, embed_dim], initializer=initializer, regularizer=regularizer, trainable=trainable
+            "embeddings",
+            shape=[vocab_size, embed_dim],
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable,
         )
         return embedding_lookup_unique(table, ids) if unique else embedding.embedding_lookup(table, ids)
 
@@ -222,13 +268,24 @@ def embedding_lookup_unique(params: Any, ids: Any, partition_strategy: str = "mo
 
 
 def bow_encoder(
-    ids: Any, vocab_size: int, embed_dim: int, sparse_lookup: bool = True, initializer: Any = None, regularizer: Any = None,
-    trainable: bool = True, scope: Any = None, reuse: Any = None,
+    ids: Any,
+    vocab_size: int,
+    embed_dim: int,
+    sparse_lookup: bool = True,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    reuse: Any = None,
 ) -> Any:
     """The mean of each row's embeddings."""
     with variable_scope(scope, "bow_encoder", [ids], reuse=reuse):
         table = model_variable(
-            "embeddings", shape=[vocab_size, embed_dim], initializer=initializer, regularizer=regularizer, trainable=trainable
+            "embeddings",
+            shape=[vocab_size, embed_dim],
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable,
         )
         if sparse_lookup and hasattr(ids, "dense_shape"):
             return embedding.embedding_lookup_sparse(table, ids, sp_weights=None, combiner="mean")
@@ -242,13 +299,28 @@ export(bow_encoder, "contrib.layers.bow_encoder")
 
 @add_arg_scope
 def bias_add(
-    inputs: Any, activation_fn: Any = None, initializer: Any = init.Zeros(), regularizer: Any = None, reuse: Any = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True, data_format: str = "NHWC", scope: Any = None,
+    inputs: Any,
+    activation_fn: Any = None,
+    initializer: Any = init.ZEROS,
+    regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    data_format: str = "NHWC",
+    scope: Any = None,
 ) -> Any:
     with variable_scope(scope, "BiasAdd", [inputs], reuse=reuse) as sc:
         inputs = convert_to_tensor(inputs)
         channels = inputs.get_shape().as_list()[1 if data_format == "NCHW" else -1]
-        biases = model_variable("biases", shape=[channels], dtype=inputs.dtype.base_dtype, initializer=initializer, regularizer=regularizer, trainable=trainable)
+        biases = model_variable(
+            "biases",
+            shape=[channels],
+            dtype=inputs.dtype.base_dtype,
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable,
+        )
         collect_variable(biases, variables_collections, "biases")
         outputs = names.lookup("nn.bias_add")(inputs, biases, data_format=data_format)
         return collect(outputs_collections, sc.name, outputs if activation_fn is None else activation_fn(outputs))

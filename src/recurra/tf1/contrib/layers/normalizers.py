@@ -20,11 +20,29 @@ __all__ = ["batch_norm", "layer_norm"]
 
 @add_arg_scope
 def batch_norm(
-    inputs: Any, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001, activation_fn: Any = None,
-    param_initializers: Any = None, param_regularizers: Any = None, updates_collections: Any = GraphKeys.UPDATE_OPS, is_training: Any = True,
-    reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True, batch_weights: Any = None,
-    fused: bool | None = None, data_format: str = "NHWC", zero_debias_moving_mean: bool = False, scope: Any = None, renorm: bool = False,
-    renorm_clipping: Any = None, renorm_decay: float = 0.99, adjustment: Any = None,
+    inputs: Any,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Any = None,
+    param_initializers: Any = None,
+    param_regularizers: Any = None,
+    updates_collections: Any = GraphKeys.UPDATE_OPS,
+    is_training: Any = True,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    batch_weights: Any = None,
+    fused: bool | None = None,
+    data_format: str = "NHWC",
+    zero_debias_moving_mean: bool = False,
+    scope: Any = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_decay: float = 0.99,
+    adjustment: Any = None,
 ) -> Any:
     """Batch normalisation; with `updates_collections=None` the moving averages are updated in place."""
     if batch_weights is not None or zero_debias_moving_mean:
@@ -65,28 +83,46 @@ export(batch_norm, "contrib.layers.batch_norm", "contrib.slim.batch_norm")
 
 @add_arg_scope
 def layer_norm(
-    inputs: Any, center: bool = True, scale: bool = True, activation_fn: Any = None, reuse: Any = None, variables_collections: Any = None,
-    outputs_collections: Any = None, trainable: bool = True, begin_norm_axis: int = 1, begin_params_axis: int = -1, scope: Any = None,
+    inputs: Any,
+    center: bool = True,
+    scale: bool = True,
+    activation_fn: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    begin_norm_axis: int = 1,
+    begin_params_axis: int = -1,
+    scope: Any = None,
 ) -> Any:
     """Normalise every row over its axes from `begin_norm_axis` on."""
     with variable_scope(scope, "LayerNorm", [inputs], reuse=reuse) as sc:
         inputs = convert_to_tensor(inputs)
         rank = inputs.get_shape().ndims
         if rank is None:
-            raise ValueError("Inputs %s has undefined rank." % inputs.name)
+            raise ValueError(f"Inputs {inputs.name} has undefined rank.")
         begin_norm_axis += rank if begin_norm_axis < 0 else 0
         if begin_params_axis >= rank or begin_norm_axis >= rank:
-            raise ValueError("begin_params_axis (%d) and begin_norm_axis (%d) must be < rank(inputs) (%d)" % (begin_params_axis, begin_norm_axis, rank))
+            raise ValueError(
+                "begin_params_axis (%d) and begin_norm_axis (%d) must be < rank(inputs) (%d)"
+                % (begin_params_axis, begin_norm_axis, rank)
+            )
         size = inputs.get_shape()[begin_params_axis if begin_params_axis >= 0 else begin_params_axis + rank :]
         if not size.is_fully_defined():
-            raise ValueError("Inputs %s: shape(inputs)[%s:] is not fully defined: %s" % (inputs.name, begin_params_axis, inputs.get_shape()))
+            raise ValueError(
+                f"Inputs {inputs.name}: shape(inputs)[{begin_params_axis}:] is not fully defined: {inputs.get_shape()}"
+            )
         kind = inputs.dtype.base_dtype
         beta = gamma = None
         if center:
-            beta = model_variable("beta", shape=size.as_list(), dtype=kind, initializer=init.Zeros(), trainable=trainable)
+            beta = model_variable(
+                "beta", shape=size.as_list(), dtype=kind, initializer=init.Zeros(), trainable=trainable
+            )
             collect_variable(beta, variables_collections, "beta")
         if scale:
-            gamma = model_variable("gamma", shape=size.as_list(), dtype=kind, initializer=init.Ones(), trainable=trainable)
+            gamma = model_variable(
+                "gamma", shape=size.as_list(), dtype=kind, initializer=init.Ones(), trainable=trainable
+            )
             collect_variable(gamma, variables_collections, "gamma")
         mean, variance = nn.moments(inputs, list(range(begin_norm_axis, rank)), keep_dims=True)
         outputs = nn.batch_normalization(inputs, mean, variance, beta, gamma, 1e-3 if kind.name == "float16" else 1e-12)
@@ -99,8 +135,17 @@ export(layer_norm, "contrib.layers.layer_norm", "contrib.slim.layer_norm")
 
 @add_arg_scope
 def instance_norm(
-    inputs: Any, center: bool = True, scale: bool = True, epsilon: float = 1e-6, activation_fn: Any = None, param_initializers: Any = None,
-    reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True, data_format: str = "NHWC",
+    inputs: Any,
+    center: bool = True,
+    scale: bool = True,
+    epsilon: float = 1e-6,
+    activation_fn: Any = None,
+    param_initializers: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    data_format: str = "NHWC",
     scope: Any = None,
 ) -> Any:
     """Normalise every channel of every image over its spatial axes."""
@@ -115,7 +160,9 @@ def instance_norm(
         for name, wanted, default in (("beta", center, init.Zeros()), ("gamma", scale, init.Ones())):
             made[name] = None
             if wanted:
-                value = model_variable(name, shape=[channels], dtype=kind, initializer=initial.get(name, default), trainable=trainable)
+                value = model_variable(
+                    name, shape=[channels], dtype=kind, initializer=initial.get(name, default), trainable=trainable
+                )
                 collect_variable(value, variables_collections, name)
                 made[name] = apply_op("Reshape", value, view)
         mean, variance = nn.moments(inputs, [a for a in range(1, rank) if a != axis], keep_dims=True)

@@ -16,7 +16,10 @@ from recurra.tf1.scopes import get_variable, variable_scope
 
 __all__ = ["optimize_loss"]
 
-OPTIMIZER_SUMMARIES = export(["learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm"], "contrib.layers.OPTIMIZER_SUMMARIES")
+OPTIMIZER_SUMMARIES = export(
+    ["learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm"],
+    "contrib.layers.OPTIMIZER_SUMMARIES",
+)
 _DEFAULT_SUMMARIES = ["learning_rate", "loss", "global_gradient_norm"]
 _CLASSES = {
     "Adagrad": "AdagradOptimizer", "Adam": "AdamOptimizer", "Ftrl": "FtrlOptimizer", "RMSProp": "RMSPropOptimizer",
@@ -27,7 +30,9 @@ _CLASSES = {
 def _optimizer(optimizer: Any, rate: Any) -> Any:
     if isinstance(optimizer, str):
         if optimizer not in _CLASSES:
-            raise ValueError("Optimizer name should be one of [%s], you provided %s." % (", ".join(_CLASSES), optimizer))
+            raise ValueError(
+                "Optimizer name should be one of [{}], you provided {}.".format(", ".join(_CLASSES), optimizer)
+            )
         made = names.lookup(f"train.{_CLASSES[optimizer]}")
         return made(rate, momentum=0.9) if optimizer == "Momentum" else made(rate)
     if isinstance(optimizer, type):
@@ -37,9 +42,20 @@ def _optimizer(optimizer: Any, rate: Any) -> Any:
 
 @tf_export("contrib.layers.optimize_loss")
 def optimize_loss(
-    loss: Any, global_step: Any, learning_rate: Any, optimizer: Any, gradient_noise_scale: float | None = None, gradient_multipliers: Any = None,
-    clip_gradients: Any = None, learning_rate_decay_fn: Any = None, update_ops: Any = None, variables: Any = None, name: str | None = None,
-    summaries: Any = None, colocate_gradients_with_ops: bool = False, increment_global_step: bool = True,
+    loss: Any,
+    global_step: Any,
+    learning_rate: Any,
+    optimizer: Any,
+    gradient_noise_scale: float | None = None,
+    gradient_multipliers: Any = None,
+    clip_gradients: Any = None,
+    learning_rate_decay_fn: Any = None,
+    update_ops: Any = None,
+    variables: Any = None,
+    name: str | None = None,
+    summaries: Any = None,
+    colocate_gradients_with_ops: bool = False,
+    increment_global_step: bool = True,
 ) -> Any:
     """A training op that returns the loss: rate (and its decay), gradients, noise, clipping, summaries, update."""
     loss = convert_to_tensor(loss)
@@ -57,13 +73,18 @@ def optimize_loss(
         if rate is not None and "learning_rate" in wanted:
             scalar("learning_rate", rate)
         opt = _optimizer(optimizer, rate)
-        variables = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES) if variables is None else variables
+        variables = (
+            get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES) if variables is None else variables
+        )
         gradients = opt.compute_gradients(loss, variables)
         gradients = _adjusted(gradients, gradient_noise_scale, gradient_multipliers, clip_gradients)
         if "loss" in wanted:
             scalar("loss", loss)
         if "global_gradient_norm" in wanted:
-            scalar("global_norm/clipped_gradient_norm" if clip_gradients is not None else "global_norm/gradient_norm", clip.global_norm([g for g, _ in gradients if g is not None]))
+            scalar(
+                "global_norm/clipped_gradient_norm" if clip_gradients is not None else "global_norm/gradient_norm",
+                clip.global_norm([g for g, _ in gradients if g is not None]),
+            )
         applied = opt.apply_gradients(gradients, global_step=step if increment_global_step else None, name="train")
         return with_dependencies([applied], loss)
 
@@ -86,14 +107,24 @@ def _adjusted(gradients: Any, noise: float | None, multipliers: Any, limit: Any)
     if noise is not None:
         gradients = [(None if g is None else _noisy(g, noise), v) for g, v in gradients]
     if multipliers is not None:
-        gradients = [(_scaled(g, multipliers.get(v, multipliers.get(v.name))) if g is not None and (v in multipliers or v.name in multipliers) else g, v) for g, v in gradients]
+        gradients = [
+            (
+                (
+                    _scaled(g, multipliers.get(v, multipliers.get(v.name)))
+                    if g is not None and (v in multipliers or v.name in multipliers)
+                    else g
+                ),
+                v,
+            )
+            for g, v in gradients
+        ]
     if isinstance(limit, float):
         clipped, _ = clip.clip_by_global_norm([g for g, _ in gradients], limit)
         return list(zip(clipped, [v for _, v in gradients], strict=True))
     if callable(limit):
         return limit(gradients)
     if limit is not None:
-        raise ValueError("Unknown type %s for clip_gradients" % type(limit))
+        raise ValueError(f"Unknown type {type(limit)} for clip_gradients")
     return gradients
 
 
@@ -105,8 +136,17 @@ def _noisy(gradient: Any, scale: float) -> Any:
 
 def _scaled(gradient: Any, factor: Any) -> Any:
     values = gradient.values if isinstance(gradient, IndexedSlices) else gradient
-    return _replaced(gradient, values * apply_op("Cast", convert_to_tensor(factor), DstT=values.dtype.base_dtype) if not isinstance(factor, float) else values * factor)
+    return _replaced(
+        gradient,
+        (
+            values * apply_op("Cast", convert_to_tensor(factor), DstT=values.dtype.base_dtype)
+            if not isinstance(factor, float)
+            else values * factor
+        ),
+    )
 
 
 def _replaced(gradient: Any, values: Any) -> Any:
-    return IndexedSlices(values, gradient.indices, gradient.dense_shape) if isinstance(gradient, IndexedSlices) else values
+    return (
+        IndexedSlices(values, gradient.indices, gradient.dense_shape) if isinstance(gradient, IndexedSlices) else values
+    )

@@ -25,7 +25,14 @@ def _layout(data_format: str | None) -> str:
 
 
 def _run(
-    layer: Any, inputs: Any, sc: Any, normalizer_fn: Any, normalizer_params: Any, activation_fn: Any, variables_collections: Any, outputs_collections: Any
+    layer: Any,
+    inputs: Any,
+    sc: Any,
+    normalizer_fn: Any,
+    normalizer_params: Any,
+    activation_fn: Any,
+    variables_collections: Any,
+    outputs_collections: Any,
 ) -> Any:
     outputs = layer(inputs)
     collect_variable(layer.kernel, variables_collections, "weights")
@@ -35,11 +42,26 @@ def _run(
 
 @add_arg_scope
 def convolution(
-    inputs: Any, num_outputs: int, kernel_size: Any, stride: Any = 1, padding: str = "SAME", data_format: str | None = None, rate: Any = 1,
-    activation_fn: Any = _relu, normalizer_fn: Any = None, normalizer_params: Any = None,
-    weights_initializer: Any = init.xavier_initializer(), weights_regularizer: Any = None, biases_initializer: Any = init.Zeros(),
-    biases_regularizer: Any = None, reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None,
-    trainable: bool = True, scope: Any = None, conv_dims: int | None = None,
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str | None = None,
+    rate: Any = 1,
+    activation_fn: Any = _relu,
+    normalizer_fn: Any = None,
+    normalizer_params: Any = None,
+    weights_initializer: Any = init.XAVIER,
+    weights_regularizer: Any = None,
+    biases_initializer: Any = init.ZEROS,
+    biases_regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    conv_dims: int | None = None,
 ) -> Any:
     """Convolution of as many spatial axes as the inputs have, with `weights` and `biases`."""
     with renaming_scope(scope, "Conv", inputs, reuse) as sc:
@@ -55,7 +77,16 @@ def convolution(
             bias_initializer=biases_initializer, kernel_regularizer=weights_regularizer, bias_regularizer=biases_regularizer,
             trainable=trainable, name=sc.name, dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
         )  # fmt: skip
-        return _run(layer, inputs, sc, normalizer_fn, normalizer_params, activation_fn, variables_collections, outputs_collections)
+        return _run(
+            layer,
+            inputs,
+            sc,
+            normalizer_fn,
+            normalizer_params,
+            activation_fn,
+            variables_collections,
+            outputs_collections,
+        )
 
 
 export(convolution, "contrib.layers.convolution", "contrib.slim.convolution")
@@ -72,16 +103,32 @@ def _of_rank(rank: int) -> Any:
 
 for _rank in (1, 2, 3):
     _function = _of_rank(_rank)
-    export(_function, *(f"contrib.{part}.{name}{_rank}d" for part in ("layers", "slim") for name in ("conv", "convolution")))
+    export(
+        _function,
+        *(f"contrib.{part}.{name}{_rank}d" for part in ("layers", "slim") for name in ("conv", "convolution")),
+    )
 
 
 @add_arg_scope
 def convolution2d_transpose(
-    inputs: Any, num_outputs: int, kernel_size: Any, stride: Any = 1, padding: str = "SAME", data_format: str = "NHWC",
-    activation_fn: Any = _relu, normalizer_fn: Any = None, normalizer_params: Any = None,
-    weights_initializer: Any = init.xavier_initializer(), weights_regularizer: Any = None, biases_initializer: Any = init.Zeros(),
-    biases_regularizer: Any = None, reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None,
-    trainable: bool = True, scope: Any = None,
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    activation_fn: Any = _relu,
+    normalizer_fn: Any = None,
+    normalizer_params: Any = None,
+    weights_initializer: Any = init.XAVIER,
+    weights_regularizer: Any = None,
+    biases_initializer: Any = init.ZEROS,
+    biases_regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
 ) -> Any:
     with renaming_scope(scope, "Conv2d_transpose", inputs, reuse) as sc:
         inputs = convert_to_tensor(inputs)
@@ -91,7 +138,16 @@ def convolution2d_transpose(
             bias_initializer=biases_initializer, kernel_regularizer=weights_regularizer, bias_regularizer=biases_regularizer,
             trainable=trainable, name=sc.name, dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
         )  # fmt: skip
-        return _run(layer, inputs, sc, normalizer_fn, normalizer_params, activation_fn, variables_collections, outputs_collections)
+        return _run(
+            layer,
+            inputs,
+            sc,
+            normalizer_fn,
+            normalizer_params,
+            activation_fn,
+            variables_collections,
+            outputs_collections,
+        )
 
 
 for _name in ("convolution2d_transpose", "conv2d_transpose", "convolution3d_transpose", "conv3d_transpose"):
@@ -102,7 +158,12 @@ def _pool(kind: str, rank: int, default: str) -> Any:
     cls = type(f"{kind}{rank}D", (pooling.Pooling,), {"rank": rank, "kind": kind})
 
     def pool(
-        inputs: Any, kernel_size: Any, stride: Any = 2, padding: str = "VALID", data_format: str | None = None, outputs_collections: Any = None,
+        inputs: Any,
+        kernel_size: Any,
+        stride: Any = 2,
+        padding: str = "VALID",
+        data_format: str | None = None,
+        outputs_collections: Any = None,
         scope: Any = None,
     ) -> Any:
         with variable_scope(scope, default, [inputs]) as sc:
@@ -116,4 +177,8 @@ def _pool(kind: str, rank: int, default: str) -> Any:
 
 for _kind, _label in (("MaxPool", "max_pool"), ("AvgPool", "avg_pool")):
     for _rank in (2, 3):
-        export(_pool(_kind, _rank, f"{_kind}{_rank}D"), f"contrib.layers.{_label}{_rank}d", f"contrib.slim.{_label}{_rank}d")
+        export(
+            _pool(_kind, _rank, f"{_kind}{_rank}D"),
+            f"contrib.layers.{_label}{_rank}d",
+            f"contrib.slim.{_label}{_rank}d",
+        )

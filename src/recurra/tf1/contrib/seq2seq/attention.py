@@ -34,7 +34,9 @@ def prepare_memory(memory: Any, memory_sequence_length: Any, check_inner_dims_de
     if check_inner_dims_defined:
         for m in nest.flatten(memory):
             if not m.get_shape()[2:].is_fully_defined():
-                raise ValueError("Expected memory %s to have fully defined inner dims, but saw shape: %s" % (m.name, m.get_shape()))
+                raise ValueError(
+                    f"Expected memory {m.name} to have fully defined inner dims, but saw shape: {m.get_shape()}"
+                )
     if memory_sequence_length is None:
         return memory
     first = nest.flatten(memory)[0]
@@ -51,7 +53,9 @@ def prepare_memory(memory: Any, memory_sequence_length: Any, check_inner_dims_de
 def mask_score(score: Any, memory_sequence_length: Any, score_mask_value: Any) -> Any:
     if memory_sequence_length is None:
         return score
-    checked = names.lookup("assert_positive")(memory_sequence_length, message="All values in memory_sequence_length must be greater than zero.")
+    checked = names.lookup("assert_positive")(
+        memory_sequence_length, message="All values in memory_sequence_length must be greater than zero."
+    )
     with names.lookup("control_dependencies")([checked]):
         mask = sequence_mask(memory_sequence_length, maxlen=shape(score)[1])
         return where(mask, score, score_mask_value * ones_like(score))
@@ -74,28 +78,44 @@ class BaseAttentionMechanism(AttentionMechanism):
     """Keys are the memory through `memory_layer`; values are the masked memory."""
 
     def __init__(
-        self, query_layer: Any, memory: Any, probability_fn: Callable[..., Any], memory_sequence_length: Any = None, memory_layer: Any = None,
-        check_inner_dims_defined: bool = True, score_mask_value: Any = None, custom_key_value_fn: Any = None, name: str | None = None,
+        self,
+        query_layer: Any,
+        memory: Any,
+        probability_fn: Callable[..., Any],
+        memory_sequence_length: Any = None,
+        memory_layer: Any = None,
+        check_inner_dims_defined: bool = True,
+        score_mask_value: Any = None,
+        custom_key_value_fn: Any = None,
+        name: str | None = None,
     ) -> None:
         for label, layer in (("query_layer", query_layer), ("memory_layer", memory_layer)):
             if layer is not None and not hasattr(layer, "_maybe_build"):
-                raise TypeError("%s is not a Layer: %s" % (label, type(layer).__name__))
+                raise TypeError(f"{label} is not a Layer: {type(layer).__name__}")
         self._query_layer, self._memory_layer = query_layer, memory_layer
         self.dtype = memory_layer.dtype if memory_layer is not None else nest.flatten(memory)[0].dtype
         if not callable(probability_fn):
-            raise TypeError("probability_fn must be callable, saw type: %s" % type(probability_fn).__name__)
+            raise TypeError(f"probability_fn must be callable, saw type: {type(probability_fn).__name__}")
         if score_mask_value is None:
             score_mask_value = -np.inf
-        self._probability_fn = lambda score, prev: probability_fn(mask_score(score, self._memory_sequence_length, score_mask_value), prev)
+        self._probability_fn = lambda score, prev: probability_fn(
+            mask_score(score, self._memory_sequence_length, score_mask_value), prev
+        )
         with name_scope(name, "BaseAttentionMechanismInit", nest.flatten(memory)):
-            self._memory_sequence_length = None if memory_sequence_length is None else convert_to_tensor(memory_sequence_length)
+            self._memory_sequence_length = (
+                None if memory_sequence_length is None else convert_to_tensor(memory_sequence_length)
+            )
             self._values = prepare_memory(memory, memory_sequence_length, check_inner_dims_defined)
             self._keys = self._memory_layer(self._values) if self._memory_layer is not None else self._values
             if custom_key_value_fn is not None:
                 self._keys, self._values = custom_key_value_fn(self._keys, self._values)
             static = self._keys.get_shape()
-            self._batch_size = static.values[0] if static.values and static.values[0] is not None else shape(self._keys)[0]
-            self._alignments_size = static.values[1] if static.values and static.values[1] is not None else shape(self._keys)[1]
+            self._batch_size = (
+                static.values[0] if static.values and static.values[0] is not None else shape(self._keys)[0]
+            )
+            self._alignments_size = (
+                static.values[1] if static.values and static.values[1] is not None else shape(self._keys)[1]
+            )
 
     memory_layer = property(lambda self: self._memory_layer)
     query_layer = property(lambda self: self._query_layer)
@@ -114,9 +134,19 @@ class BaseAttentionMechanism(AttentionMechanism):
 
 def zero_state_tensors(size: Any, batch_size: Any, dtype: Any) -> Any:
     """Zeros `[batch, size]` with as much static shape as is known."""
-    known = lambda v: v if isinstance(v, (int, np.integer)) else None
+
+    def known(v):
+        return v if isinstance(v, (int, np.integer)) else None
+
     dims = [batch_size, size]
-    result = zeros(dims if all(known(d) is not None for d in dims) else apply_op("Pack", [convert_to_tensor(d, dtype=dtypes.int32) for d in dims], axis=0), dtype)
+    result = zeros(
+        (
+            dims
+            if all(known(d) is not None for d in dims)
+            else apply_op("Pack", [convert_to_tensor(d, dtype=dtypes.int32) for d in dims], axis=0)
+        ),
+        dtype,
+    )
     result.set_shape([known(d) for d in dims])
     return result
 
@@ -134,8 +164,8 @@ def _luong_score(query: Any, keys: Any, scale: Any) -> Any:
     depth, units = query.get_shape().values[-1], keys.get_shape().values[-1]
     if depth != units:
         raise ValueError(
-            "Incompatible or unknown inner dimensions between query and keys.  Query (%s) has units: %s.  Keys (%s) have units: %s.  "
-            "Perhaps you need to set num_units to the keys' dimension (%s)?" % (query, depth, keys, units, units)
+            f"Incompatible or unknown inner dimensions between query and keys.  Query ({query}) has units: {depth}.  Keys ({keys})"
+            f" have units: {units}.  Perhaps you need to set num_units to the keys' dimension ({units})?"
         )
     score = squeeze(matmul(expand_dims(query, 1), keys, transpose_b=True), [1])
     return score if scale is None else scale * score
@@ -154,17 +184,35 @@ class LuongAttention(BaseAttentionMechanism):
     """Multiplicative attention; with `scale` times a learned scalar."""
 
     def __init__(
-        self, num_units: int, memory: Any, memory_sequence_length: Any = None, scale: bool = False, probability_fn: Any = None,
-        score_mask_value: Any = None, dtype: Any = None, custom_key_value_fn: Any = None, name: str = "LuongAttention",
+        self,
+        num_units: int,
+        memory: Any,
+        memory_sequence_length: Any = None,
+        scale: bool = False,
+        probability_fn: Any = None,
+        score_mask_value: Any = None,
+        dtype: Any = None,
+        custom_key_value_fn: Any = None,
+        name: str = "LuongAttention",
     ) -> None:
         super().__init__(
-            None, memory, _probability(probability_fn), memory_sequence_length, _dense(num_units, "memory_layer", dtype or dtypes.float32),
-            score_mask_value=score_mask_value, custom_key_value_fn=custom_key_value_fn, name=name,
+            None,
+            memory,
+            _probability(probability_fn),
+            memory_sequence_length,
+            _dense(num_units, "memory_layer", dtype or dtypes.float32),
+            score_mask_value=score_mask_value,
+            custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._scale, self._name = num_units, scale, name
 
     def _score(self, query: Any) -> Any:
-        factor = get_variable("attention_g", dtype=query.dtype.base_dtype, initializer=init.Ones(), shape=()) if self._scale else None
+        factor = (
+            get_variable("attention_g", dtype=query.dtype.base_dtype, initializer=init.Ones(), shape=())
+            if self._scale
+            else None
+        )
         return _luong_score(query, self._keys, factor)
 
     _scope = "luong_attention"
@@ -182,13 +230,27 @@ class BahdanauAttention(BaseAttentionMechanism):
     _scope = "bahdanau_attention"
 
     def __init__(
-        self, num_units: int, memory: Any, memory_sequence_length: Any = None, normalize: bool = False, probability_fn: Any = None,
-        score_mask_value: Any = None, dtype: Any = None, custom_key_value_fn: Any = None, name: str = "BahdanauAttention",
+        self,
+        num_units: int,
+        memory: Any,
+        memory_sequence_length: Any = None,
+        normalize: bool = False,
+        probability_fn: Any = None,
+        score_mask_value: Any = None,
+        dtype: Any = None,
+        custom_key_value_fn: Any = None,
+        name: str = "BahdanauAttention",
     ) -> None:
         kind = dtype or dtypes.float32
         super().__init__(
-            _dense(num_units, "query_layer", kind), memory, _probability(probability_fn), memory_sequence_length,
-            _dense(num_units, "memory_layer", kind), score_mask_value=score_mask_value, custom_key_value_fn=custom_key_value_fn, name=name,
+            _dense(num_units, "query_layer", kind),
+            memory,
+            _probability(probability_fn),
+            memory_sequence_length,
+            _dense(num_units, "memory_layer", kind),
+            score_mask_value=score_mask_value,
+            custom_key_value_fn=custom_key_value_fn,
+            name=name,
         )
         self._num_units, self._normalize, self._name = num_units, normalize, name
 
@@ -228,11 +290,22 @@ def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> 
     if mode == "recursive":
         batch = p_choose_i.get_shape().values[0]
         batch = shape(p_choose_i)[0] if batch is None else batch
-        first = ones([batch, 1] if isinstance(batch, int) else apply_op("Pack", [batch, 1], axis=0), p_choose_i.dtype.base_dtype)
+        first = ones(
+            [batch, 1] if isinstance(batch, int) else apply_op("Pack", [batch, 1], axis=0), p_choose_i.dtype.base_dtype
+        )
         shifted = concat([first, 1 - p_choose_i[:, :-1]], 1)
-        start = zeros([batch] if isinstance(batch, int) else apply_op("Pack", [batch], axis=0), p_choose_i.dtype.base_dtype)
-        step = lambda x, yz: reshape(yz[0] * x + yz[1], apply_op("Pack", [batch], axis=0) if not isinstance(batch, int) else [batch])
-        turn = lambda t: apply_op("Transpose", t, [1, 0])
+        start = zeros(
+            [batch] if isinstance(batch, int) else apply_op("Pack", [batch], axis=0), p_choose_i.dtype.base_dtype
+        )
+
+        def step(x, yz):
+            return reshape(
+                yz[0] * x + yz[1], apply_op("Pack", [batch], axis=0) if not isinstance(batch, int) else [batch]
+            )
+
+        def turn(t):
+            return apply_op("Transpose", t, [1, 0])
+
         scanned = names.lookup("scan")(step, [turn(shifted), turn(previous_attention)], start)
         attention = p_choose_i * turn(scanned)
     elif mode == "parallel":
@@ -260,11 +333,18 @@ class _Monotonic:
 
     def initial_alignments(self, batch_size: Any, dtype: Any) -> Any:
         size = self._alignments_size  # type: ignore[attr-defined]
-        index = zeros([batch_size] if isinstance(batch_size, int) else apply_op("Pack", [batch_size], axis=0), dtypes.int32)
+        index = zeros(
+            [batch_size] if isinstance(batch_size, int) else apply_op("Pack", [batch_size], axis=0), dtypes.int32
+        )
         return one_hot(index, size, dtype=dtype)
 
     def _biased(self, query: Any, score: Any) -> Any:
-        bias = get_variable("attention_score_bias", dtype=query.dtype.base_dtype, initializer=init.Constant(self._score_bias_init), shape=())
+        bias = get_variable(
+            "attention_score_bias",
+            dtype=query.dtype.base_dtype,
+            initializer=init.Constant(self._score_bias_init),
+            shape=(),
+        )
         return score + bias
 
 
@@ -279,16 +359,36 @@ class BahdanauMonotonicAttention(_Monotonic, BahdanauAttention):
     _scope = "bahdanau_monotonic_attention"
 
     def __init__(
-        self, num_units: int, memory: Any, memory_sequence_length: Any = None, normalize: bool = False, score_mask_value: Any = None,
-        sigmoid_noise: float = 0.0, sigmoid_noise_seed: int | None = None, score_bias_init: float = 0.0, mode: str = "parallel",
-        dtype: Any = None, name: str = "BahdanauMonotonicAttention",
+        self,
+        num_units: int,
+        memory: Any,
+        memory_sequence_length: Any = None,
+        normalize: bool = False,
+        score_mask_value: Any = None,
+        sigmoid_noise: float = 0.0,
+        sigmoid_noise_seed: int | None = None,
+        score_bias_init: float = 0.0,
+        mode: str = "parallel",
+        dtype: Any = None,
+        name: str = "BahdanauMonotonicAttention",
     ) -> None:
         kind = dtype or dtypes.float32
         BaseAttentionMechanism.__init__(
-            self, _dense(num_units, "query_layer", kind), memory, _monotonic_fn(sigmoid_noise, mode, sigmoid_noise_seed), memory_sequence_length,
-            _dense(num_units, "memory_layer", kind), score_mask_value=score_mask_value, name=name,
+            self,
+            _dense(num_units, "query_layer", kind),
+            memory,
+            _monotonic_fn(sigmoid_noise, mode, sigmoid_noise_seed),
+            memory_sequence_length,
+            _dense(num_units, "memory_layer", kind),
+            score_mask_value=score_mask_value,
+            name=name,
         )
-        self._num_units, self._normalize, self._name, self._score_bias_init = num_units, normalize, name, score_bias_init
+        self._num_units, self._normalize, self._name, self._score_bias_init = (
+            num_units,
+            normalize,
+            name,
+            score_bias_init,
+        )
 
     def _score(self, query: Any) -> Any:
         return self._biased(query, super()._score(query))
@@ -301,13 +401,28 @@ class LuongMonotonicAttention(_Monotonic, LuongAttention):
     _scope = "luong_monotonic_attention"
 
     def __init__(
-        self, num_units: int, memory: Any, memory_sequence_length: Any = None, scale: bool = False, score_mask_value: Any = None,
-        sigmoid_noise: float = 0.0, sigmoid_noise_seed: int | None = None, score_bias_init: float = 0.0, mode: str = "parallel",
-        dtype: Any = None, name: str = "LuongMonotonicAttention",
+        self,
+        num_units: int,
+        memory: Any,
+        memory_sequence_length: Any = None,
+        scale: bool = False,
+        score_mask_value: Any = None,
+        sigmoid_noise: float = 0.0,
+        sigmoid_noise_seed: int | None = None,
+        score_bias_init: float = 0.0,
+        mode: str = "parallel",
+        dtype: Any = None,
+        name: str = "LuongMonotonicAttention",
     ) -> None:
         BaseAttentionMechanism.__init__(
-            self, None, memory, _monotonic_fn(sigmoid_noise, mode, sigmoid_noise_seed), memory_sequence_length,
-            _dense(num_units, "memory_layer", dtype or dtypes.float32), score_mask_value=score_mask_value, name=name,
+            self,
+            None,
+            memory,
+            _monotonic_fn(sigmoid_noise, mode, sigmoid_noise_seed),
+            memory_sequence_length,
+            _dense(num_units, "memory_layer", dtype or dtypes.float32),
+            score_mask_value=score_mask_value,
+            name=name,
         )
         self._num_units, self._scale, self._name, self._score_bias_init = num_units, scale, name, score_bias_init
 

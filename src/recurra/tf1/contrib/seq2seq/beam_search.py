@@ -30,7 +30,9 @@ from recurra.tf1.tensor_array import TensorArray
 __all__ = ["BeamSearchDecoder", "tile_batch"]
 
 
-def _gather_tree(step_ids: TorchTensor, parent_ids: TorchTensor, max_sequence_lengths: TorchTensor, end_token: TorchTensor) -> TorchTensor:
+def _gather_tree(
+    step_ids: TorchTensor, parent_ids: TorchTensor, max_sequence_lengths: TorchTensor, end_token: TorchTensor
+) -> TorchTensor:
     """Follow the parents back from each row's last step; everything after the first end token is end tokens."""
     steps, rows, width = step_ids.shape
     end = int(end_token)
@@ -47,11 +49,19 @@ def _gather_tree(step_ids: TorchTensor, parent_ids: TorchTensor, max_sequence_le
     return torch.where(ended, torch.full_like(out, end), out)
 
 
-op("GatherTree", "step_ids:T, parent_ids:T, max_sequence_lengths:int32, end_token:T -> T", _gather_tree, diff=False, shape=lambda o: o.inputs[0].shape)
+op(
+    "GatherTree",
+    "step_ids:T, parent_ids:T, max_sequence_lengths:int32, end_token:T -> T",
+    _gather_tree,
+    diff=False,
+    shape=lambda o: o.inputs[0].shape,
+)
 
 
 @tf_export("contrib.seq2seq.gather_tree")
-def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None) -> Any:
+def gather_tree(
+    step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
+) -> Any:
     return apply_op("GatherTree", step_ids, parent_ids, max_sequence_lengths, end_token, name=name)
 
 
@@ -61,7 +71,10 @@ def gather_tree_from_array(t: Any, parent_ids: Any, sequence_length: Any) -> Any
     dims = parent_ids.get_shape().values or (None,) * 3
     dynamic = shape(parent_ids)
     steps, rows, width = (dynamic[n] if d is None else d for n, d in enumerate(dims))
-    pack = lambda *parts: apply_op("Pack", list(parts), axis=0)
+
+    def pack(*parts):
+        return apply_op("Pack", list(parts), axis=0)
+
     beams = tile(reshape(apply_op("Range", 0, width, 1), [1, 1, -1]), pack(steps, rows, 1))
     longest = cast(reduce_max(sequence_length, axis=1), dtypes.int32)
     order = gather_tree(step_ids=beams, parent_ids=parent_ids, max_sequence_lengths=longest, end_token=width + 1)
@@ -110,12 +123,16 @@ class BeamSearchDecoderState(collections.namedtuple("BeamSearchDecoderState", _S
 
 
 @tf_export("contrib.seq2seq.BeamSearchDecoderOutput")
-class BeamSearchDecoderOutput(collections.namedtuple("BeamSearchDecoderOutput", ("scores", "predicted_ids", "parent_ids"))):
+class BeamSearchDecoderOutput(
+    collections.namedtuple("BeamSearchDecoderOutput", ("scores", "predicted_ids", "parent_ids"))
+):
     pass
 
 
 @tf_export("contrib.seq2seq.FinalBeamSearchDecoderOutput")
-class FinalBeamSearchDecoderOutput(collections.namedtuple("FinalBeamDecoderOutput", ["predicted_ids", "beam_search_decoder_output"])):
+class FinalBeamSearchDecoderOutput(
+    collections.namedtuple("FinalBeamDecoderOutput", ["predicted_ids", "beam_search_decoder_output"])
+):
     pass
 
 
@@ -146,7 +163,7 @@ class BeamSearchDecoder(Decoder):
     ) -> None:  # fmt: skip
         assert_like_rnncell("cell", cell)
         if output_layer is not None and not hasattr(output_layer, "_maybe_build"):
-            raise TypeError("output_layer must be a Layer, received: %s" % type(output_layer))
+            raise TypeError(f"output_layer must be a Layer, received: {type(output_layer)}")
         self._cell, self._output_layer, self._reorder_tensor_arrays = cell, output_layer, reorder_tensor_arrays
         self._embedding_fn = _embedding_fn(embedding)
         self._start_tokens = convert_to_tensor(start_tokens, dtype=dtypes.int32, name="start_tokens")
@@ -173,7 +190,9 @@ class BeamSearchDecoder(Decoder):
         width = self._cell.output_size
         if self._output_layer is None:
             return width
-        return nest.map_structure(lambda s: self._output_layer.compute_output_shape(TensorShape([None]).concatenate(_as_size(s)))[1:], width)
+        return nest.map_structure(
+            lambda s: self._output_layer.compute_output_shape(TensorShape([None]).concatenate(_as_size(s)))[1:], width
+        )
 
     @property
     def output_size(self) -> Any:  # type: ignore[override]
@@ -183,7 +202,11 @@ class BeamSearchDecoder(Decoder):
     @property
     def output_dtype(self) -> Any:  # type: ignore[override]
         kind = nest.flatten(self._initial_cell_state)[0].dtype
-        return BeamSearchDecoderOutput(scores=nest.map_structure(lambda _: kind, self._rnn_output_size()), predicted_ids=dtypes.int32, parent_ids=dtypes.int32)
+        return BeamSearchDecoderOutput(
+            scores=nest.map_structure(lambda _: kind, self._rnn_output_size()),
+            predicted_ids=dtypes.int32,
+            parent_ids=dtypes.int32,
+        )
 
     def initialize(self, name: str | None = None) -> Any:
         kind = nest.flatten(self._initial_cell_state)[0].dtype.base_dtype
@@ -197,16 +220,24 @@ class BeamSearchDecoder(Decoder):
         log_probs.set_shape([self._static_batch, self._beam_width])
         lengths.set_shape([self._static_batch, self._beam_width])
         state = BeamSearchDecoderState(
-            cell_state=self._initial_cell_state, log_probs=log_probs, finished=self._finished, lengths=lengths,
+            cell_state=self._initial_cell_state,
+            log_probs=log_probs,
+            finished=self._finished,
+            lengths=lengths,
             accumulated_attention_probs=accumulated,
         )
         return self._finished, self._start_inputs, state
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> Any:
         longest = cast(reduce_max(final_state.lengths, axis=1), dtypes.int32)
-        predicted = gather_tree(outputs.predicted_ids, outputs.parent_ids, max_sequence_lengths=longest, end_token=self._end_token)
+        predicted = gather_tree(
+            outputs.predicted_ids, outputs.parent_ids, max_sequence_lengths=longest, end_token=self._end_token
+        )
         if self._reorder_tensor_arrays:
-            sort = lambda t: self._maybe_sort(t, outputs.parent_ids, final_state.lengths)
+
+            def sort(t):
+                return self._maybe_sort(t, outputs.parent_ids, final_state.lengths)
+
             final_state = final_state._replace(cell_state=nest.map_structure(sort, final_state.cell_state))
         return FinalBeamSearchDecoderOutput(beam_search_decoder_output=outputs, predicted_ids=predicted), final_state
 
@@ -230,7 +261,7 @@ class BeamSearchDecoder(Decoder):
         if isinstance(t, TensorArray):
             return t
         if t.get_shape().ndims is None:
-            raise ValueError("Expected tensor (%s) to have known rank, but ndims == None." % t)
+            raise ValueError(f"Expected tensor ({t}) to have known rank, but ndims == None.")
         return self._split(t) if t.get_shape().ndims >= 1 else t
 
     def _maybe_merge(self, t: Any, _: Any = None) -> Any:
@@ -252,7 +283,10 @@ class BeamSearchDecoder(Decoder):
                 return t
         stacked = t.stack()
         dynamic = shape(stacked)
-        split = reshape(stacked, concat([apply_op("Pack", [dynamic[0], self._batch_size, self._beam_width], axis=0), dynamic[2:]], 0))
+        split = reshape(
+            stacked,
+            concat([apply_op("Pack", [dynamic[0], self._batch_size, self._beam_width], axis=0), dynamic[2:]], 0),
+        )
         ordered = gather_tree_from_array(split, parent_ids, lengths)
         return reshape(ordered, dynamic)
 
@@ -267,7 +301,9 @@ class BeamSearchDecoder(Decoder):
                 outputs = self._output_layer(outputs)
             found, next_state = self._search(outputs, next_cell_state, state)
             done = next_state.finished
-            next_inputs = cond(reduce_all(done), lambda: self._start_inputs, lambda: self._embedding_fn(found.predicted_ids))
+            next_inputs = cond(
+                reduce_all(done), lambda: self._start_inputs, lambda: self._embedding_fn(found.predicted_ids)
+            )
         return found, next_state, next_inputs, done
 
     def _search(self, logits: Any, next_cell_state: Any, state: Any) -> tuple[Any, Any]:
@@ -282,16 +318,28 @@ class BeamSearchDecoder(Decoder):
         probabilities = attention_probs(next_cell_state, self._coverage_penalty_weight)
         if probabilities is not None:
             alive = expand_dims(apply_op("LogicalNot", state.finished), -1)
-            accumulated = state.accumulated_attention_probs + probabilities * cast(alive, probabilities.dtype.base_dtype)
+            accumulated = state.accumulated_attention_probs + probabilities * cast(
+                alive, probabilities.dtype.base_dtype
+            )
         scores = self._scores(total, lengths, state.finished, accumulated)
-        best, index = apply_op("TopKV2", reshape(scores, apply_op("Pack", [self._batch_size, -1], axis=0)), width, sorted=True)
+        best, index = apply_op(
+            "TopKV2", reshape(scores, apply_op("Pack", [self._batch_size, -1], axis=0)), width, sorted=True
+        )
         for t in (best, index):
             t.set_shape([self._static_batch, width])
-        rows = lambda source, where_: apply_op("GatherV2", source, where_, 1, batch_dims=1)
+
+        def rows(source, where_):
+            return apply_op("GatherV2", source, where_, 1, batch_dims=1)
+
         log_probs = rows(reshape(total, apply_op("Pack", [self._batch_size, -1], axis=0)), index)
-        words, parents = cast(index % vocabulary, dtypes.int32), cast(apply_op("FloorDiv", index, vocabulary), dtypes.int32)
+        words, parents = (
+            cast(index % vocabulary, dtypes.int32),
+            cast(apply_op("FloorDiv", index, vocabulary), dtypes.int32),
+        )
         was_finished = rows(state.finished, parents)
-        finished = apply_op("LogicalOr", was_finished, apply_op("Equal", words, self._end_token), name="next_beam_finished")
+        finished = apply_op(
+            "LogicalOr", was_finished, apply_op("Equal", words, self._end_token), name="next_beam_finished"
+        )
         grown = rows(state.lengths, parents) + cast(apply_op("LogicalNot", was_finished), dtypes.int64)
         for t in (log_probs, finished, grown, words, parents):
             t.set_shape([self._static_batch, width])
@@ -301,7 +349,11 @@ class BeamSearchDecoder(Decoder):
             attended = rows(accumulated, parents)
             attended.set_shape(state.accumulated_attention_probs.get_shape())
         next_state = BeamSearchDecoderState(
-            cell_state=gathered, log_probs=cast(log_probs, kind), lengths=grown, finished=finished, accumulated_attention_probs=attended
+            cell_state=gathered,
+            log_probs=cast(log_probs, kind),
+            lengths=grown,
+            finished=finished,
+            accumulated_attention_probs=attended,
         )
         return BeamSearchDecoderOutput(scores=best, predicted_ids=words, parent_ids=parents), next_state
 
@@ -332,13 +384,21 @@ def _length_penalty(lengths: Any, weight: Any) -> Any:
     static = constant_value(weight)
     if static is not None and static == 0:
         return 1.0
-    return apply_op("RealDiv", apply_op("Pow", 5.0 + cast(lengths, dtypes.float32), weight), apply_op("Pow", 5.0 + 1.0, weight))
+    return apply_op(
+        "RealDiv", apply_op("Pow", 5.0 + cast(lengths, dtypes.float32), weight), apply_op("Pow", 5.0 + 1.0, weight)
+    )
 
 
 def _mask_probs(log_probs: Any, end_token: Any, finished: Any, vocabulary: Any) -> Any:
     """Finished beams put everything on the end token."""
     kind = log_probs.dtype.base_dtype
-    row = one_hot(end_token, vocabulary, dtype=kind, on_value=convert_to_tensor(0.0, dtype=kind), off_value=convert_to_tensor(kind.min, dtype=kind))
+    row = one_hot(
+        end_token,
+        vocabulary,
+        dtype=kind,
+        on_value=convert_to_tensor(0.0, dtype=kind),
+        off_value=convert_to_tensor(kind.min, dtype=kind),
+    )
     wide = tile(reshape(row, [1, 1, -1]), concat([shape(finished), [1]], 0))
     mask = tile(expand_dims(finished, 2), apply_op("Pack", [1, 1, vocabulary], axis=0))
     return where(mask, wide, log_probs)

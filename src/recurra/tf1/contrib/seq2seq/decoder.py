@@ -46,7 +46,9 @@ class Decoder:
 
 
 def _as_size(size: Any) -> TensorShape:
-    return size if isinstance(size, TensorShape) else TensorShape([size] if not isinstance(size, (list, tuple)) else size)
+    return (
+        size if isinstance(size, TensorShape) else TensorShape([size] if not isinstance(size, (list, tuple)) else size)
+    )
 
 
 def _zero_output(size: Any, dtype: Any, batch_size: Any) -> Any:
@@ -64,19 +66,31 @@ def _element_shape(batch_size: Any, size: Any) -> TensorShape | None:
 
 @tf_export("contrib.seq2seq.dynamic_decode")
 def dynamic_decode(
-    decoder: Any, output_time_major: bool = False, impute_finished: bool = False, maximum_iterations: Any = None, parallel_iterations: int = 32,
-    swap_memory: bool = False, scope: Any = None, **kwargs: Any,
+    decoder: Any,
+    output_time_major: bool = False,
+    impute_finished: bool = False,
+    maximum_iterations: Any = None,
+    parallel_iterations: int = 32,
+    swap_memory: bool = False,
+    scope: Any = None,
+    **kwargs: Any,
 ) -> tuple[Any, Any, Any]:
     """Step the decoder until every row is finished: (outputs, final state, lengths)."""
     if not isinstance(decoder, Decoder):
-        raise TypeError("Expected decoder to be type Decoder, but saw: %s" % type(decoder))
+        raise TypeError(f"Expected decoder to be type Decoder, but saw: {type(decoder)}")
     with variable_scope(scope, "decoder"):
         if maximum_iterations is not None:
             maximum_iterations = convert_to_tensor(maximum_iterations, dtype=dtypes.int32, name="maximum_iterations")
             if maximum_iterations.get_shape().ndims != 0:
                 raise ValueError("maximum_iterations must be a scalar")
         finished, inputs, state = decoder.initialize()
-        blank = nest.map_structure(lambda s, d: _zero_output(s, d, decoder.batch_size), decoder.output_size, decoder.output_dtype) if impute_finished else None
+        blank = (
+            nest.map_structure(
+                lambda s, d: _zero_output(s, d, decoder.batch_size), decoder.output_size, decoder.output_dtype
+            )
+            if impute_finished
+            else None
+        )
         if maximum_iterations is not None:
             finished = apply_op("LogicalOr", finished, apply_op("GreaterEqual", 0, maximum_iterations))
         lengths = zeros_like(finished, dtype=dtypes.int32)
@@ -85,10 +99,17 @@ def dynamic_decode(
             decoder.output_size, decoder.output_dtype,
         )  # fmt: skip
         body = _body(decoder, impute_finished, blank)
-        running = lambda time, arrays, state, inputs, finished, lengths: apply_op("LogicalNot", reduce_all(finished))
+
+        def running(time, arrays, state, inputs, finished, lengths):
+            return apply_op("LogicalNot", reduce_all(finished))
+
         result = while_loop(
-            running, body, loop_vars=(convert_to_tensor(0, name="time"), arrays, state, inputs, finished, lengths),
-            parallel_iterations=parallel_iterations, maximum_iterations=maximum_iterations, swap_memory=swap_memory,
+            running,
+            body,
+            loop_vars=(convert_to_tensor(0, name="time"), arrays, state, inputs, finished, lengths),
+            parallel_iterations=parallel_iterations,
+            maximum_iterations=maximum_iterations,
+            swap_memory=swap_memory,
         )
         final_state, final_lengths = result[2], result[5]
         outputs = nest.map_structure(lambda ta: ta.stack(), result[1])
@@ -97,7 +118,9 @@ def dynamic_decode(
         except NotImplementedError:
             pass  # finalize is optional
         if not output_time_major:
-            outputs = nest.map_structure(lambda o: transpose_batch_time(o) if not isinstance(o, TensorArray) else o, outputs)
+            outputs = nest.map_structure(
+                lambda o: transpose_batch_time(o) if not isinstance(o, TensorArray) else o, outputs
+            )
     return outputs, final_state, final_lengths
 
 
@@ -141,9 +164,9 @@ class BasicDecoder(Decoder):
     def __init__(self, cell: Any, helper: Any, initial_state: Any, output_layer: Any = None) -> None:
         assert_like_rnncell("cell", cell)
         if not isinstance(helper, Helper):
-            raise TypeError("helper must be a Helper, received: %s" % type(helper))
+            raise TypeError(f"helper must be a Helper, received: {type(helper)}")
         if output_layer is not None and not hasattr(output_layer, "_maybe_build"):
-            raise TypeError("output_layer must be a Layer, received: %s" % type(output_layer))
+            raise TypeError(f"output_layer must be a Layer, received: {type(output_layer)}")
         self._cell, self._helper, self._initial_state, self._output_layer = cell, helper, initial_state, output_layer
 
     @property
@@ -164,7 +187,9 @@ class BasicDecoder(Decoder):
     @property
     def output_dtype(self) -> Any:  # type: ignore[override]
         dtype = nest.flatten(self._initial_state)[0].dtype
-        return BasicDecoderOutput(nest.map_structure(lambda _: dtype, self._rnn_output_size()), self._helper.sample_ids_dtype)
+        return BasicDecoderOutput(
+            nest.map_structure(lambda _: dtype, self._rnn_output_size()), self._helper.sample_ids_dtype
+        )
 
     def initialize(self, name: str | None = None) -> Any:
         return (*self._helper.initialize(), self._initial_state)
@@ -175,5 +200,7 @@ class BasicDecoder(Decoder):
             if self._output_layer is not None:
                 outputs = self._output_layer(outputs)
             sample_ids = self._helper.sample(time=time, outputs=outputs, state=cell_state)
-            finished, next_inputs, next_state = self._helper.next_inputs(time=time, outputs=outputs, state=cell_state, sample_ids=sample_ids)
+            finished, next_inputs, next_state = self._helper.next_inputs(
+                time=time, outputs=outputs, state=cell_state, sample_ids=sample_ids
+            )
         return BasicDecoderOutput(outputs, sample_ids), next_state, next_inputs, finished

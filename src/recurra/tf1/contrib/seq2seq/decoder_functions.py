@@ -35,8 +35,16 @@ def simple_decoder_fn_train(encoder_state: Any, name: str | None = None) -> Call
 
 
 def _greedy_fn(
-    output_fn: Any, encoder_state: Any, embeddings: Any, start_id: int, end_id: int, maximum_length: int, num_symbols: int, dtype: Any,
-    attend: Callable[[Any, Any], tuple[Any, Any]] | None, first_attention: Callable[[], Any] | None,
+    output_fn: Any,
+    encoder_state: Any,
+    embeddings: Any,
+    start_id: int,
+    end_id: int,
+    maximum_length: int,
+    num_symbols: int,
+    dtype: Any,
+    attend: Callable[[Any, Any], tuple[Any, Any]] | None,
+    first_attention: Callable[[], Any] | None,
 ) -> Callable[..., Any]:
     """Greedy inference, with attention joined to the inputs if given."""
     output_fn = output_fn or (lambda x: x)
@@ -44,7 +52,7 @@ def _greedy_fn(
 
     def decoder_fn(time: Any, cell_state: Any, cell_input: Any, cell_output: Any, context_state: Any) -> Any:
         if cell_input is not None:
-            raise ValueError("Expected cell_input to be None, but saw: %s" % cell_input)
+            raise ValueError(f"Expected cell_input to be None, but saw: {cell_input}")
         if cell_output is None:
             ids = names.lookup("ones")(apply_op("Pack", [batch], axis=0), dtype=dtype) * start_id
             done = zeros(apply_op("Pack", [batch], axis=0), dtypes.bool_)
@@ -62,7 +70,10 @@ def _greedy_fn(
             following = gather(embeddings, ids)
             if attend is not None:
                 following = concat([following, attention], 1)
-        stop = lambda: names.lookup("ones")(apply_op("Pack", [batch], axis=0), dtype=dtypes.bool_)
+
+        def stop():
+            return names.lookup("ones")(apply_op("Pack", [batch], axis=0), dtype=dtypes.bool_)
+
         done = cond(apply_op("Greater", time, maximum_length), stop, lambda: done)
         return done, cell_state, following, cell_output, context_state
 
@@ -71,17 +82,35 @@ def _greedy_fn(
 
 @tf_export("contrib.seq2seq.simple_decoder_fn_inference")
 def simple_decoder_fn_inference(
-    output_fn: Any, encoder_state: Any, embeddings: Any, start_of_sequence_id: int, end_of_sequence_id: int, maximum_length: int,
-    num_decoder_symbols: int, dtype: Any = dtypes.int32, name: str | None = None,
+    output_fn: Any,
+    encoder_state: Any,
+    embeddings: Any,
+    start_of_sequence_id: int,
+    end_of_sequence_id: int,
+    maximum_length: int,
+    num_decoder_symbols: int,
+    dtype: Any = dtypes.int32,
+    name: str | None = None,
 ) -> Callable[..., Any]:
     with name_scope(name, "simple_decoder_fn_inference"):
         return _greedy_fn(
-            output_fn, encoder_state, embeddings, start_of_sequence_id, end_of_sequence_id, maximum_length, num_decoder_symbols, dtype, None, None
+            output_fn,
+            encoder_state,
+            embeddings,
+            start_of_sequence_id,
+            end_of_sequence_id,
+            maximum_length,
+            num_decoder_symbols,
+            dtype,
+            None,
+            None,
         )
 
 
 @tf_export("contrib.seq2seq.prepare_attention")
-def prepare_attention(attention_states: Any, attention_option: str, num_units: int, reuse: Any = None) -> tuple[Any, Any, Any, Any]:
+def prepare_attention(
+    attention_states: Any, attention_option: str, num_units: int, reuse: Any = None
+) -> tuple[Any, Any, Any, Any]:
     """(keys, values, score function, construct function) for the attention decoder functions."""
     with variable_scope("attention_keys", reuse=reuse) as scope:
         keys = names.lookup("contrib.layers.linear")(attention_states, num_units, biases_initializer=None, scope=scope)
@@ -91,7 +120,7 @@ def prepare_attention(attention_states: Any, attention_option: str, num_units: i
 
 def _score_fn(name: str, num_units: int, option: str, reuse: Any) -> Callable[..., Any]:
     if option not in ("bahdanau", "luong"):
-        raise ValueError("Unknown attention option %s!" % option)
+        raise ValueError(f"Unknown attention option {option}!")
     with variable_scope(name, reuse=reuse):
         query_w = score_v = None
         if option == "bahdanau":
@@ -99,7 +128,11 @@ def _score_fn(name: str, num_units: int, option: str, reuse: Any) -> Callable[..
             score_v = get_variable("attnV", [num_units], dtype=dtypes.float32)
 
     def score(query: Any, keys: Any, values: Any) -> Any:
-        scores = _bahdanau_score(matmul(query, query_w), keys, score_v) if option == "bahdanau" else _luong_score(query, keys, None)
+        scores = (
+            _bahdanau_score(matmul(query, query_w), keys, score_v)
+            if option == "bahdanau"
+            else _luong_score(query, keys, None)
+        )
         return squeeze(matmul(expand_dims(softmax(scores), 1), values), [1])
 
     return score
@@ -109,7 +142,9 @@ def _construct_fn(name: str, num_units: int, score: Any, reuse: Any) -> Callable
     def construct(query: Any, keys: Any, values: Any) -> Any:
         with variable_scope(name, reuse=reuse) as scope:
             context = score(query, keys, values)
-            return names.lookup("contrib.layers.linear")(concat([query, context], 1), num_units, biases_initializer=None, scope=scope)
+            return names.lookup("contrib.layers.linear")(
+                concat([query, context], 1), num_units, biases_initializer=None, scope=scope
+            )
 
     return construct
 
@@ -120,7 +155,12 @@ def _initial_attention(keys: Any) -> Any:
 
 @tf_export("contrib.seq2seq.attention_decoder_fn_train")
 def attention_decoder_fn_train(
-    encoder_state: Any, attention_keys: Any, attention_values: Any, attention_score_fn: Any, attention_construct_fn: Any, name: str | None = None
+    encoder_state: Any,
+    attention_keys: Any,
+    attention_values: Any,
+    attention_score_fn: Any,
+    attention_construct_fn: Any,
+    name: str | None = None,
 ) -> Callable[..., Any]:
     """Training with attention: every input is joined by the previous attention."""
 
@@ -140,9 +180,19 @@ def attention_decoder_fn_train(
 
 @tf_export("contrib.seq2seq.attention_decoder_fn_inference")
 def attention_decoder_fn_inference(
-    output_fn: Any, encoder_state: Any, attention_keys: Any, attention_values: Any, attention_score_fn: Any, attention_construct_fn: Any,
-    embeddings: Any, start_of_sequence_id: int, end_of_sequence_id: int, maximum_length: int, num_decoder_symbols: int,
-    dtype: Any = dtypes.int32, name: str | None = None,
+    output_fn: Any,
+    encoder_state: Any,
+    attention_keys: Any,
+    attention_values: Any,
+    attention_score_fn: Any,
+    attention_construct_fn: Any,
+    embeddings: Any,
+    start_of_sequence_id: int,
+    end_of_sequence_id: int,
+    maximum_length: int,
+    num_decoder_symbols: int,
+    dtype: Any = dtypes.int32,
+    name: str | None = None,
 ) -> Callable[..., Any]:
     def attend(output: Any, _: Any) -> tuple[Any, Any]:
         attention = attention_construct_fn(output, attention_keys, attention_values)
@@ -150,15 +200,30 @@ def attention_decoder_fn_inference(
 
     with name_scope(name, "attention_decoder_fn_inference"):
         return _greedy_fn(
-            output_fn, encoder_state, embeddings, start_of_sequence_id, end_of_sequence_id, maximum_length, num_decoder_symbols, dtype, attend,
+            output_fn,
+            encoder_state,
+            embeddings,
+            start_of_sequence_id,
+            end_of_sequence_id,
+            maximum_length,
+            num_decoder_symbols,
+            dtype,
+            attend,
             lambda: _initial_attention(attention_keys),
         )
 
 
 @tf_export("contrib.seq2seq.dynamic_rnn_decoder")
 def dynamic_rnn_decoder(
-    cell: Any, decoder_fn: Any, inputs: Any = None, sequence_length: Any = None, parallel_iterations: int | None = None, swap_memory: bool = False,
-    time_major: bool = False, scope: Any = None, name: str | None = None,
+    cell: Any,
+    decoder_fn: Any,
+    inputs: Any = None,
+    sequence_length: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+    name: str | None = None,
 ) -> tuple[Any, Any, Any]:
     """raw_rnn under a decoder function: (outputs, final state, final context state)."""
     with variable_scope(scope or "dynamic_rnn_decoder") as sc:
@@ -177,7 +242,10 @@ def dynamic_rnn_decoder(
             given, finished = None, None
             if array is not None:
                 finished = apply_op("GreaterEqual", time, sequence_length)
-                blank = lambda: zeros(apply_op("Pack", [batch, depth], axis=0), kind)
+
+                def blank():
+                    return zeros(apply_op("Pack", [batch, depth], axis=0), kind)
+
                 given = cond(reduce_all(finished), blank, lambda: array.read(time))
                 given.set_shape([None, depth])
             done, state, following, emit, context = decoder_fn(time, cell_state, given, cell_output, loop_state)

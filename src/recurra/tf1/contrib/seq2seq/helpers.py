@@ -28,7 +28,11 @@ def transpose_batch_time(x: Any) -> Any:
     if static.ndims is not None and static.ndims < 2:
         return x
     rank = static.ndims
-    order = [1, 0, *range(2, rank)] if rank is not None else concat([[1, 0], apply_op("Range", 2, apply_op("Rank", x), 1)], 0)
+    order = (
+        [1, 0, *range(2, rank)]
+        if rank is not None
+        else concat([[1, 0], apply_op("Range", 2, apply_op("Rank", x), 1)], 0)
+    )
     out = apply_op("Transpose", x, order)
     if static.values is not None:
         out.set_shape([static.values[1], static.values[0], *static.values[2:]])
@@ -79,12 +83,19 @@ class CustomHelper(Helper):
     """The three functions are the program's own."""
 
     def __init__(
-        self, initialize_fn: Callable[..., Any], sample_fn: Callable[..., Any], next_inputs_fn: Callable[..., Any], sample_ids_shape: Any = None,
+        self,
+        initialize_fn: Callable[..., Any],
+        sample_fn: Callable[..., Any],
+        next_inputs_fn: Callable[..., Any],
+        sample_ids_shape: Any = None,
         sample_ids_dtype: Any = None,
     ) -> None:
         self._initialize_fn, self._sample_fn, self._next_inputs_fn = initialize_fn, sample_fn, next_inputs_fn
         self._batch_size: Any = None
-        self._sample_ids_shape, self._sample_ids_dtype = TensorShape(sample_ids_shape or []), sample_ids_dtype or dtypes.int32
+        self._sample_ids_shape, self._sample_ids_dtype = (
+            TensorShape(sample_ids_shape or []),
+            sample_ids_dtype or dtypes.int32,
+        )
 
     sample_ids_shape = property(lambda self: self._sample_ids_shape)
     sample_ids_dtype = property(lambda self: self._sample_ids_dtype)
@@ -130,7 +141,9 @@ class TrainingHelper(_Int32Samples):
             self._input_tas = nest.map_structure(_unstack_ta, inputs)
             self._sequence_length = convert_to_tensor(sequence_length, name="sequence_length")
             if self._sequence_length.get_shape().ndims != 1:
-                raise ValueError("Expected sequence_length to be a vector, but received shape: %s" % self._sequence_length.get_shape())
+                raise ValueError(
+                    f"Expected sequence_length to be a vector, but received shape: {self._sequence_length.get_shape()}"
+                )
             self._zero_inputs = nest.map_structure(lambda i: zeros_like(i[0, :]), inputs)
             self._batch_size = size(self._sequence_length)
 
@@ -140,7 +153,10 @@ class TrainingHelper(_Int32Samples):
     def initialize(self, name: str | None = None) -> Any:
         with name_scope(name, "TrainingHelperInitialize"):
             finished = apply_op("Equal", 0, self._sequence_length)
-            first = lambda: nest.map_structure(lambda t: t.read(0), self._input_tas)
+
+            def first():
+                return nest.map_structure(lambda t: t.read(0), self._input_tas)
+
             return finished, cond(reduce_all(finished), lambda: self._zero_inputs, first)
 
     def sample(self, time: Any, outputs: Any, state: Any = None, name: str | None = None) -> Any:
@@ -151,14 +167,19 @@ class TrainingHelper(_Int32Samples):
         with name_scope(name, "TrainingHelperNextInputs", [time, outputs]):
             following = time + 1
             finished = apply_op("GreaterEqual", following, self._sequence_length)
-            read = lambda: nest.map_structure(lambda t: t.read(following), self._input_tas)
+
+            def read():
+                return nest.map_structure(lambda t: t.read(following), self._input_tas)
+
             return finished, cond(reduce_all(finished), lambda: self._zero_inputs, read), state
 
 
 def _probability(sampling_probability: Any) -> Any:
     probability = convert_to_tensor(sampling_probability, name="sampling_probability")
     if probability.get_shape().ndims not in (0, 1):
-        raise ValueError("sampling_probability must be either a scalar or a vector. saw shape: %s" % probability.get_shape())
+        raise ValueError(
+            f"sampling_probability must be either a scalar or a vector. saw shape: {probability.get_shape()}"
+        )
     return probability
 
 
@@ -171,8 +192,15 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
     """With some probability the next input is the embedding of a sample instead of the given one."""
 
     def __init__(
-        self, inputs: Any, sequence_length: Any, embedding: Any, sampling_probability: Any, time_major: bool = False, seed: int | None = None,
-        scheduling_seed: int | None = None, name: str | None = None,
+        self,
+        inputs: Any,
+        sequence_length: Any,
+        embedding: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        scheduling_seed: int | None = None,
+        name: str | None = None,
     ) -> None:
         with name_scope(name, "ScheduledEmbeddingSamplingWrapper", [sampling_probability]):
             self._embedding_fn = _embedding_fn(embedding)
@@ -183,7 +211,9 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
     def sample(self, time: Any, outputs: Any, state: Any = None, name: str | None = None) -> Any:
         with name_scope(name, "ScheduledEmbeddingTrainingHelperSample", [time, outputs]):
             chosen = bernoulli(self._sampling_probability, self.batch_size, self._scheduling_seed)
-            return where(chosen, categorical(outputs, self._seed), fill(apply_op("Pack", [self.batch_size], axis=0), -1))
+            return where(
+                chosen, categorical(outputs, self._seed), fill(apply_op("Pack", [self.batch_size], axis=0), -1)
+            )
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any = None, name: str | None = None) -> Any:
         with name_scope(name, "ScheduledEmbeddingTrainingHelperNextInputs", [time, outputs]):
@@ -203,8 +233,15 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
     """With some probability the next input is (a function of) the previous output."""
 
     def __init__(
-        self, inputs: Any, sequence_length: Any, sampling_probability: Any, time_major: bool = False, seed: int | None = None,
-        next_inputs_fn: Any = None, auxiliary_inputs: Any = None, name: str | None = None,
+        self,
+        inputs: Any,
+        sequence_length: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        next_inputs_fn: Any = None,
+        auxiliary_inputs: Any = None,
+        name: str | None = None,
     ) -> None:
         with name_scope(name, "ScheduledOutputTrainingHelper", [inputs, auxiliary_inputs, sampling_probability]):
             self._sampling_probability = _probability(sampling_probability)
@@ -214,7 +251,9 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
                 inputs = convert_to_tensor(inputs, name="inputs")
                 auxiliary_inputs = convert_to_tensor(auxiliary_inputs, name="auxiliary_inputs")
                 maybe = concat([inputs, auxiliary_inputs], -1)
-                self._auxiliary_input_tas = _unstack_ta(auxiliary_inputs if time_major else transpose_batch_time(auxiliary_inputs))
+                self._auxiliary_input_tas = _unstack_ta(
+                    auxiliary_inputs if time_major else transpose_batch_time(auxiliary_inputs)
+                )
             self._seed, self._next_inputs_fn = seed, next_inputs_fn
             super().__init__(maybe, sequence_length, time_major=time_major, name=name)
 
@@ -236,7 +275,10 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
                 return concat([value, extra if rows is None else gather_nd(extra, rows)], -1)
 
             def mixed() -> Any:
-                picked, kept = cast(where(chosen), dtypes.int32), cast(where(apply_op("LogicalNot", chosen)), dtypes.int32)
+                picked, kept = (
+                    cast(where(chosen), dtypes.int32),
+                    cast(where(apply_op("LogicalNot", chosen)), dtypes.int32),
+                )
                 base = shape(given)
                 return scatter_nd(picked, own(picked), base) + scatter_nd(kept, gather_nd(given, kept), base)
 
@@ -264,19 +306,30 @@ class GreedyEmbeddingHelper(_Int32Samples):
 
     def sample(self, time: Any, outputs: Any, state: Any, name: str | None = None) -> Any:
         if not hasattr(outputs, "dtype"):
-            raise TypeError("Expected outputs to be a single Tensor, got: %s" % type(outputs))
+            raise TypeError(f"Expected outputs to be a single Tensor, got: {type(outputs)}")
         return argmax(outputs, -1, output_type=dtypes.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> Any:
         finished = apply_op("Equal", sample_ids, self._end_token)
-        return finished, cond(reduce_all(finished), lambda: self._start_inputs, lambda: self._embedding_fn(sample_ids)), state
+        return (
+            finished,
+            cond(reduce_all(finished), lambda: self._start_inputs, lambda: self._embedding_fn(sample_ids)),
+            state,
+        )
 
 
 @tf_export("contrib.seq2seq.SampleEmbeddingHelper")
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
     """Feeds back the embedding of a drawn symbol."""
 
-    def __init__(self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        softmax_temperature: Any = None,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(embedding, start_tokens, end_token)
         self._softmax_temperature, self._seed = softmax_temperature, seed
 
@@ -290,7 +343,12 @@ class InferenceHelper(Helper):
     """Sampling, ending and feeding back by functions."""
 
     def __init__(
-        self, sample_fn: Callable[..., Any], sample_shape: Any, sample_dtype: Any, start_inputs: Any, end_fn: Callable[..., Any],
+        self,
+        sample_fn: Callable[..., Any],
+        sample_shape: Any,
+        sample_dtype: Any,
+        start_inputs: Any,
+        end_fn: Callable[..., Any],
         next_inputs_fn: Any = None,
     ) -> None:
         self._sample_fn, self._end_fn, self._next_inputs_fn = sample_fn, end_fn, next_inputs_fn

@@ -17,8 +17,15 @@ __all__ = ["sequence_loss"]
 
 @tf_export("contrib.seq2seq.sequence_loss")
 def sequence_loss(
-    logits: Any, targets: Any, weights: Any, average_across_timesteps: bool = True, average_across_batch: bool = True,
-    sum_over_timesteps: bool = False, sum_over_batch: bool = False, softmax_loss_function: Any = None, name: str | None = None,
+    logits: Any,
+    targets: Any,
+    weights: Any,
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    sum_over_timesteps: bool = False,
+    sum_over_batch: bool = False,
+    softmax_loss_function: Any = None,
+    name: str | None = None,
 ) -> Any:
     """Weighted cross entropy of `logits [B, T, C]`, averaged or summed over either axis."""
     logits, targets, weights = (convert_to_tensor(t) for t in (logits, targets, weights))
@@ -46,10 +53,14 @@ def sequence_loss(
         else:
             entropy = softmax_loss_function(labels=labels, logits=flat)
         entropy = entropy * reshape(weights, [-1])
-        return _reduced(entropy, weights, logits, average_across_timesteps, average_across_batch, sum_over_timesteps, sum_over_batch)
+        return _reduced(
+            entropy, weights, logits, average_across_timesteps, average_across_batch, sum_over_timesteps, sum_over_batch
+        )
 
 
-def _reduced(entropy: Any, weights: Any, logits: Any, mean_time: bool, mean_batch: bool, sum_time: bool, sum_batch: bool) -> Any:
+def _reduced(
+    entropy: Any, weights: Any, logits: Any, mean_time: bool, mean_batch: bool, sum_time: bool, sum_batch: bool
+) -> Any:
     if mean_time and mean_batch:
         return _divided(reduce_sum(entropy), reduce_sum(weights))
     if sum_time and sum_batch:

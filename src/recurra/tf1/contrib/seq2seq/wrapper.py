@@ -20,7 +20,9 @@ from recurra.tf1.tensor_array import TensorArray
 
 __all__ = ["AttentionWrapper", "AttentionWrapperState"]
 
-_State = collections.namedtuple("_State", ("cell_state", "attention", "time", "alignments", "alignment_history", "attention_state"))
+_State = collections.namedtuple(
+    "_State", ("cell_state", "attention", "time", "alignments", "alignment_history", "attention_state")
+)
 
 
 @tf_export("contrib.seq2seq.AttentionWrapperState")
@@ -41,7 +43,9 @@ class AttentionWrapperState(_State):
         return nest.map_structure(like, self, self._replace(**kwargs))
 
 
-def compute_attention(mechanism: Any, cell_output: Any, attention_state: Any, attention_layer: Any) -> tuple[Any, Any, Any]:
+def compute_attention(
+    mechanism: Any, cell_output: Any, attention_state: Any, attention_layer: Any
+) -> tuple[Any, Any, Any]:
     alignments, next_state = mechanism(cell_output, state=attention_state)
     context = squeeze(matmul(expand_dims(alignments, 1), mechanism.values), [1])
     attention = attention_layer(concat([cell_output, context], 1)) if attention_layer is not None else context
@@ -63,11 +67,17 @@ class AttentionWrapper(RNNCell):
         mechanisms = tuple(attention_mechanism) if self._is_multi else (attention_mechanism,)
         for mechanism in mechanisms:
             if not isinstance(mechanism, AttentionMechanism):
-                raise TypeError("attention_mechanism must be an AttentionMechanism or list of multiple AttentionMechanism instances, saw type: %s" % type(mechanism).__name__)
+                raise TypeError(
+                    "attention_mechanism must be an AttentionMechanism or list of multiple AttentionMechanism"
+                    f" instances, saw type: {type(mechanism).__name__}"
+                )
         if cell_input_fn is None:
-            cell_input_fn = lambda inputs, attention: concat([inputs, attention], -1)
+
+            def cell_input_fn(inputs, attention):
+                return concat([inputs, attention], -1)
+
         elif not callable(cell_input_fn):
-            raise TypeError("cell_input_fn must be callable, saw type: %s" % type(cell_input_fn).__name__)
+            raise TypeError(f"cell_input_fn must be callable, saw type: {type(cell_input_fn).__name__}")
         if attention_layer_size is not None and attention_layer is not None:
             raise ValueError("Only one of attention_layer_size and attention_layer should be set")
         self._cell, self._attention_mechanisms, self._cell_input_fn = cell, mechanisms, cell_input_fn
@@ -86,13 +96,19 @@ class AttentionWrapper(RNNCell):
         if size is not None:
             sizes = tuple(size) if isinstance(size, (list, tuple)) else (size,)
             if len(sizes) != len(mechanisms):
-                raise ValueError("If provided, attention_layer_size must contain exactly one integer per attention_mechanism, saw: %d vs %d" % (len(sizes), len(mechanisms)))
+                raise ValueError(
+                    "If provided, attention_layer_size must contain exactly one integer per attention_mechanism, saw:"
+                    " %d vs %d" % (len(sizes), len(mechanisms))
+                )
             return tuple(Dense(s, name="attention_layer", use_bias=False, dtype=dtype) for s in sizes)
         if layer is None:
             return None
         layers = tuple(layer) if isinstance(layer, (list, tuple)) else (layer,)
         if len(layers) != len(mechanisms):
-            raise ValueError("If provided, attention_layer must contain exactly one layer per attention_mechanism, saw: %d vs %d" % (len(layers), len(mechanisms)))
+            raise ValueError(
+                "If provided, attention_layer must contain exactly one layer per attention_mechanism, saw: %d vs %d"
+                % (len(layers), len(mechanisms))
+            )
         return layers
 
     def _attention_size(self, mechanisms: Any) -> int:
@@ -103,7 +119,11 @@ class AttentionWrapper(RNNCell):
             else:
                 layer = self._attention_layers[n]
                 depth = self._cell.output_size + mechanism.values.get_shape().values[-1]
-                total += layer.units if isinstance(layer, Dense) else TensorShape(layer.compute_output_shape([None, depth])).values[-1]  # type: ignore[index]
+                total += (
+                    layer.units
+                    if isinstance(layer, Dense)
+                    else TensorShape(layer.compute_output_shape([None, depth])).values[-1]
+                )  # type: ignore[index]
         return total
 
     def _item_or_tuple(self, items: Any) -> Any:
@@ -118,10 +138,14 @@ class AttentionWrapper(RNNCell):
     def state_size(self) -> Any:
         mechanisms = self._attention_mechanisms
         return AttentionWrapperState(
-            cell_state=self._cell.state_size, time=TensorShape([]), attention=self._attention_layer_size,
+            cell_state=self._cell.state_size,
+            time=TensorShape([]),
+            attention=self._attention_layer_size,
             alignments=self._item_or_tuple(m.alignments_size for m in mechanisms),
             attention_state=self._item_or_tuple(m.state_size for m in mechanisms),
-            alignment_history=self._item_or_tuple(m.alignments_size if self._alignment_history else () for m in mechanisms),
+            alignment_history=self._item_or_tuple(
+                m.alignments_size if self._alignment_history else () for m in mechanisms
+            ),
         )
 
     def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> Any:
@@ -132,17 +156,29 @@ class AttentionWrapper(RNNCell):
         return self.zero_state(batch_size, dtype)
 
     def zero_state(self, batch_size: Any, dtype: Any) -> AttentionWrapperState:
-        with name_scope(type(self).__name__ + "ZeroState", values=[batch_size] if isinstance(batch_size, Tensor) else None):
-            cell_state = self._initial_cell_state if self._initial_cell_state is not None else self._cell.zero_state(batch_size, dtype)
+        with name_scope(
+            type(self).__name__ + "ZeroState", values=[batch_size] if isinstance(batch_size, Tensor) else None
+        ):
+            cell_state = (
+                self._initial_cell_state
+                if self._initial_cell_state is not None
+                else self._cell.zero_state(batch_size, dtype)
+            )
             checks = self._batch_checks(batch_size)
             with names.lookup("control_dependencies")(checks):
-                cell_state = nest.map_structure(lambda s: apply_op("Identity", s, name="checked_cell_state"), cell_state)
+                cell_state = nest.map_structure(
+                    lambda s: apply_op("Identity", s, name="checked_cell_state"), cell_state
+                )
             first = [m.initial_alignments(batch_size, dtype) for m in self._attention_mechanisms]
             history = (self._history(dtype, a) if self._alignment_history else () for a in first)
             return AttentionWrapperState(
-                cell_state=cell_state, time=zeros([], dtypes.int32), attention=zero_state_tensors(self._attention_layer_size, batch_size, dtype),
+                cell_state=cell_state,
+                time=zeros([], dtypes.int32),
+                attention=zero_state_tensors(self._attention_layer_size, batch_size, dtype),
                 alignments=self._item_or_tuple(first),
-                attention_state=self._item_or_tuple(m.initial_state(batch_size, dtype) for m in self._attention_mechanisms),
+                attention_state=self._item_or_tuple(
+                    m.initial_state(batch_size, dtype) for m in self._attention_mechanisms
+                ),
                 alignment_history=self._item_or_tuple(history),
             )
 
@@ -152,16 +188,19 @@ class AttentionWrapper(RNNCell):
 
     def _batch_checks(self, batch_size: Any) -> list[Any]:
         message = (
-            "When calling zero_state of AttentionWrapper %s: Non-matching batch sizes between the memory (encoder output) and the requested "
-            "batch size.  Are you using the BeamSearchDecoder?  If so, make sure your encoder output has been tiled to beam_width via "
-            "tf.contrib.seq2seq.tile_batch, and the batch_size= argument passed to zero_state is multiplied by beam_width." % self._base_name
+            f"When calling zero_state of AttentionWrapper {self._base_name}: Non-matching batch sizes between the memory (encoder"
+            " output) and the requested batch size.  Are you using the BeamSearchDecoder?  If so, make sure your"
+            " encoder output has been tiled to beam_width via tf.contrib.seq2seq.tile_batch, and the batch_size="
+            " argument passed to zero_state is multiplied by beam_width."
         )
         check = names.lookup("assert_equal")
         return [check(batch_size, m.batch_size, message=message) for m in self._attention_mechanisms]
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, AttentionWrapperState]:
         if not isinstance(state, AttentionWrapperState):
-            raise TypeError("Expected state to be instance of AttentionWrapperState. Received type %s instead." % type(state))
+            raise TypeError(
+                f"Expected state to be instance of AttentionWrapperState. Received type {type(state)} instead."
+            )
         cell_output, next_cell_state = self._cell(self._cell_input_fn(inputs, state.attention), state.cell_state)
         cell_output = apply_op("Identity", cell_output, name="checked_cell_output")
         previous = state.attention_state if self._is_multi else [state.attention_state]
@@ -176,8 +215,12 @@ class AttentionWrapper(RNNCell):
             attentions.append(attention)
         attention = concat(attentions, 1)
         next_ = AttentionWrapperState(
-            time=state.time + 1, cell_state=next_cell_state, attention=attention, attention_state=self._item_or_tuple(states),
-            alignments=self._item_or_tuple(alignments), alignment_history=self._item_or_tuple(written),
+            time=state.time + 1,
+            cell_state=next_cell_state,
+            attention=attention,
+            attention_state=self._item_or_tuple(states),
+            alignments=self._item_or_tuple(alignments),
+            alignment_history=self._item_or_tuple(written),
         )
         return (attention if self._output_attention else cell_output), next_
 

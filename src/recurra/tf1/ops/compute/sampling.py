@@ -124,9 +124,10 @@ def sample(sampler: RangeSampler, true_classes: np.ndarray, count: int, unique: 
             continue
         used.add(value)
         drawn.append(value)
-    expected = lambda classes: np.array(
-        [_expected(sampler.probability(int(c)), count, tries) for c in classes.ravel()], np.float32
-    )
+
+    def expected(classes):
+        return np.array([_expected(sampler.probability(int(c)), count, tries) for c in classes.ravel()], np.float32)
+
     sampled = np.array(drawn, np.int64)
     result = Candidates(sampled, expected(true_classes).reshape(true_classes.shape), expected(sampled))
     if sampler.seen:
