@@ -308,20 +308,15 @@ def test_tensorflows_variational_masks(name: str) -> None:
 
 
 def test_tensorflows_plain_masks() -> None:
-    """One mask a step from TensorFlow's own generator: seed 1 of the graph, the salted seeds of the wrapper."""
-    assert rc.tf1.nn.relu is not None  # the wing loads as a whole
-    from recurra.tf1.ops import philox
-
-    g = load("dropout_plain")
+    """One mask a step, from the numbers that TensorFlow's own generator draws for the wrapper's seeds."""
+    g, noise = load("dropout_plain"), load("dropout_plain_noise")
     cell = rc.DropoutWrapper(basic_lstm(3, 4), input_keep_prob=0.7, output_keep_prob=0.6, state_keep_prob=0.8)
 
-    def masks(kind: str, keep: float, size: int) -> Tensor:
-        draw = philox.Philox(*philox.seed_pair(1, g.meta["seeds"][kind]))
-        noise = torch.stack([torch.from_numpy(draw.uniform((4, size))) for _ in range(5)])
-        return (noise >= torch.tensor(1 - keep)).float() / keep
+    def masks(kind: str, keep: float) -> Tensor:
+        return (noise[kind] >= torch.tensor(1 - keep)).float() / keep
 
-    state = rc.LSTMState(None, masks("state_1", 0.8, 4))  # type: ignore[arg-type]
-    check_dropout(g, cell, rc.DropoutMasks(masks("input_0", 0.7, 3), masks("output_0", 0.6, 4), state, None))
+    state = rc.LSTMState(None, masks("state_1", 0.8))  # type: ignore[arg-type]
+    check_dropout(g, cell, rc.DropoutMasks(masks("input_0", 0.7), masks("output_0", 0.6), state, None))
 
 
 def check_dropout(g: Arrays, cell: rc.DropoutWrapper, masks: rc.DropoutMasks) -> None:
