@@ -367,7 +367,7 @@ def _present_per_row(losses: Any, weights: Any) -> Any:
     return reduce_sum(spread, list(range(1, losses.get_shape().ndims)), keepdims=True)
 
 
-# -- tf.contrib.losses: predictions first, the older weighting ----------------------------------------------------------
+# -- tf.contrib.losses: predictions first, the older weighting ----------------------------------------------------------  # noqa: E501
 @tf_export("contrib.losses.compute_weighted_loss")
 def contrib_weighted_loss(losses: Any, weights: Any = 1.0, scope: str | None = None) -> Any:
     return compute_weighted_loss(losses, weights, scope)
@@ -403,6 +403,8 @@ export(
 )
 export(lambda logits, labels=None, scope=None: hinge_loss(labels, logits, scope=scope), "contrib.losses.hinge_loss")
 export(
-    lambda predictions, labels=None, axis=None, weights=1.0, scope=None, dim=None: cosine_distance(labels, predictions, axis, weights, scope, dim=dim),
+    lambda predictions, labels=None, axis=None, weights=1.0, scope=None, dim=None: cosine_distance(
+        labels, predictions, axis, weights, scope, dim=dim
+    ),
     "contrib.losses.cosine_distance",
-)  # fmt: skip
+)

@@ -11,7 +11,8 @@ from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.losses import remove_squeezable_dimensions
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.array_create import ones_like, zeros, zeros_like
-from recurra.tf1.ops.array_shape import expand_dims, reshape, squeeze, tile
+from recurra.tf1.ops.array_move import tile
+from recurra.tf1.ops.array_shape import expand_dims, reshape, squeeze
 from recurra.tf1.ops.math_binary import logical_and
 from recurra.tf1.ops.math_reduce import reduce_mean, reduce_sum
 from recurra.tf1.ops.math_unary import cast
@@ -239,7 +240,7 @@ def mean_tensor(
         return result, update
 
 
-# -- counts of the confusion matrix ---------------------------------------------------------------------------------------
+# -- counts of the confusion matrix ---------------------------------------------------------------------------------------  # noqa: E501
 def _count(values: Any, weights: Any, label: str) -> tuple[Any, Any]:
     total = metric_variable([], dtypes.float32, name="count")
     hits = cast(values, dtypes.float32)
@@ -251,8 +252,11 @@ def _count(values: Any, weights: Any, label: str) -> tuple[Any, Any]:
 
 
 _KINDS: dict[str, tuple[bool, bool]] = {
-    "true_positives": (True, True), "false_positives": (False, True), "true_negatives": (False, False), "false_negatives": (True, False),
-}  # fmt: skip
+    "true_positives": (True, True),
+    "false_positives": (False, True),
+    "true_negatives": (False, False),
+    "false_negatives": (True, False),
+}
 
 
 def _confusion(name: str) -> Callable[..., Any]:
@@ -366,13 +370,21 @@ def _threshold_metric(
 for _kind in _KINDS:
     _threshold_metric(f"{_kind}_at_thresholds", (_kind,), (lambda kind: lambda v, label: v[kind])(_kind), _kind)
 _threshold_metric(
-    "precision_at_thresholds", ("true_positives", "false_positives"),
-    lambda v, label: apply_op("RealDiv", v["true_positives"], _EPSILON + v["true_positives"] + v["false_positives"], name="precision_" + label), "precision_at_thresholds",
-)  # fmt: skip
+    "precision_at_thresholds",
+    ("true_positives", "false_positives"),
+    lambda v, label: apply_op(
+        "RealDiv", v["true_positives"], _EPSILON + v["true_positives"] + v["false_positives"], name="precision_" + label
+    ),
+    "precision_at_thresholds",
+)
 _threshold_metric(
-    "recall_at_thresholds", ("true_positives", "false_negatives"),
-    lambda v, label: apply_op("RealDiv", v["true_positives"], _EPSILON + v["true_positives"] + v["false_negatives"], name="recall_" + label), "recall_at_thresholds",
-)  # fmt: skip
+    "recall_at_thresholds",
+    ("true_positives", "false_negatives"),
+    lambda v, label: apply_op(
+        "RealDiv", v["true_positives"], _EPSILON + v["true_positives"] + v["false_negatives"], name="recall_" + label
+    ),
+    "recall_at_thresholds",
+)
 
 
 @tf_export("metrics.auc")

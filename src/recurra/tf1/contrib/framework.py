@@ -262,7 +262,7 @@ def assign_from_checkpoint_fn(
 
 @tf_export("contrib.framework.init_from_checkpoint", "train.init_from_checkpoint")
 def init_from_checkpoint(ckpt_dir_or_file: str, assignment_map: Any) -> None:
-    """Let variables start from a checkpoint: the map goes from names (or scopes ending in "/") to variables, names or scopes."""
+    """Let variables start from a checkpoint: the map goes from names (or scopes ending in "/") to variables, names or scopes."""  # noqa: E501
     from recurra.tf1 import checkpoint
     from recurra.tf1.build import constant
 

@@ -12,7 +12,8 @@ from recurra.tf1.control_flow import cond
 from recurra.tf1.names import export
 from recurra.tf1.ops import embedding, nn_loss
 from recurra.tf1.ops.array_create import zeros
-from recurra.tf1.ops.array_shape import concat, reshape, shape
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_shape import reshape, shape
 from recurra.tf1.ops.math_binary import add_n
 from recurra.tf1.ops.math_reduce import argmax, reduce_sum
 from recurra.tf1.ops.math_unary import cast, softmax
@@ -296,9 +297,9 @@ def _attention(states: Any, num_heads: int) -> Callable[[Any], list[Any]]:
     )
     keys, scores = [], []
     for head in range(num_heads):
-        kernel = get_variable("AttnW_%d" % head, [1, 1, size, size], dtype=states.dtype.base_dtype)
+        kernel = get_variable("AttnW_%d" % head, [1, 1, size, size], dtype=states.dtype.base_dtype)  # noqa: UP031
         keys.append(names.lookup("nn.conv2d")(hidden, kernel, [1, 1, 1, 1], "SAME"))
-        scores.append(get_variable("AttnV_%d" % head, [size], dtype=states.dtype.base_dtype))
+        scores.append(get_variable("AttnV_%d" % head, [size], dtype=states.dtype.base_dtype))  # noqa: UP031
 
     def attend(query: Any) -> list[Any]:
         found = []
@@ -306,7 +307,7 @@ def _attention(states: Any, num_heads: int) -> Callable[[Any], list[Any]]:
             flat = nest.flatten(query)
             query = concat(flat, 1)
         for head in range(num_heads):
-            with variable_scope("Attention_%d" % head):
+            with variable_scope("Attention_%d" % head):  # noqa: UP031
                 y = reshape(_linear(query, size), [-1, 1, 1, size])
                 s = reduce_sum(scores[head] * apply_op("Tanh", keys[head] + y), [2, 3])
                 weights = softmax(s)
@@ -439,7 +440,7 @@ def one2many_rnn_seq2seq(
 
 
 def _per_step_loss(function: Any, target: Any, logit: Any) -> Any:
-    """A program's own loss, called as its era calls it: (logits, targets) before 1.0, (labels, logits) in 1.0 and 1.1, by name after."""
+    """A program's own loss, called as its era calls it: (logits, targets) before 1.0, (labels, logits) in 1.0 and 1.1, by name after."""  # noqa: E501
     now = tuple(eras.current()[:2])
     if now < (1, 0):
         return function(logit, target)
@@ -460,7 +461,7 @@ def sequence_loss_by_example(
     """Weighted cross entropy per row of lists over time."""
     if len(targets) != len(logits) or len(weights) != len(logits):
         raise ValueError(
-            "Lengths of logits, weights, and targets must be the same %d, %d, %d."
+            "Lengths of logits, weights, and targets must be the same %d, %d, %d."  # noqa: UP031
             % (len(logits), len(weights), len(targets))
         )
     with name_scope(name, "sequence_loss_by_example", [*logits, *targets, *weights]):
@@ -523,7 +524,7 @@ def model_with_buckets(
     ):
         if len(given) < wanted:
             raise ValueError(
-                "Length of %s (%d) must be at least that of last bucket (%d)." % (label, len(given), wanted)
+                "Length of %s (%d) must be at least that of last bucket (%d)." % (label, len(given), wanted)  # noqa: UP031
             )
     losses, outputs = [], []
     with name_scope(name, "model_with_buckets", [*encoder_inputs, *decoder_inputs, *targets, *weights]):

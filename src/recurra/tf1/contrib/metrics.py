@@ -44,7 +44,7 @@ def accuracy(predictions: Any, labels: Any, weights: Any = None, name: str | Non
         raise ValueError(f"Labels should have bool, integer, or string dtype, not {labels.dtype!r}")
     if labels.dtype.base_dtype != predictions.dtype.base_dtype:
         raise ValueError(
-            f"Dtypes of predictions and labels should match. Given: predictions ({predictions.dtype!r}) and labels ({labels.dtype!r})"
+            f"Dtypes of predictions and labels should match. Given: predictions ({predictions.dtype!r}) and labels ({labels.dtype!r})"  # noqa: E501
         )
     with name_scope(name, "accuracy", values=[predictions, labels]):
         correct = cast(apply_op("Equal", predictions, labels), dtypes.float32)

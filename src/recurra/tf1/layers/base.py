@@ -29,9 +29,14 @@ class InputSpec:
     """What a layer accepts: rank, shape, dtype, sizes of axes."""
 
     def __init__(
-        self, dtype: Any = None, shape: Any = None, ndim: int | None = None, max_ndim: int | None = None,
-        min_ndim: int | None = None, axes: dict[int, int | None] | None = None,
-    ):  # fmt: skip
+        self,
+        dtype: Any = None,
+        shape: Any = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int | None] | None = None,
+    ):
         self.dtype, self.shape, self.max_ndim, self.min_ndim = dtype, shape, max_ndim, min_ndim
         self.ndim = len(shape) if shape is not None else ndim
         self.axes = {int(k): v for k, v in (axes or {}).items()}
@@ -54,8 +59,10 @@ class InputSpec:
         for axis, size in self.axes.items():
             found = shape.as_list()[axis]
             if size is not None and found not in (size, None):
-                raise ValueError(f"{head}expected axis {axis} of input shape to have value {size} but received input with "
-                                 f"shape {shape.as_list()}")  # fmt: skip
+                raise ValueError(
+                    f"{head}expected axis {axis} of input shape to have value {size} but received input with "
+                    f"shape {shape.as_list()}"
+                )
         for wanted, got in zip(self.shape or (), shape.as_list() if self.shape is not None else (), strict=False):
             if wanted is not None and got is not None and wanted != got:
                 raise ValueError(f"{head}expected shape={self.shape}, found shape={shape.as_list()}")
@@ -66,8 +73,18 @@ class Layer:
     """Base of layers and cells. A subclass defines `build(input_shape)` (variables) and `call(inputs, …)`."""
 
     def __init__(self, trainable: bool = True, name: Any = None, dtype: Any = None, **kwargs: Any):
-        allowed = {"_scope", "_reuse", "activity_regularizer", "input_shape", "batch_input_shape", "batch_size", "dynamic",
-                   "weights", "autocast", "experimental_autocast"}  # fmt: skip
+        allowed = {
+            "_scope",
+            "_reuse",
+            "activity_regularizer",
+            "input_shape",
+            "batch_input_shape",
+            "batch_size",
+            "dynamic",
+            "weights",
+            "autocast",
+            "experimental_autocast",
+        }
         for key in kwargs:
             if key not in allowed:
                 raise TypeError("Keyword argument not understood:", key)
@@ -237,11 +254,32 @@ class Layer:
         for update in updates:
             get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, update)
 
-    def add_variable(self, name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
-                     trainable: bool | None = None, constraint: Any = None, use_resource: bool | None = None,
-                     synchronization: Any = None, aggregation: Any = None, partitioner: Any = None, **_: Any) -> Any:  # fmt: skip
-        return self.add_weight(name, shape, dtype, initializer, regularizer, trainable, constraint, use_resource=use_resource,
-                               partitioner=partitioner)  # fmt: skip
+    def add_variable(
+        self,
+        name: str,
+        shape: Any = None,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Any = None,
+        trainable: bool | None = None,
+        constraint: Any = None,
+        use_resource: bool | None = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        partitioner: Any = None,
+        **_: Any,
+    ) -> Any:
+        return self.add_weight(
+            name,
+            shape,
+            dtype,
+            initializer,
+            regularizer,
+            trainable,
+            constraint,
+            use_resource=use_resource,
+            partitioner=partitioner,
+        )
 
     def add_weight(
         self,
@@ -269,9 +307,15 @@ class Layer:
             self._current_scope = scope
             with name_scope(self._name_scope()):
                 variable = get_variable(
-                    name, shape=shape, initializer=initializer, dtype=kind, constraint=constraint,
-                    trainable=trainable and self.trainable, partitioner=partitioner, use_resource=use_resource,
-                )  # fmt: skip
+                    name,
+                    shape=shape,
+                    initializer=initializer,
+                    dtype=kind,
+                    constraint=constraint,
+                    trainable=trainable and self.trainable,
+                    partitioner=partitioner,
+                    use_resource=use_resource,
+                )
                 if regularizer and not any(v in known for v in _parts(variable)):
                     self._add_regularization(name, variable, regularizer)
         target = self._trainable_weights if trainable else self._non_trainable_weights

@@ -22,13 +22,30 @@ class BatchNormalization(Layer):
     """Normalise over all axes but `axis`; moving averages are updated by the ops in GraphKeys.UPDATE_OPS."""
 
     def __init__(
-        self, axis: Any = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-        beta_initializer: Any = init.ZEROS, gamma_initializer: Any = init.ONES, moving_mean_initializer: Any = init.ZEROS,
-        moving_variance_initializer: Any = init.ONES, beta_regularizer: Any = None, gamma_regularizer: Any = None,
-        beta_constraint: Any = None, gamma_constraint: Any = None, renorm: bool = False, renorm_clipping: Any = None,
-        renorm_momentum: float = 0.99, fused: bool | None = None, trainable: bool = True, virtual_batch_size: int | None = None,
-        adjustment: Any = None, name: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        axis: Any = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = init.ZEROS,
+        gamma_initializer: Any = init.ONES,
+        moving_mean_initializer: Any = init.ZEROS,
+        moving_variance_initializer: Any = init.ONES,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        fused: bool | None = None,
+        trainable: bool = True,
+        virtual_batch_size: int | None = None,
+        adjustment: Any = None,
+        name: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
         if renorm or virtual_batch_size is not None or adjustment is not None:
             raise NotImplementedError("tf.layers.batch_normalization with renorm, virtual_batch_size or adjustment")
@@ -146,10 +163,26 @@ def batch_normalization(
 ) -> Any:
     inputs = convert_to_tensor(inputs)
     layer = BatchNormalization(
-        axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
-        moving_variance_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, trainable=trainable,
-        name=name, dtype=inputs.dtype.base_dtype, _reuse=reuse, _scope=name, **more,
-    )  # fmt: skip
+        axis,
+        momentum,
+        epsilon,
+        center,
+        scale,
+        beta_initializer,
+        gamma_initializer,
+        moving_mean_initializer,
+        moving_variance_initializer,
+        beta_regularizer,
+        gamma_regularizer,
+        beta_constraint,
+        gamma_constraint,
+        trainable=trainable,
+        name=name,
+        dtype=inputs.dtype.base_dtype,
+        _reuse=reuse,
+        _scope=name,
+        **more,
+    )
     return layer(inputs, training=training)
 
 

@@ -158,7 +158,7 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Any:
     return apply_op("LinSpace", start, stop, num, name=name)
 
 
-# -- diagonals ------------------------------------------------------------------------------------------------------------
+# -- diagonals ------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _diag(diagonal: TorchTensor) -> TorchTensor:
     return torch.diag(diagonal.reshape(-1)).reshape(diagonal.shape * 2)
 

@@ -266,7 +266,7 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     return apply_op("ScatterNd", indices, updates, shape, name=name)
 
 
-# -- selecting ------------------------------------------------------------------------------------------------------------
+# -- selecting ------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _select(condition: TorchTensor, t: Any, e: Any) -> Any:
     """A vector condition picks whole rows."""
     if condition.dim() == 1 and len(t.shape) > 1:
@@ -394,7 +394,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: Any =
         return gather(flat, chosen, axis=axis)
 
 
-# -- one_hot and masks --------------------------------------------------------------------------------------------------------
+# -- one_hot and masks --------------------------------------------------------------------------------------------------------  # noqa: E501
 def _one_hot(indices: TorchTensor, depth: TorchTensor, on_value: Any, off_value: Any, axis: int = -1) -> Any:
     classes = torch.arange(int(depth))
     position = axis if axis >= 0 else indices.dim()
@@ -488,7 +488,7 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool_, n
         return result if dtype is None or result.dtype.base_dtype == dtypes.as_dtype(dtype) else cast(result, dtype)
 
 
-# -- order ------------------------------------------------------------------------------------------------------------------
+# -- order ------------------------------------------------------------------------------------------------------------------  # noqa: E501
 @tf_export("argsort", "contrib.framework.argsort")
 def argsort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None

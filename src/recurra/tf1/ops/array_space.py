@@ -288,9 +288,11 @@ def _edit_shape(operation: Any) -> TensorShape:
 
 op(
     "EditDistance",
-    "hypothesis_indices:int64, hypothesis_values:T, hypothesis_shape:int64, truth_indices:int64, truth_values:T, truth_shape:int64 -> float32",
-    _edit_distance, diff=False, shape=_edit_shape,
-)  # fmt: skip
+    "hypothesis_indices:int64, hypothesis_values:T, hypothesis_shape:int64, truth_indices:int64, truth_values:T, truth_shape:int64 -> float32",  # noqa: E501
+    _edit_distance,
+    diff=False,
+    shape=_edit_shape,
+)
 
 
 @tf_export("edit_distance")

@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.tf1.build import apply_op, constant, convert_to_tensor, name_scope
 from recurra.tf1.names import tf_export
-from recurra.tf1.ops.array_shape import stack
+from recurra.tf1.ops.array_join import stack
 from recurra.tf1.ops.math_reduce import reduce_sum
 from recurra.tf1.ops.slices import IndexedSlices
 

@@ -97,16 +97,19 @@ def _check(
         needed = len(label) + (int((label[1:] == label[:-1]).sum()) if merge else 0)
         if needed > int(sequence_length[row]) and not ignore:
             raise InvalidArgumentError(
-                None, None,
-                f"Not enough time for target transition sequence (required: {needed}, available: {int(sequence_length[row])}){row}"
+                None,
+                None,
+                f"Not enough time for target transition sequence (required: {needed}, available: {int(sequence_length[row])}){row}"  # noqa: E501
                 "You can turn this error into a warning by using the flag ignore_longer_outputs_than_inputs",
-            )  # fmt: skip
+            )
 
 
 op(
-    "CTCLoss", "inputs:float32, labels_indices:int64, labels_values:int32, sequence_length:int32 -> float32", _loss,
+    "CTCLoss",
+    "inputs:float32, labels_indices:int64, labels_values:int32, sequence_length:int32 -> float32",
+    _loss,
     shape=lambda o: o.inputs[0].shape.with_rank(3)[1:2],
-)  # fmt: skip
+)
 
 
 @tf_export("nn.ctc_loss")
@@ -226,9 +229,15 @@ def _greedy(inputs: TorchTensor, sequence_length: TorchTensor, merge_repeated: b
 
 _PARTS = [TensorShape([None, 2]), TensorShape([None]), TensorShape([2])]
 op(
-    "CTCGreedyDecoder", "inputs:float32, sequence_length:int32 -> int64, int64, int64, float32", _greedy, diff=False,
-    shape=lambda o: [*_PARTS, TensorShape([o.inputs[0].shape.with_rank(3).values[1] if o.inputs[0].shape.values else None, 1])],
-)  # fmt: skip
+    "CTCGreedyDecoder",
+    "inputs:float32, sequence_length:int32 -> int64, int64, int64, float32",
+    _greedy,
+    diff=False,
+    shape=lambda o: [
+        *_PARTS,
+        TensorShape([o.inputs[0].shape.with_rank(3).values[1] if o.inputs[0].shape.values else None, 1]),
+    ],
+)
 
 
 @tf_export("nn.ctc_greedy_decoder")
@@ -267,8 +276,11 @@ def _beam_shapes(operation: Any) -> list[TensorShape]:
 
 op(
     "CTCBeamSearchDecoder",
-    "inputs:float32, sequence_length:int32 -> top_paths*int64, top_paths*int64, top_paths*int64, float32", _beam, diff=False, shape=_beam_shapes,
-)  # fmt: skip
+    "inputs:float32, sequence_length:int32 -> top_paths*int64, top_paths*int64, top_paths*int64, float32",
+    _beam,
+    diff=False,
+    shape=_beam_shapes,
+)
 
 
 @tf_export("nn.ctc_beam_search_decoder")

@@ -138,7 +138,7 @@ def safe_embedding_lookup_sparse(
     partition_strategy: str = "div",
     max_norm: Any = None,
 ) -> Any:
-    """As embedding_lookup_sparse, but negative ids and non-positive weights are dropped and empty rows give zeros (or `default_id`)."""
+    """As embedding_lookup_sparse, but negative ids and non-positive weights are dropped and empty rows give zeros (or `default_id`)."""  # noqa: E501
     from recurra.tf1 import names
 
     parts = _as_list(embedding_weights)

@@ -15,7 +15,8 @@ from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import random
-from recurra.tf1.ops.array_shape import expand_dims, reverse, shape, squeeze, transpose
+from recurra.tf1.ops.array_move import reverse
+from recurra.tf1.ops.array_shape import expand_dims, shape, squeeze, transpose
 from recurra.tf1.ops.compute import resize
 from recurra.tf1.ops.indexing import slice_
 from recurra.tf1.ops.math_reduce import reduce_sum
@@ -27,7 +28,7 @@ from recurra.tf1.shapes import TensorShape
 __all__ = ["resize_images"]
 
 
-# -- resizing -----------------------------------------------------------------------------------------------------------------
+# -- resizing -----------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _resize_shape(operation: Any) -> TensorShape:
     images, size = operation.inputs[0].shape.with_rank(4), constant_value(operation.inputs[1])
     dims = images.values or (None,) * 4
@@ -46,9 +47,11 @@ def _resizer(method: Callable[..., TorchTensor], halves: bool = True) -> Callabl
 
 
 for _kind, _fn, _out, _halves, _name in (
-    ("ResizeBilinear", resize.bilinear, "float32", True, "resize_bilinear"), ("ResizeBicubic", resize.bicubic, "float32", True, "resize_bicubic"),
-    ("ResizeArea", resize.area, "float32", False, "resize_area"), ("ResizeNearestNeighbor", resize.nearest, "T", True, "resize_nearest_neighbor"),
-):  # fmt: skip
+    ("ResizeBilinear", resize.bilinear, "float32", True, "resize_bilinear"),
+    ("ResizeBicubic", resize.bicubic, "float32", True, "resize_bicubic"),
+    ("ResizeArea", resize.area, "float32", False, "resize_area"),
+    ("ResizeNearestNeighbor", resize.nearest, "T", True, "resize_nearest_neighbor"),
+):
     op(_kind, f"images:T, size:int32 -> {_out}", _resizer(_fn, _halves), shape=_resize_shape)
 
     def _resize_function(
@@ -105,7 +108,7 @@ def resize_images(
         return squeeze(out, [0]) if single else out
 
 
-# -- geometry -----------------------------------------------------------------------------------------------------------------
+# -- geometry -----------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _assert_image(image: Any) -> Any:
     image = convert_to_tensor(image, name="image")
     if image.get_shape().ndims not in (None, 3, 4):
@@ -256,7 +259,7 @@ def central_crop(image: Any, central_fraction: float) -> Any:
         return crop_to_bounding_box(image, top, left, height - 2 * top, width - 2 * left)
 
 
-# -- measures -----------------------------------------------------------------------------------------------------------------
+# -- measures -----------------------------------------------------------------------------------------------------------------  # noqa: E501
 @tf_export("image.total_variation")
 def total_variation(images: Any, name: str | None = None) -> Any:
     with name_scope(name, "total_variation"):
@@ -282,7 +285,7 @@ def image_gradients(image: Any) -> tuple[Any, Any]:
 
 @tf_export("image.sobel_edges")
 def sobel_edges(image: Any) -> Any:
-    from recurra.tf1.ops.nn_conv import depthwise_conv2d_native
+    from recurra.tf1.ops.nn_conv_functions import depthwise_conv2d_native
 
     channels = image.get_shape().as_list()[3]
     kernel = np.array(
@@ -296,7 +299,7 @@ def sobel_edges(image: Any) -> Any:
     return result
 
 
-# -- boxes --------------------------------------------------------------------------------------------------------------------
+# -- boxes --------------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _crop_and_resize(
     image: TorchTensor,
     boxes: TorchTensor,
@@ -404,10 +407,14 @@ def _overlap(
 
 
 op(
-    "NonMaxSuppressionV3", "boxes:T, scores:T, max_output_size:int32, iou_threshold:float32, score_threshold:float32 -> int32",
-    lambda boxes, scores, max_output_size, iou_threshold, score_threshold: _suppressed(boxes, scores, int(max_output_size), float(iou_threshold), float(score_threshold)),
-    diff=False, shape=lambda o: TensorShape([None]),
-)  # fmt: skip
+    "NonMaxSuppressionV3",
+    "boxes:T, scores:T, max_output_size:int32, iou_threshold:float32, score_threshold:float32 -> int32",
+    lambda boxes, scores, max_output_size, iou_threshold, score_threshold: _suppressed(
+        boxes, scores, int(max_output_size), float(iou_threshold), float(score_threshold)
+    ),
+    diff=False,
+    shape=lambda o: TensorShape([None]),
+)
 
 
 @tf_export("image.non_max_suppression")
@@ -512,7 +519,7 @@ def extract_glimpse(
     return apply_op("ExtractGlimpse", input, size, offsets, centered=centered, normalized=normalized, name=name)
 
 
-# -- files --------------------------------------------------------------------------------------------------------------------
+# -- files --------------------------------------------------------------------------------------------------------------------  # noqa: E501
 def _decode(contents: Any, channels: int = 0, dtype: Any = dtypes.uint8) -> TorchTensor:
     from PIL import Image
 

@@ -14,7 +14,7 @@ from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import random
-from recurra.tf1.ops.array_shape import tile
+from recurra.tf1.ops.array_move import tile
 from recurra.tf1.ops.math_reduce import reduce_mean
 from recurra.tf1.ops.math_unary import cast, saturate_cast
 from recurra.tf1.ops.matmul import tensordot

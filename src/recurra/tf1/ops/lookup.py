@@ -210,13 +210,21 @@ class TextFileInitializer:
 
 export(TextFileInitializer, "contrib.lookup.TextFileInitializer", "lookup.TextFileInitializer")
 export(
-    lambda filename, key_column_index=-1, value_column_index=-2, vocab_size=None, delimiter="\t", name="text_file_string_table_init": TextFileInitializer(filename, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter),
+    lambda filename, key_column_index=-1, value_column_index=-2, vocab_size=None, delimiter="\t", name="text_file_string_table_init": (  # noqa: E501
+        TextFileInitializer(
+            filename, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter
+        )
+    ),
     "contrib.lookup.TextFileStringTableInitializer",
-)  # fmt: skip
+)
 export(
-    lambda filename, key_column_index=-2, value_column_index=-1, vocab_size=None, delimiter="\t", name="text_file_id_table_init", key_dtype=dtypes.string: TextFileInitializer(filename, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter),
+    lambda filename, key_column_index=-2, value_column_index=-1, vocab_size=None, delimiter="\t", name="text_file_id_table_init", key_dtype=dtypes.string: (  # noqa: E501
+        TextFileInitializer(
+            filename, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter
+        )
+    ),
     "contrib.lookup.TextFileIdTableInitializer",
-)  # fmt: skip
+)
 
 
 @tf_export("contrib.lookup.LookupInterface")
@@ -372,9 +380,9 @@ def index_table_from_file(
     if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
         raise ValueError("vocabulary_file must be specified and must not be empty.")
     if num_oov_buckets < 0:
-        raise ValueError("num_oov_buckets must be greater or equal than 0, got %d." % num_oov_buckets)
+        raise ValueError("num_oov_buckets must be greater or equal than 0, got %d." % num_oov_buckets)  # noqa: UP031
     if vocab_size is not None and vocab_size < 1:
-        raise ValueError("vocab_size must be greater than 0, got %d." % vocab_size)
+        raise ValueError("vocab_size must be greater than 0, got %d." % vocab_size)  # noqa: UP031
     with name_scope(name, "string_to_index"):
         table_init = TextFileInitializer(
             vocabulary_file, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter

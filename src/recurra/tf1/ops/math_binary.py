@@ -237,9 +237,13 @@ _scoped("MulNoNan", "multiply_no_nan", "math.multiply_no_nan")
 floordiv = _scoped("FloorDiv", "floordiv", "floordiv", "math.floordiv")
 
 _TRUE_DIVISION = {
-    dtypes.uint8: dtypes.float32, dtypes.int8: dtypes.float32, dtypes.uint16: dtypes.float32, dtypes.int16: dtypes.float32,
-    dtypes.int32: dtypes.float64, dtypes.int64: dtypes.float64,
-}  # fmt: skip
+    dtypes.uint8: dtypes.float32,
+    dtypes.int8: dtypes.float32,
+    dtypes.uint16: dtypes.float32,
+    dtypes.int16: dtypes.float32,
+    dtypes.int32: dtypes.float64,
+    dtypes.int64: dtypes.float64,
+}
 
 
 @tf_export("truediv", "math.truediv")

@@ -174,7 +174,7 @@ def sparse_softmax_cross_entropy_with_logits(
             raise ValueError(f"Logits cannot be scalars - received shape {logits.get_shape()}.")
         if None not in (rank, logits_rank) and rank != logits_rank - 1:
             raise ValueError(
-                f"Rank mismatch: Rank of labels (received {rank}) should equal rank of logits minus 1 (received {logits_rank})."
+                f"Rank mismatch: Rank of labels (received {rank}) should equal rank of logits minus 1 (received {logits_rank})."  # noqa: E501
             )
         if not static.is_compatible_with(logits.get_shape()[:-1]) and logits_rank is not None:
             raise ValueError(

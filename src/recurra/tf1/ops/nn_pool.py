@@ -12,7 +12,8 @@ from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.names import tf_export
 from recurra.tf1.ops.compute import windows
-from recurra.tf1.ops.nn_conv import as_format, channels_last, per_dimension, spatial, window_shape
+from recurra.tf1.ops.nn_conv import as_format, channels_last, spatial, window_shape
+from recurra.tf1.ops.nn_conv_functions import per_dimension
 from recurra.tf1.registry import op
 from recurra.tf1.shapes import TensorShape
 

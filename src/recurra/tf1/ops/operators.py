@@ -35,9 +35,19 @@ def _matmul(x: Any, y: Any, name: str | None = None) -> Any:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": _add_dispatch, "sub": _plain("Sub"), "mul": _mul_dispatch, "div": div, "truediv": truediv, "floordiv": floordiv,
-    "mod": _plain("FloorMod"), "pow": pow_, "and": _plain("LogicalAnd"), "or": _plain("LogicalOr"), "xor": logical_xor, "matmul": _matmul,
-}  # fmt: skip
+    "add": _add_dispatch,
+    "sub": _plain("Sub"),
+    "mul": _mul_dispatch,
+    "div": div,
+    "truediv": truediv,
+    "floordiv": floordiv,
+    "mod": _plain("FloorMod"),
+    "pow": pow_,
+    "and": _plain("LogicalAnd"),
+    "or": _plain("LogicalOr"),
+    "xor": logical_xor,
+    "matmul": _matmul,
+}
 _COMPARISONS = {"lt": "Less", "le": "LessEqual", "gt": "Greater", "ge": "GreaterEqual"}
 
 
@@ -73,7 +83,7 @@ def install_operators(cls: type) -> None:
         setattr(cls, f"__{label}__", _left(label, function))
         setattr(cls, f"__r{label}__", _right(label, function))
     for label, kind in _COMPARISONS.items():
-        setattr(cls, f"__{label}__", (lambda kind: lambda x, y: apply_op(kind, x, y))(kind))
+        setattr(cls, f"__{label}__", _plain(kind))
     cls.__neg__ = lambda x: apply_op("Neg", x)  # type: ignore[attr-defined]
     cls.__abs__ = lambda x: _absolute(x)  # type: ignore[attr-defined]
     cls.__invert__ = lambda x: apply_op("LogicalNot", x)  # type: ignore[attr-defined]

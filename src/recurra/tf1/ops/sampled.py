@@ -15,7 +15,8 @@ from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import embedding, nn_loss
 from recurra.tf1.ops.array_create import ones_like, zeros_like
-from recurra.tf1.ops.array_shape import concat, expand_dims, reshape, shape
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_shape import expand_dims, reshape, shape
 from recurra.tf1.ops.compute import sampling
 from recurra.tf1.ops.math_unary import cast
 from recurra.tf1.ops.matmul import matmul
@@ -161,9 +162,12 @@ def _accidental_hits(true_classes: TorchTensor, sampled_candidates: TorchTensor)
 
 
 op(
-    "ComputeAccidentalHits", "true_classes:int64, sampled_candidates:int64 -> int32, int64, float32", _accidental_hits, diff=False,
+    "ComputeAccidentalHits",
+    "true_classes:int64, sampled_candidates:int64 -> int32, int64, float32",
+    _accidental_hits,
+    diff=False,
     shape=lambda o: [TensorShape([None])] * 3,
-)  # fmt: skip
+)
 
 
 @tf_export("nn.compute_accidental_hits")

@@ -346,9 +346,12 @@ op(
     shape=same,
 )
 op(
-    "StringToHashBucketStrong", "input:string -> int64",
-    lambda input, num_buckets, key: _bucket(lambda b: hashing.siphash24(b, tuple(key)))(input, num_buckets), diff=False, shape=same,
-)  # fmt: skip
+    "StringToHashBucketStrong",
+    "input:string -> int64",
+    lambda input, num_buckets, key: _bucket(lambda b: hashing.siphash24(b, tuple(key)))(input, num_buckets),
+    diff=False,
+    shape=same,
+)
 
 
 @tf_export("string_to_hash_bucket_fast", "strings.to_hash_bucket_fast")
@@ -381,10 +384,14 @@ def _regex_replace(input: Text, pattern: str, rewrite: str, replace_global: bool
 
 op("StaticRegexReplace", "input:string -> string", _regex_replace, diff=False, shape=same)
 op(
-    "RegexReplace", "input:string, pattern:string, rewrite:string -> string",
-    lambda input, pattern, rewrite, replace_global=True: _regex_replace(input, pattern.item().decode(), rewrite.item().decode(), replace_global),
-    diff=False, shape=same,
-)  # fmt: skip
+    "RegexReplace",
+    "input:string, pattern:string, rewrite:string -> string",
+    lambda input, pattern, rewrite, replace_global=True: _regex_replace(
+        input, pattern.item().decode(), rewrite.item().decode(), replace_global
+    ),
+    diff=False,
+    shape=same,
+)
 
 
 @tf_export("regex_replace", "strings.regex_replace")
@@ -406,9 +413,12 @@ def regex_replace(input: Any, pattern: Any, rewrite: Any, replace_global: bool =
 
 
 op(
-    "RegexFullMatch", "input:string, pattern:string -> bool",
-    lambda input, pattern: _numbers(input, lambda b: re.fullmatch(pattern.item(), b) is not None, torch.bool), diff=False, shape=same,
-)  # fmt: skip
+    "RegexFullMatch",
+    "input:string, pattern:string -> bool",
+    lambda input, pattern: _numbers(input, lambda b: re.fullmatch(pattern.item(), b) is not None, torch.bool),
+    diff=False,
+    shape=same,
+)
 
 
 @tf_export("strings.regex_full_match")

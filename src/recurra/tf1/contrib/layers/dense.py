@@ -54,10 +54,19 @@ def fully_connected(
     with renaming_scope(scope, "fully_connected", inputs, reuse) as sc:
         inputs = convert_to_tensor(inputs)
         layer = Dense(
-            int(num_outputs), activation=None, use_bias=not normalizer_fn and biases_initializer is not None,
-            kernel_initializer=weights_initializer, bias_initializer=biases_initializer, kernel_regularizer=weights_regularizer,
-            bias_regularizer=biases_regularizer, trainable=trainable, name=sc.name, dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
-        )  # fmt: skip
+            int(num_outputs),
+            activation=None,
+            use_bias=not normalizer_fn and biases_initializer is not None,
+            kernel_initializer=weights_initializer,
+            bias_initializer=biases_initializer,
+            kernel_regularizer=weights_regularizer,
+            bias_regularizer=biases_regularizer,
+            trainable=trainable,
+            name=sc.name,
+            dtype=inputs.dtype.base_dtype,
+            _scope=sc,
+            _reuse=reuse,
+        )
         outputs = layer(inputs)
         collect_variable(layer.kernel, variables_collections, "weights")
         collect_variable(layer.bias, variables_collections, "biases")
@@ -96,11 +105,18 @@ def _legacy(default: Any) -> Callable[..., Any]:
         bias_regularizer: Any = None,
     ) -> Any:
         return fully_connected(
-            x, num_output_units, activation_fn, weights_initializer=weight_init or init.xavier_initializer(), biases_initializer=bias_init,
-            weights_regularizer=weight_regularizer, biases_regularizer=bias_regularizer, trainable=trainable, scope=name,
+            x,
+            num_output_units,
+            activation_fn,
+            weights_initializer=weight_init or init.xavier_initializer(),
+            biases_initializer=bias_init,
+            weights_regularizer=weight_regularizer,
+            biases_regularizer=bias_regularizer,
+            trainable=trainable,
+            scope=name,
             variables_collections={"weights": list(weight_collections), "biases": list(bias_collections)},
             outputs_collections=list(output_collections),
-        )  # fmt: skip
+        )
 
     return layer
 
@@ -242,7 +258,7 @@ def embed_sequence(
     """Embeddings of ids, from a variable `embeddings` made in scope `EmbedSequence`."""
     if not (reuse or (vocab_size and embed_dim)):
         raise ValueError(
-            f"Must specify vocab size and embedding dimension when not reusing. Got vocab_size={vocab_size} and embed_dim={embed_dim}"
+            f"Must specify vocab size and embedding dimension when not reusing. Got vocab_size={vocab_size} and embed_dim={embed_dim}"  # noqa: E501
         )
     with variable_scope(scope, "EmbedSequence", [ids], reuse=reuse):
         table = model_variable(

@@ -51,13 +51,26 @@ def batch_norm(
         inputs = convert_to_tensor(inputs)
         initial, penalties = param_initializers or {}, param_regularizers or {}
         layer = BatchNormalization(
-            axis=1 if data_format == "NCHW" else -1, momentum=decay, epsilon=epsilon, center=center, scale=scale,
-            beta_initializer=initial.get("beta", init.Zeros()), gamma_initializer=initial.get("gamma", init.Ones()),
+            axis=1 if data_format == "NCHW" else -1,
+            momentum=decay,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=initial.get("beta", init.Zeros()),
+            gamma_initializer=initial.get("gamma", init.Ones()),
             moving_mean_initializer=initial.get("moving_mean", init.Zeros()),
-            moving_variance_initializer=initial.get("moving_variance", init.Ones()), beta_regularizer=penalties.get("beta"),
-            gamma_regularizer=penalties.get("gamma"), trainable=trainable, renorm=renorm, adjustment=adjustment, fused=fused, name=sc.name,
-            dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
-        )  # fmt: skip
+            moving_variance_initializer=initial.get("moving_variance", init.Ones()),
+            beta_regularizer=penalties.get("beta"),
+            gamma_regularizer=penalties.get("gamma"),
+            trainable=trainable,
+            renorm=renorm,
+            adjustment=adjustment,
+            fused=fused,
+            name=sc.name,
+            dtype=inputs.dtype.base_dtype,
+            _scope=sc,
+            _reuse=reuse,
+        )
         outputs = _with_updates(layer, inputs, is_training, updates_collections)
         for name in ("beta", "gamma", "moving_mean", "moving_variance"):
             collect_variable(getattr(layer, name), variables_collections, name)
@@ -104,7 +117,7 @@ def layer_norm(
         begin_norm_axis += rank if begin_norm_axis < 0 else 0
         if begin_params_axis >= rank or begin_norm_axis >= rank:
             raise ValueError(
-                "begin_params_axis (%d) and begin_norm_axis (%d) must be < rank(inputs) (%d)"
+                "begin_params_axis (%d) and begin_norm_axis (%d) must be < rank(inputs) (%d)"  # noqa: UP031
                 % (begin_params_axis, begin_norm_axis, rank)
             )
         size = inputs.get_shape()[begin_params_axis if begin_params_axis >= 0 else begin_params_axis + rank :]

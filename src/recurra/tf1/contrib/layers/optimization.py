@@ -22,9 +22,13 @@ OPTIMIZER_SUMMARIES = export(
 )
 _DEFAULT_SUMMARIES = ["learning_rate", "loss", "global_gradient_norm"]
 _CLASSES = {
-    "Adagrad": "AdagradOptimizer", "Adam": "AdamOptimizer", "Ftrl": "FtrlOptimizer", "RMSProp": "RMSPropOptimizer",
-    "SGD": "GradientDescentOptimizer", "Momentum": "MomentumOptimizer",
-}  # fmt: skip
+    "Adagrad": "AdagradOptimizer",
+    "Adam": "AdamOptimizer",
+    "Ftrl": "FtrlOptimizer",
+    "RMSProp": "RMSPropOptimizer",
+    "SGD": "GradientDescentOptimizer",
+    "Momentum": "MomentumOptimizer",
+}
 
 
 def _optimizer(optimizer: Any, rate: Any) -> Any:
@@ -60,7 +64,7 @@ def optimize_loss(
     """A training op that returns the loss: rate (and its decay), gradients, noise, clipping, summaries, update."""
     loss = convert_to_tensor(loss)
     if loss.get_shape().ndims not in (None, 0):
-        raise ValueError("Shape must be rank 0 but is rank %d" % loss.get_shape().ndims)
+        raise ValueError("Shape must be rank 0 but is rank %d" % loss.get_shape().ndims)  # noqa: UP031
     step = names.lookup("train.get_global_step")() if global_step is None else global_step
     with variable_scope(name, "OptimizeLoss", [loss, step]):
         if update_ops is None:

@@ -68,15 +68,27 @@ def convolution(
         inputs = convert_to_tensor(inputs)
         rank = (inputs.get_shape().ndims or 0) - 2
         if conv_dims is not None and conv_dims + 2 != rank + 2:
-            raise ValueError("Convolution expects input with rank %d, got %d" % (conv_dims + 2, rank + 2))
+            raise ValueError("Convolution expects input with rank %d, got %d" % (conv_dims + 2, rank + 2))  # noqa: UP031
         if rank not in _CONV:
             raise ValueError("Convolution not supported for input with rank", rank + 2)
         layer = _CONV[rank](
-            num_outputs, kernel_size, strides=stride, padding=padding, data_format=_layout(data_format), dilation_rate=rate,
-            use_bias=not normalizer_fn and biases_initializer is not None, kernel_initializer=weights_initializer,
-            bias_initializer=biases_initializer, kernel_regularizer=weights_regularizer, bias_regularizer=biases_regularizer,
-            trainable=trainable, name=sc.name, dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
-        )  # fmt: skip
+            num_outputs,
+            kernel_size,
+            strides=stride,
+            padding=padding,
+            data_format=_layout(data_format),
+            dilation_rate=rate,
+            use_bias=not normalizer_fn and biases_initializer is not None,
+            kernel_initializer=weights_initializer,
+            bias_initializer=biases_initializer,
+            kernel_regularizer=weights_regularizer,
+            bias_regularizer=biases_regularizer,
+            trainable=trainable,
+            name=sc.name,
+            dtype=inputs.dtype.base_dtype,
+            _scope=sc,
+            _reuse=reuse,
+        )
         return _run(
             layer,
             inputs,
@@ -133,11 +145,22 @@ def convolution2d_transpose(
     with renaming_scope(scope, "Conv2d_transpose", inputs, reuse) as sc:
         inputs = convert_to_tensor(inputs)
         layer = _TRANSPOSE[(inputs.get_shape().ndims or 4) - 2](
-            num_outputs, kernel_size, strides=stride, padding=padding, data_format=_layout(data_format),
-            use_bias=not normalizer_fn and biases_initializer is not None, kernel_initializer=weights_initializer,
-            bias_initializer=biases_initializer, kernel_regularizer=weights_regularizer, bias_regularizer=biases_regularizer,
-            trainable=trainable, name=sc.name, dtype=inputs.dtype.base_dtype, _scope=sc, _reuse=reuse,
-        )  # fmt: skip
+            num_outputs,
+            kernel_size,
+            strides=stride,
+            padding=padding,
+            data_format=_layout(data_format),
+            use_bias=not normalizer_fn and biases_initializer is not None,
+            kernel_initializer=weights_initializer,
+            bias_initializer=biases_initializer,
+            kernel_regularizer=weights_regularizer,
+            bias_regularizer=biases_regularizer,
+            trainable=trainable,
+            name=sc.name,
+            dtype=inputs.dtype.base_dtype,
+            _scope=sc,
+            _reuse=reuse,
+        )
         return _run(
             layer,
             inputs,

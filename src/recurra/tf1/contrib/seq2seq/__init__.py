@@ -1,4 +1,4 @@
-"""tf.contrib.seq2seq: attention, decoders and their helpers, beam search, the sequence loss, and the decoder functions of 1.0."""
+"""tf.contrib.seq2seq: attention, decoders and their helpers, beam search, the sequence loss, and the decoder functions of 1.0."""  # noqa: E501
 
 from recurra.tf1.contrib.seq2seq import attention as attention
 from recurra.tf1.contrib.seq2seq import beam_search as beam_search

@@ -16,7 +16,8 @@ from recurra.tf1.names import tf_export
 from recurra.tf1.ops import init, random
 from recurra.tf1.ops.array_create import ones, ones_like, zeros
 from recurra.tf1.ops.array_gather import one_hot, sequence_mask, where
-from recurra.tf1.ops.array_shape import concat, expand_dims, reshape, shape, squeeze
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_shape import expand_dims, reshape, shape, squeeze
 from recurra.tf1.ops.clip import clip_by_value
 from recurra.tf1.ops.math_reduce import argmax, reduce_sum
 from recurra.tf1.ops.math_unary import cast, sigmoid, softmax
@@ -164,7 +165,7 @@ def _luong_score(query: Any, keys: Any, scale: Any) -> Any:
     depth, units = query.get_shape().values[-1], keys.get_shape().values[-1]
     if depth != units:
         raise ValueError(
-            f"Incompatible or unknown inner dimensions between query and keys.  Query ({query}) has units: {depth}.  Keys ({keys})"
+            f"Incompatible or unknown inner dimensions between query and keys.  Query ({query}) has units: {depth}.  Keys ({keys})"  # noqa: E501
             f" have units: {units}.  Perhaps you need to set num_units to the keys' dimension ({units})?"
         )
     score = squeeze(matmul(expand_dims(query, 1), keys, transpose_b=True), [1])
@@ -271,7 +272,7 @@ class BahdanauAttention(BaseAttentionMechanism):
         return alignments, alignments
 
 
-# -- monotonic attention ----------------------------------------------------------------------------------------------------
+# -- monotonic attention ----------------------------------------------------------------------------------------------------  # noqa: E501
 @tf_export("contrib.seq2seq.safe_cumprod")
 def safe_cumprod(x: Any, *args: Any, **kwargs: Any) -> Any:
     """Cumulative product through logarithms, clipped so that gradients stay finite."""

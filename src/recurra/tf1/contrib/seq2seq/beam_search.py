@@ -19,7 +19,9 @@ from recurra.tf1.control_flow import cond
 from recurra.tf1.names import tf_export
 from recurra.tf1.ops.array_create import zeros, zeros_like
 from recurra.tf1.ops.array_gather import one_hot, where
-from recurra.tf1.ops.array_shape import concat, expand_dims, reshape, shape, size, tile
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_move import tile
+from recurra.tf1.ops.array_shape import expand_dims, reshape, shape, size
 from recurra.tf1.ops.math_reduce import reduce_all, reduce_max, reduce_sum
 from recurra.tf1.ops.math_unary import cast, log_softmax
 from recurra.tf1.registry import op
@@ -34,7 +36,7 @@ def _gather_tree(
     step_ids: TorchTensor, parent_ids: TorchTensor, max_sequence_lengths: TorchTensor, end_token: TorchTensor
 ) -> TorchTensor:
     """Follow the parents back from each row's last step; everything after the first end token is end tokens."""
-    steps, rows, width = step_ids.shape
+    steps, _, width = step_ids.shape
     end = int(end_token)
     out = torch.full_like(step_ids, end)
     lengths = max_sequence_lengths.clamp(max=steps).tolist()
@@ -88,9 +90,12 @@ def gather_tree_from_array(t: Any, parent_ids: Any, sequence_length: Any) -> Any
 
 
 op(
-    "SequenceMaskTWB", "lengths:int32, steps:int32 -> bool", lambda lengths, steps: torch.arange(int(steps)) < lengths.unsqueeze(-1), diff=False,
+    "SequenceMaskTWB",
+    "lengths:int32, steps:int32 -> bool",
+    lambda lengths, steps: torch.arange(int(steps)) < lengths.unsqueeze(-1),
+    diff=False,
     shape=lambda o: o.inputs[0].shape.concatenate([None]),
-)  # fmt: skip
+)
 
 
 def _tile_batch(t: Any, multiplier: int) -> Any:
@@ -158,9 +163,18 @@ class BeamSearchDecoder(Decoder):
     """Keeps the `beam_width` best hypotheses of every row; states are given tiled (`tile_batch`)."""
 
     def __init__(
-        self, cell: Any, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, beam_width: int, output_layer: Any = None,
-        length_penalty_weight: float = 0.0, coverage_penalty_weight: float = 0.0, reorder_tensor_arrays: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        cell: Any,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        initial_state: Any,
+        beam_width: int,
+        output_layer: Any = None,
+        length_penalty_weight: float = 0.0,
+        coverage_penalty_weight: float = 0.0,
+        reorder_tensor_arrays: bool = True,
+    ) -> None:
         assert_like_rnncell("cell", cell)
         if output_layer is not None and not hasattr(output_layer, "_maybe_build"):
             raise TypeError(f"output_layer must be a Layer, received: {type(output_layer)}")
@@ -241,7 +255,7 @@ class BeamSearchDecoder(Decoder):
             final_state = final_state._replace(cell_state=nest.map_structure(sort, final_state.cell_state))
         return FinalBeamSearchDecoderOutput(beam_search_decoder_output=outputs, predicted_ids=predicted), final_state
 
-    # -- shapes: [B, W, …] <-> [B * W, …] -----------------------------------------------------------------------------------
+    # -- shapes: [B, W, …] <-> [B * W, …] -----------------------------------------------------------------------------------  # noqa: E501
     def _merge(self, t: Any) -> Any:
         t = convert_to_tensor(t)
         inner = shape(t)[2:]
@@ -270,7 +284,7 @@ class BeamSearchDecoder(Decoder):
         return self._merge(t) if (t.get_shape().ndims or 0) >= 2 else t
 
     def _maybe_sort(self, t: Any, parent_ids: Any, lengths: Any) -> Any:
-        """A history re-ordered along the surviving beams; TensorFlow's own test of the shape is kept, wrong for a static memory time."""
+        """A history re-ordered along the surviving beams; TensorFlow's own test of the shape is kept, wrong for a static memory time."""  # noqa: E501
         if not isinstance(t, TensorArray):
             return t
         element = getattr(t, "element_shape", TensorShape(None))
@@ -290,7 +304,7 @@ class BeamSearchDecoder(Decoder):
         ordered = gather_tree_from_array(split, parent_ids, lengths)
         return reshape(ordered, dynamic)
 
-    # -- one step -------------------------------------------------------------------------------------------------------------
+    # -- one step -------------------------------------------------------------------------------------------------------------  # noqa: E501
     def step(self, time: Any, inputs: Any, state: Any, name: str | None = None) -> Any:
         with name_scope(name, "BeamSearchDecoderStep", (time, inputs, state)):
             cell_state = nest.map_structure(self._maybe_merge, state.cell_state)

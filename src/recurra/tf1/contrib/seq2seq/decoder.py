@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 from typing import Any
 
 from recurra.tf1 import dtypes, nest
@@ -25,7 +26,7 @@ __all__ = ["BasicDecoder", "Decoder", "dynamic_decode"]
 
 @tf_export("contrib.seq2seq.Decoder")
 class Decoder:
-    """`initialize()` gives (finished, inputs, state), `step(time, inputs, state)` gives (outputs, state, inputs, finished)."""
+    """`initialize()` gives (finished, inputs, state), `step(time, inputs, state)` gives (outputs, state, inputs, finished)."""  # noqa: E501
 
     batch_size: Any
     output_size: Any
@@ -95,9 +96,12 @@ def dynamic_decode(
             finished = apply_op("LogicalOr", finished, apply_op("GreaterEqual", 0, maximum_iterations))
         lengths = zeros_like(finished, dtype=dtypes.int32)
         arrays = nest.map_structure(
-            lambda s, d: TensorArray(dtype=d, size=0, dynamic_size=True, element_shape=_element_shape(decoder.batch_size, s)),
-            decoder.output_size, decoder.output_dtype,
-        )  # fmt: skip
+            lambda s, d: TensorArray(
+                dtype=d, size=0, dynamic_size=True, element_shape=_element_shape(decoder.batch_size, s)
+            ),
+            decoder.output_size,
+            decoder.output_dtype,
+        )
         body = _body(decoder, impute_finished, blank)
 
         def running(time, arrays, state, inputs, finished, lengths):
@@ -113,10 +117,8 @@ def dynamic_decode(
         )
         final_state, final_lengths = result[2], result[5]
         outputs = nest.map_structure(lambda ta: ta.stack(), result[1])
-        try:
+        with contextlib.suppress(NotImplementedError):  # finalize is optional
             outputs, final_state = decoder.finalize(outputs, final_state, final_lengths)
-        except NotImplementedError:
-            pass  # finalize is optional
         if not output_time_major:
             outputs = nest.map_structure(
                 lambda o: transpose_batch_time(o) if not isinstance(o, TensorArray) else o, outputs

@@ -13,7 +13,8 @@ from recurra.tf1.control_flow import cond
 from recurra.tf1.names import tf_export
 from recurra.tf1.ops.array_create import zeros
 from recurra.tf1.ops.array_gather import gather
-from recurra.tf1.ops.array_shape import concat, expand_dims, shape, squeeze
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_shape import expand_dims, shape, squeeze
 from recurra.tf1.ops.math_reduce import argmax, reduce_all
 from recurra.tf1.ops.math_unary import cast, softmax
 from recurra.tf1.ops.matmul import matmul

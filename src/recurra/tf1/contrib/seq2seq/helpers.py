@@ -13,7 +13,9 @@ from recurra.tf1.ops import embedding as embeddings
 from recurra.tf1.ops import random
 from recurra.tf1.ops.array_create import fill, zeros_like
 from recurra.tf1.ops.array_gather import gather_nd, scatter_nd, where
-from recurra.tf1.ops.array_shape import concat, reshape, shape, size, tile
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_move import tile
+from recurra.tf1.ops.array_shape import reshape, shape, size
 from recurra.tf1.ops.math_reduce import argmax, reduce_all, reduce_any
 from recurra.tf1.ops.math_unary import cast
 from recurra.tf1.shapes import TensorShape

@@ -11,7 +11,8 @@ from recurra.tf1.contrib.seq2seq.attention import AttentionMechanism, zero_state
 from recurra.tf1.layers.core import Dense
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.array_create import zeros
-from recurra.tf1.ops.array_shape import concat, expand_dims, shape, squeeze
+from recurra.tf1.ops.array_join import concat
+from recurra.tf1.ops.array_shape import expand_dims, shape, squeeze
 from recurra.tf1.ops.matmul import matmul
 from recurra.tf1.rnn.base import RNNCell, assert_like_rnncell
 from recurra.tf1.shapes import TensorShape
@@ -57,10 +58,19 @@ class AttentionWrapper(RNNCell):
     """Wraps `cell` so that its input is joined by the previous attention, and attention follows from its output."""
 
     def __init__(
-        self, cell: Any, attention_mechanism: Any, attention_layer_size: Any = None, alignment_history: bool = False,
-        cell_input_fn: Any = None, output_attention: bool = True, initial_cell_state: Any = None, name: str | None = None,
-        attention_layer: Any = None, attention_fn: Any = None, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        cell: Any,
+        attention_mechanism: Any,
+        attention_layer_size: Any = None,
+        alignment_history: bool = False,
+        cell_input_fn: Any = None,
+        output_attention: bool = True,
+        initial_cell_state: Any = None,
+        name: str | None = None,
+        attention_layer: Any = None,
+        attention_fn: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         assert_like_rnncell("cell", cell)
         self._is_multi = isinstance(attention_mechanism, (list, tuple))
@@ -97,7 +107,7 @@ class AttentionWrapper(RNNCell):
             sizes = tuple(size) if isinstance(size, (list, tuple)) else (size,)
             if len(sizes) != len(mechanisms):
                 raise ValueError(
-                    "If provided, attention_layer_size must contain exactly one integer per attention_mechanism, saw:"
+                    "If provided, attention_layer_size must contain exactly one integer per attention_mechanism, saw:"  # noqa: UP031
                     " %d vs %d" % (len(sizes), len(mechanisms))
                 )
             return tuple(Dense(s, name="attention_layer", use_bias=False, dtype=dtype) for s in sizes)
@@ -106,7 +116,7 @@ class AttentionWrapper(RNNCell):
         layers = tuple(layer) if isinstance(layer, (list, tuple)) else (layer,)
         if len(layers) != len(mechanisms):
             raise ValueError(
-                "If provided, attention_layer must contain exactly one layer per attention_mechanism, saw: %d vs %d"
+                "If provided, attention_layer must contain exactly one layer per attention_mechanism, saw: %d vs %d"  # noqa: UP031
                 % (len(layers), len(mechanisms))
             )
         return layers
@@ -188,7 +198,7 @@ class AttentionWrapper(RNNCell):
 
     def _batch_checks(self, batch_size: Any) -> list[Any]:
         message = (
-            f"When calling zero_state of AttentionWrapper {self._base_name}: Non-matching batch sizes between the memory (encoder"
+            f"When calling zero_state of AttentionWrapper {self._base_name}: Non-matching batch sizes between the memory (encoder"  # noqa: E501
             " output) and the requested batch size.  Are you using the BeamSearchDecoder?  If so, make sure your"
             " encoder output has been tiled to beam_width via tf.contrib.seq2seq.tile_batch, and the batch_size="
             " argument passed to zero_state is multiplied by beam_width."
