@@ -92,7 +92,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 2; }
+RECURRA_API int recurra_abi() { return 3; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -109,21 +109,30 @@ RECURRA_API int64_t recurra_pool_kept() { return int64_t(pool_kept_bytes()); }
 RECURRA_API void recurra_pool_clear() { pool_clear(); }
 RECURRA_API void recurra_release(void* reserve) { pool_give(reserve); }
 
-// Runs a sequence; with `training`, leaves in call->reserve what recurra_backward needs (give it to recurra_release).
+// Elements of a reserve that one (step, row) pair takes, for callers that bring their own.
+RECURRA_API int64_t recurra_reserve_row(const recurra_call* call) {
+    const Kernel* kernel = choose(*call);
+    return kernel ? kernel->reserve_row(*call) : -1;
+}
+
+// Runs a sequence; with `training` 1, leaves in call->reserve what recurra_backward needs (give it to recurra_release);
+// with `training` 2, call->reserve is the caller's, T * B rows.
 // 0, or -1: no such kernel, -2: no memory, -3: a length outside 0..T.
 RECURRA_API int recurra_forward(recurra_call* call, int training) {
     const Kernel* kernel = choose(*call);
     if (!kernel) return -1;
-    call->reserve = nullptr;
+    if (training != 2) call->reserve = nullptr;
     if (!lengths_fit(*call)) return -3;
     try {
         const Planned planned(*call);
-        if (training) call->reserve = pool_take(size_t(kernel->reserve_bytes(*call, planned.plan)));
+        if (training == 1) call->reserve = pool_take(size_t(planned.plan.total * kernel->reserve_row(*call)) * (call->is_double ? 8 : 4));
         kernel->forward(*call, planned.plan);
         return 0;
     } catch (const std::bad_alloc&) {
-        pool_give(call->reserve);
-        call->reserve = nullptr;
+        if (training == 1) {
+            pool_give(call->reserve);
+            call->reserve = nullptr;
+        }
         return -2;
     }
 }

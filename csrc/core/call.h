@@ -46,7 +46,7 @@ typedef struct {
     // What the state keeps and the cell gives out: fresh * new + old * before, of h, of c, and of the output (zoneout,
     // state dropout). Null fresh: the new value itself. All null where the call does not mix.
     recurra_mix mix[3];
-    void* reserve;         // what backward needs, recurra_reserve_bytes; null in inference
+    void* reserve;         // what backward needs; null in inference
     // backward only
     recurra_rows d_out, d_final[2];  // base may be null (zeros)
     recurra_rows d_x, d_initial[2];  // base may be null (not wanted)

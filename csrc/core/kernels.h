@@ -8,7 +8,7 @@ namespace recurra {
 struct Kernel {
     void (*forward)(const recurra_call&, const Plan&);
     void (*backward)(const recurra_call&, const Plan&);
-    int64_t (*reserve_bytes)(const recurra_call&, const Plan&);
+    int64_t (*reserve_row)(const recurra_call&);  // elements per (step, row) pair
 };
 
 #define RECURRA_EACH(declare) \

@@ -16,10 +16,8 @@ using Double = Vec<double, 2>;
 
 template <class Cell>
 struct Entry {
-    static int64_t reserve_bytes(const recurra_call& call, const Plan& plan) {
-        return plan.total * Shape<Cell>(call, plan).saved_row() * int64_t(sizeof(typename Cell::V::Real));
-    }
-    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_bytes};
+    static int64_t reserve_row(const recurra_call& call) { return Shape<Cell>(call, Plan{}).saved_row(); }
+    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_row};
 };
 
 #if defined(RECURRA_WIDE)

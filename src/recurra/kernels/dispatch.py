@@ -18,9 +18,9 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.errors import InputError
-from recurra.kernels import mixing, ops
+from recurra.kernels import compiled, mixing, ops
 from recurra.kernels.decisions import KERNEL, PLAIN, note
-from recurra.kernels.layouts import FAMILIES, check_shapes, layout
+from recurra.kernels.layouts import FAMILIES, PARAMETERS, check_shapes, layout
 from recurra.kernels.native import library
 from recurra.kernels.scan import After, scan
 
@@ -97,13 +97,14 @@ def _refused_extras(masks: Masks, resets: Tensor | None, return_states: bool) ->
 
 
 def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
-    if torch.compiler.is_compiling():
-        return "under torch.compile or torch.export"
-    if _plain_only.get():
+    compiling = torch.compiler.is_compiling()
+    if torch.compiler.is_exporting():
+        return "under torch.export: the exported program must run without recurra"
+    if not compiling and _plain_only.get():
         return "asked for, by kernels.plain()"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if not compiling and torch._C._functorch.peek_interpreter_stack() is not None:
         return "inside a functorch transform"
-    if torch.autograd.forward_ad._current_level >= 0:
+    if not compiling and torch.autograd.forward_ad._current_level >= 0:
         return "under forward-mode differentiation"
     tensors = [inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)]
     for tensor in tensors:
@@ -143,6 +144,10 @@ def run_sequence(
         resets=resets,
         return_states=return_states,
     )
+    if reason is None and torch.compiler.is_compiling():
+        if not after:
+            return _run_compiled(recurrence, params, inputs, state, lengths, options, reverse)
+        reason = "masks in the recurrence, under torch.compile"
     if reason is None:
         note(recurrence.family, KERNEL, library.isa())
         return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse, after=after)
@@ -175,6 +180,31 @@ def _plain(
 
 def _project(recurrence: Recurrence, params: Any, options: Any, inputs: Any) -> Any:
     return recurrence.project(params, inputs, options)
+
+
+def _run_compiled(
+    recurrence: Recurrence,
+    params: Any,
+    inputs: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    options: Any,
+    reverse: bool,
+) -> tuple[Tensor, State]:
+    """The call as one operator of a compiled graph."""
+    states = (state,) if isinstance(state, Tensor) else (state.h, state.c)
+    outputs, *finals = compiled.sequence(
+        recurrence.family,
+        inputs,
+        None if lengths is None else lengths.to(torch.int64),
+        list(states),
+        list(params)[: PARAMETERS[recurrence.family]],
+        reverse=reverse,
+        activation=ops.ACTIVATIONS.index(getattr(options, "activation", "tanh")),
+        forget_bias=float(getattr(options, "forget_bias", 0.0)),
+        cell_clip=float(getattr(options, "cell_clip", None) or 0.0),
+    )
+    return outputs, finals[0] if isinstance(state, Tensor) else type(state)(finals[1], finals[0])
 
 
 def _check_batch(inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor | None) -> None:

@@ -99,6 +99,8 @@ _LAYOUTS: dict[str, Callable[[int, int, int], Layout]] = {
 }
 
 FAMILIES = frozenset(_LAYOUTS)
+PARAMETERS = {name: len(layout(name, 1, 1, 1).shapes) for name in _LAYOUTS}
+"""How many tensors each family has."""
 """The families that a kernel knows."""
 
 

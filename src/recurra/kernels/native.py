@@ -15,7 +15,7 @@ import torch
 
 from recurra.errors import InputError
 
-ABI = 2
+ABI = 3
 GATES = 4
 FILE = "librecurra_core.so"
 
@@ -102,6 +102,8 @@ class Library:
         core.recurra_isa.restype = ctypes.c_char_p
         core.recurra_pool_kept.restype = c_int64
         core.recurra_peak.restype = c_double
+        core.recurra_reserve_row.argtypes = [c_void_p]
+        core.recurra_reserve_row.restype = c_int64
         core.recurra_release.argtypes = [c_void_p]
         core.recurra_forward.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
@@ -138,6 +140,17 @@ class Library:
         """GFLOP/s of multiply-adds in registers on this machine, measured."""
         assert self.core is not None
         return self.core.recurra_peak(threads)
+
+    def forward_into(self, call: Call) -> None:
+        """Run a sequence, leaving what backward needs in `call.reserve`, the caller's memory."""
+        assert self.core is not None
+        self._check(self.core.recurra_forward(ctypes.addressof(call), 2))
+
+    def reserve_row(self, family: int, H: int, R: int) -> int:
+        """Elements that backward needs of each (step, row) pair of a plain call."""
+        assert self.core is not None
+        call = Call(family=family, H=H, R=R, B=1, T=1, threads=1)  # named: an address does not keep it alive
+        return self.core.recurra_reserve_row(ctypes.addressof(call))
 
     def run_prepared(self, address: int) -> None:
         """Run the `Call` at an address, for inference."""
