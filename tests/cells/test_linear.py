@@ -13,6 +13,7 @@ import torch
 import recurra
 from recurra import _nest
 from recurra.cells.mlstm import MLSTMCell, mlstm_sequence
+from recurra.kernels import run_sequence
 from recurra.kernels.linear import doubling, linear_scan
 from tests.cells.linear_cases import LINEAR
 
@@ -173,7 +174,6 @@ def test_steps_and_sequence_agree(name: str, reverse: bool) -> None:
 
 def _stepwise(cell: Any) -> Callable[..., Any]:
     """The plain loop over the same equations."""
-    from recurra.kernels import run_sequence
 
     def run(*arguments: Any, **call: Any) -> Any:
         return run_sequence(cell.recurrence, cell.params(), *arguments, options=cell.options, **call)

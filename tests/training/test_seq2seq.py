@@ -136,7 +136,7 @@ def test_learns(tmp_path: Path, options: dict[str, object]) -> None:
             step = made.loss(model, batch, None, Share())
             (step.total / step.count).backward()
             optimizer.step()
-            last = float(step.total) / step.count
+            last = float(step.total.detach()) / step.count
             first = first or last
     assert last < 0.9 * first
     if not options:

@@ -31,7 +31,7 @@ class Memory(NamedTuple):
 
 
 class AttentionMechanism(nn.Module):
-    """Base: `memory = mechanism.memorize(memory, lengths)` once, `alignments = mechanism(query, previous, memory)` a step.
+    """Base: `memory = part.memorize(memory, lengths)` once, then `alignments = part(query, previous, memory)` a step.
 
     Args:
         memory_size: features D of the memory.
