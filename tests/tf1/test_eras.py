@@ -61,7 +61,10 @@ def test_using_restores() -> None:
 
 
 def test_aliases_are_followed() -> None:
-    source = "from tensorflow.python.ops import rnn_cell as rc\nimport tensorflow.contrib.layers as L\ncell = rc.GRUCell\ncell(3)\nL.linear(x)"
+    source = (
+        "from tensorflow.python.ops import rnn_cell as rc\nimport tensorflow.contrib.layers as "
+        "L\ncell = rc.GRUCell\ncell(3)\nL.linear(x)"
+    )
     names = {use.name for use in sourcescan.scan(ast.parse(source)).uses}
     assert {"python.ops.rnn_cell.GRUCell", "contrib.layers.linear"} <= names
     calls = [u for u in sourcescan.scan(ast.parse(source)).uses if u.call is not None]

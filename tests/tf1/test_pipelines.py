@@ -227,5 +227,5 @@ def test_parse_example() -> None:
         values = session.run(parsed)
         assert values["a"].tolist() == [[1, 2], [1, 2]] and values["d"].tolist() == [7, 7]
         assert values["s"].dense_shape.tolist() == [2, 3] and values["s"].values.tolist()[:3] == [b"x", b"y", b"z"]
-        with pytest.raises(tf.errors.InvalidArgumentError, match="Feature: b .* is required but could not be found"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"Feature: b .* is required but could not be found"):
             session.run(need)

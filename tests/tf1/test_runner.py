@@ -33,7 +33,8 @@ import helper
 if __name__ == "__main__":
     a = tf.placeholder(tf.float32, [2])
     with tf.Session() as sess:
-        print(sess.run(a * helper.TWO, {a: [1, 2]}), sys.argv[1:], tf.__version__, sys.modules["__main__"].__file__ == __file__)
+        here = sys.modules["__main__"].__file__ == __file__
+        print(sess.run(a * helper.TWO, {a: [1, 2]}), sys.argv[1:], tf.__version__, here)
 """,
     )
     write(tmp_path, "helper.py", "import tensorflow as tf\nTWO = tf.constant(2.0)\n")

@@ -59,9 +59,7 @@ _SCALARS = {"bytes": _Field.TYPE_BYTES, "float": _Field.TYPE_FLOAT, "int64": _Fi
 
 
 def _describe() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="recurra/example.proto", package=_PACKAGE, syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="recurra/example.proto", package=_PACKAGE, syntax="proto3")
     for name, fields in _EXAMPLE.items():
         described = file.message_type.add(name=name)
         if name == "Feature":

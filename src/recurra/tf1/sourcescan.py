@@ -142,6 +142,11 @@ def local_modules(found: Scan, folder: Path) -> list[Path]:
     files = []
     for name in sorted(found.imports):
         parts = [part for part in name.split(".") if part]
+        if parts[:2] == [
+            "tensorflow",
+            "models",
+        ]:  # tensorflow.models.rnn.translate.data_utils is the program's own file
+            parts = parts[-1:]
         if not parts:
             continue
         stem = folder.joinpath(*parts)

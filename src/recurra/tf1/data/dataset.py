@@ -88,7 +88,7 @@ class Dataset:
     def __init__(self, spec: Any, inputs: list[Any], stream: Callable[[Run], pipeline.Stream]) -> None:
         self.spec, self.inputs, self.stream = spec, list(dict.fromkeys(inputs)), stream
 
-    # -- types -----------------------------------------------------------------------------------------------------------
+    # -- types -------------------------------------------------------------------------------------------------------
     @property
     def output_types(self) -> Any:
         return map_leaves(lambda s: s.dtype, self.spec)
@@ -111,7 +111,7 @@ class Dataset:
     def __iter__(self) -> Any:
         raise RuntimeError("__iter__() is only supported inside of tf.function or when eager execution is enabled.")
 
-    # -- sources ---------------------------------------------------------------------------------------------------------
+    # -- sources -----------------------------------------------------------------------------------------------------
     @staticmethod
     def from_tensors(tensors: Any) -> Dataset:
         """One element."""
@@ -169,7 +169,8 @@ class Dataset:
         parts = flatten(datasets) if not isinstance(datasets, list) else datasets
         if isinstance(datasets, list):
             raise TypeError(
-                "The argument to `Dataset.zip()` must be a nested structure of Dataset objects. Nested structures do not support Python lists; please use a tuple instead."
+                "The argument to `Dataset.zip()` must be a nested structure of Dataset objects. Nested "
+                "structures do not support Python lists; please use a tuple instead."
             )
         for part in parts:
             if not isinstance(part, Dataset):
@@ -190,7 +191,7 @@ class Dataset:
         found = Dataset.from_tensor_slices(names)
         return found.shuffle(100000, seed=seed) if shuffle is None or shuffle else found
 
-    # -- transformations -------------------------------------------------------------------------------------------------
+    # -- transformations ---------------------------------------------------------------------------------------------
     def _like(self, stream: Callable[[Run], pipeline.Stream], inputs: Any = (), spec: Any = None) -> Dataset:
         return Dataset(self.spec if spec is None else spec, [*self.inputs, *inputs], stream)
 
@@ -454,7 +455,10 @@ def _generated(item: Any, structure: Any, kinds: list[Any], shapes: list[Any]) -
                 text = f"`generator` yielded an element that could not be converted to {kind.name}: {leaf!r}"
                 raise errors.InvalidArgumentError(None, None, text) from error
         if not shape.is_compatible_with(tuple(np.shape(value))):
-            text = f"`generator` yielded an element of shape {tuple(np.shape(value))} where an element of shape {shape} was expected."
+            text = (
+                f"`generator` yielded an element of shape {tuple(np.shape(value))} where an element of shape "
+                f"{shape} was expected."
+            )
             raise errors.InvalidArgumentError(None, None, text)
         values.append(value)
     return values

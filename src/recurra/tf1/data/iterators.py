@@ -32,7 +32,8 @@ class _State:
         """One element. FailedPrecondition before the initialisation, OutOfRange at the end."""
         if self.stream is None:
             text = (
-                "GetNext() failed because the iterator has not been initialized. Ensure that you have run the initializer "
+                "GetNext() failed because the iterator has not been initialized. Ensure that you have run "
+                "the initializer "
                 "operation for this iterator before getting the next element."
             )
             raise errors.FailedPreconditionError(None, None, text)
@@ -151,11 +152,13 @@ class Iterator:
         for ours, theirs in zip(flatten(self._spec), flatten(dataset.spec), strict=True):
             if ours.dtype != theirs.dtype:
                 raise TypeError(
-                    f"Expected output types {self.output_types!r} but got dataset with output types {dataset.output_types!r}."
+                    f"Expected output types {self.output_types!r} "
+                    f"but got dataset with output types {dataset.output_types!r}."
                 )
             if not ours.shape.is_compatible_with(theirs.shape):
                 raise TypeError(
-                    f"Expected output shapes compatible with {self.output_shapes!r} but got dataset with output shapes {dataset.output_shapes!r}."
+                    f"Expected output shapes compatible with {self.output_shapes!r} but got dataset with output "
+                    f"shapes {dataset.output_shapes!r}."
                 )
         return apply_op("MakeIterator", self._resource, dataset.inputs, _dataset=dataset, name=name or "MakeIterator")
 

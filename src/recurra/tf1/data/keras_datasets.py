@@ -31,7 +31,8 @@ def find(name: str, path: str = "", required: bool = True) -> Path | None:
     if not required:
         return None
     raise DataError(
-        f"{name}: not found in {', '.join(str(p.parent) for p in places)}; point --data-dir or RECURRA_DATA at its folder"
+        f"{name}: not found in {', '.join(str(p.parent) for p in places)}; point --data-dir or RECURRA_DATA "
+        "at its folder"
     )
 
 

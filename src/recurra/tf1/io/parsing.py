@@ -89,7 +89,10 @@ def _fixed(features: Any, key: str, spec: Any, name: str) -> np.ndarray:
     array = _values(features[key], spec.dtype, key)
     size = int(np.prod(shape)) if shape is not None else array.size
     if array.size != size:
-        text = f"Name: {name}, Key: {key}, Index: 0.  Number of {spec.dtype.name} values != expected.  Values size: {array.size} but output shape: {shape}"
+        text = (
+            f"Name: {name}, Key: {key}, Index: 0.  Number of {spec.dtype.name} values != expected.  "
+            f"Values size: {array.size} but output shape: {shape}"
+        )
         raise errors.InvalidArgumentError(None, None, text)
     return array.reshape(shape) if shape is not None else array
 
@@ -195,7 +198,10 @@ def _steps(lists: Any, key: str, spec: Any) -> list[np.ndarray]:
     if isinstance(spec, VarLenFeature):
         return _sparse([_values(f, spec.dtype, key) for f in lists[key].feature], spec.dtype)
     if key not in lists and not spec.allow_missing:
-        text = f"Name: <unknown>, Feature list '{key}' is required but could not be found.  Did you mean to include it in feature_list_dense_missing_assumed_empty or feature_list_dense_defaults?"
+        text = (
+            f"Name: <unknown>, Feature list '{key}' is required but could not be found.  Did you mean "
+            "to include it in feature_list_dense_missing_assumed_empty or feature_list_dense_defaults?"
+        )
         raise errors.InvalidArgumentError(None, None, text)
     shape = [int(d) for d in tf.TensorShape(spec.shape).as_list()]
     kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype

@@ -70,15 +70,38 @@ def _pairs(operation: Any) -> list[Any]:
 
 _INPUT = "reader_handle:resource, queue_handle:resource"
 op("ReaderV2", " -> resource", bind=_bind, shape=_scalar, diff=False)
-op("ReaderReadV2", f"{_INPUT} -> key:string, value:string", lambda reader_handle, queue_handle: reader_handle.read(queue_handle),
-   shape=_pair, diff=False, stateful=True)  # fmt: skip
-op("ReaderReadUpToV2", f"{_INPUT}, num_records:int64 -> keys:string, values:string",
-   lambda reader_handle, queue_handle, num_records: reader_handle.read_up_to(queue_handle, int(num_records)),
-   shape=_pairs, diff=False, stateful=True)  # fmt: skip
-op("ReaderNumRecordsProducedV2", "reader_handle:resource -> int64", lambda reader_handle: torch.tensor(reader_handle.records),
-   shape=_scalar, diff=False, stateful=True)  # fmt: skip
-op("ReaderNumWorkUnitsCompletedV2", "reader_handle:resource -> int64", lambda reader_handle: torch.tensor(reader_handle.units),
-   shape=_scalar, diff=False, stateful=True)  # fmt: skip
+op(
+    "ReaderReadV2",
+    f"{_INPUT} -> key:string, value:string",
+    lambda reader_handle, queue_handle: reader_handle.read(queue_handle),
+    shape=_pair,
+    diff=False,
+    stateful=True,
+)
+op(
+    "ReaderReadUpToV2",
+    f"{_INPUT}, num_records:int64 -> keys:string, values:string",
+    lambda reader_handle, queue_handle, num_records: reader_handle.read_up_to(queue_handle, int(num_records)),
+    shape=_pairs,
+    diff=False,
+    stateful=True,
+)
+op(
+    "ReaderNumRecordsProducedV2",
+    "reader_handle:resource -> int64",
+    lambda reader_handle: torch.tensor(reader_handle.records),
+    shape=_scalar,
+    diff=False,
+    stateful=True,
+)
+op(
+    "ReaderNumWorkUnitsCompletedV2",
+    "reader_handle:resource -> int64",
+    lambda reader_handle: torch.tensor(reader_handle.units),
+    shape=_scalar,
+    diff=False,
+    stateful=True,
+)
 op(
     "ReaderResetV2",
     "reader_handle:resource -> ",

@@ -65,10 +65,9 @@ class GFile:
         if not writing and not set(self.mode) & set("r+"):
             raise errors.PermissionDeniedError(None, None, "File isn't open for reading")
         if self._file is None:
+            text = {} if "b" in self.mode else {"encoding": "utf-8", "newline": ""}
             with _raising:
-                self._file = open(
-                    self.name, self.mode, **({} if "b" in self.mode else {"encoding": "utf-8", "newline": ""})
-                )
+                self._file = open(self.name, self.mode, **text)  # noqa: SIM115 - closed by close()
         return self._file
 
     def read(self, n: int = -1) -> Any:

@@ -116,5 +116,3 @@ def _count(msg: Any) -> int:
 @tf_export("logging.TaskLevelStatusMessage")
 def task_level_status_message(msg: Any) -> None:
     error(msg)
-
-

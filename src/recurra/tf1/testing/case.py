@@ -92,7 +92,7 @@ class TensorFlowTestCase(absltest.TestCase):
             self._tempdir = tempfile.mkdtemp()
         return self._tempdir
 
-    # -- sessions --------------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def session(
         self, graph: Any = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
@@ -147,7 +147,7 @@ class TensorFlowTestCase(absltest.TestCase):
         self._threads.append(thread)
         return thread
 
-    # -- values ----------------------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------------------------
     def _GetNdArray(self, a: Any) -> np.ndarray:
         if isinstance(a, tf.Tensor | tf.Variable | tf.IndexedSlices | tf.SparseTensor):
             a = self.evaluate(a)
@@ -206,10 +206,19 @@ class TensorFlowTestCase(absltest.TestCase):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=msg, equal_nan=True)
 
     def assertAllCloseAccordingToType(
-        self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, float_rtol: float = 1e-6, float_atol: float = 1e-6,
-        half_rtol: float = 1e-3, half_atol: float = 1e-3, bfloat16_rtol: float = 1e-2, bfloat16_atol: float = 1e-2,
+        self,
+        a: Any,
+        b: Any,
+        rtol: float = 1e-6,
+        atol: float = 1e-6,
+        float_rtol: float = 1e-6,
+        float_atol: float = 1e-6,
+        half_rtol: float = 1e-3,
+        half_atol: float = 1e-3,
+        bfloat16_rtol: float = 1e-2,
+        bfloat16_atol: float = 1e-2,
         msg: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """assertAllClose with the tolerances of the coarser dtype."""
         a, b = self._GetNdArray(a), self._GetNdArray(b)
         kinds = {str(a.dtype), str(b.dtype)}
@@ -312,7 +321,7 @@ class TensorFlowTestCase(absltest.TestCase):
     ) -> None:
         self.assertProtoEquals(expected, actual, msg=msg)
 
-    # -- exceptions --------------------------------------------------------------------------------------------------------
+    # -- exceptions --------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def assertRaisesWithPredicateMatch(self, exception_type: Any, expected_err_re_or_predicate: Any) -> Iterator[None]:
         """with-block that raises `exception_type` whose text (op names included) matches."""

@@ -45,8 +45,13 @@ for _name in [
     export(_as_is, f"{_HOME}.{_name}")
 
 
-@tf_export(f"{_HOME}.run_v1_only", f"{_HOME}.disable_xla", f"{_HOME}.disable_all_xla", f"{_HOME}.disable_control_flow_v2",
-           f"{_HOME}.with_forward_compatibility_horizons")  # fmt: skip
+@tf_export(
+    f"{_HOME}.run_v1_only",
+    f"{_HOME}.disable_xla",
+    f"{_HOME}.disable_all_xla",
+    f"{_HOME}.disable_control_flow_v2",
+    f"{_HOME}.with_forward_compatibility_horizons",
+)
 def with_reason(*reasons: Any, **kwargs: Any) -> Any:
     """A decorator that is always given arguments (a reason) and changes nothing."""
     if len(reasons) == 1 and (inspect.isfunction(reasons[0]) or inspect.isclass(reasons[0])):

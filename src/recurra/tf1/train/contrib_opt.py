@@ -208,7 +208,7 @@ def get_cosine_decay_fn(
 
 
 def _first(made: Any) -> list[Any]:
-    """An operation that, with what it needs, runs before all else: TensorFlow's loss mostly sees the decayed weights."""
+    """An operation that, with what it needs, runs before all else: TensorFlow's loss mostly sees decayed weights."""
     operation = _operation(made)
     waiting = [operation]
     while waiting:

@@ -223,9 +223,19 @@ def batch(
 
 
 @tf_export("train.maybe_batch")
-def maybe_batch(tensors: Any, keep_input: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32,
-                enqueue_many: bool = False, shapes: Any = None, dynamic_pad: bool = False,
-                allow_smaller_final_batch: bool = False, shared_name: str | None = None, name: str | None = None) -> Any:  # fmt: skip
+def maybe_batch(
+    tensors: Any,
+    keep_input: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
     """As batch, of the examples for which `keep_input` holds."""
     rows = [tensors] * num_threads
     smaller = allow_smaller_final_batch

@@ -74,7 +74,7 @@ class FIFO:
         except (RuntimeError, ValueError) as error:
             raise errors.InvalidArgumentError(None, None, f"{self.kind} elements differ in shape: {error}") from error
 
-    # -- operations ------------------------------------------------------------------------------------------------------
+    # -- operations --------------------------------------------------------------------------------------------------
     def enqueue(self, *components: Any) -> None:
         """Add one element, waiting for room. CancelledError when the queue is closed."""
         with self.changed:
@@ -133,7 +133,10 @@ class FIFO:
 
     def _exhausted(self, count: int) -> errors.OpError:
         size = len(self.items)
-        text = f"{self.kind} '_0_{self.name}' is closed and has insufficient elements (requested {count}, current size {size})"
+        text = (
+            f"{self.kind} '_0_{self.name}' is closed and has insufficient elements (requested {count}, "
+            f"current size {size})"
+        )
         return errors.OutOfRangeError(None, None, text)
 
     def close(self, cancel_pending: bool = False) -> None:

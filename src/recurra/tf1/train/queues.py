@@ -58,10 +58,20 @@ def _scalar_shape(operation: Any) -> Any:
 
 
 _TAKE = " -> *component_types"
-op("QueueEnqueueV2", "handle:resource, components:*Tcomponents -> ", lambda handle, components: handle.enqueue(*components),
-   stateful=True, diff=False)  # fmt: skip
-op("QueueEnqueueManyV2", "handle:resource, components:*Tcomponents -> ",
-   lambda handle, components: handle.enqueue_many(*components), stateful=True, diff=False)  # fmt: skip
+op(
+    "QueueEnqueueV2",
+    "handle:resource, components:*Tcomponents -> ",
+    lambda handle, components: handle.enqueue(*components),
+    stateful=True,
+    diff=False,
+)
+op(
+    "QueueEnqueueManyV2",
+    "handle:resource, components:*Tcomponents -> ",
+    lambda handle, components: handle.enqueue_many(*components),
+    stateful=True,
+    diff=False,
+)
 op(
     "QueueDequeueV2",
     "handle:resource" + _TAKE,
@@ -70,12 +80,29 @@ op(
     stateful=True,
     diff=False,
 )
-op("QueueDequeueManyV2", "handle:resource, n:int32" + _TAKE, lambda handle, n: handle.dequeue_many(int(n)),
-   shape=_component_shapes, stateful=True, diff=False)  # fmt: skip
-op("QueueDequeueUpToV2", "handle:resource, n:int32" + _TAKE, lambda handle, n: handle.dequeue_up_to(int(n)),
-   shape=_component_shapes, stateful=True, diff=False)  # fmt: skip
-op("QueueCloseV2", "handle:resource -> ", lambda handle, *, cancel_pending_enqueues=False: handle.close(cancel_pending_enqueues),
-   stateful=True, diff=False)  # fmt: skip
+op(
+    "QueueDequeueManyV2",
+    "handle:resource, n:int32" + _TAKE,
+    lambda handle, n: handle.dequeue_many(int(n)),
+    shape=_component_shapes,
+    stateful=True,
+    diff=False,
+)
+op(
+    "QueueDequeueUpToV2",
+    "handle:resource, n:int32" + _TAKE,
+    lambda handle, n: handle.dequeue_up_to(int(n)),
+    shape=_component_shapes,
+    stateful=True,
+    diff=False,
+)
+op(
+    "QueueCloseV2",
+    "handle:resource -> ",
+    lambda handle, *, cancel_pending_enqueues=False: handle.close(cancel_pending_enqueues),
+    stateful=True,
+    diff=False,
+)
 op(
     "QueueSizeV2",
     "handle:resource -> int32",
@@ -84,8 +111,14 @@ op(
     stateful=True,
     diff=False,
 )
-op("QueueIsClosedV2", "handle:resource -> bool", lambda handle: torch.tensor(handle.closed), shape=_scalar_shape,
-   stateful=True, diff=False)  # fmt: skip
+op(
+    "QueueIsClosedV2",
+    "handle:resource -> bool",
+    lambda handle: torch.tensor(handle.closed),
+    shape=_scalar_shape,
+    stateful=True,
+    diff=False,
+)
 
 
 @tf_export("QueueBase", "queue.QueueBase")
@@ -96,7 +129,8 @@ class QueueBase:
         self._dtypes, self._names, self._queue_ref = dtypes, names, queue_ref
         if shapes is not None and len(shapes) != len(dtypes):
             raise ValueError(
-                f"Queue shapes must have the same length as dtypes, received len(shapes)={len(shapes)}, len(dtypes)={len(dtypes)}"
+                f"Queue shapes must have the same length as dtypes, received len(shapes)={len(shapes)}, "
+                f"len(dtypes)={len(dtypes)}"
             )
         self._shapes = [tf.TensorShape(None)] * len(dtypes) if shapes is None else [tf.TensorShape(s) for s in shapes]
 
@@ -131,7 +165,8 @@ class QueueBase:
                 raise ValueError("Queue must have names to enqueue a dictionary")
             if sorted(self._names, key=str) != sorted(vals, key=str):
                 raise ValueError(
-                    f"Keys in dictionary to enqueue do not match names of Queue.  Dictionary: ({sorted(vals)}), Queue: ({sorted(self._names)})"
+                    f"Keys in dictionary to enqueue do not match names of Queue.  Dictionary: ({sorted(vals)}), "
+                    f"Queue: ({sorted(self._names)})"
                 )
             vals = [vals[name] for name in self._names]
         elif self._names:
@@ -234,7 +269,8 @@ def _name_list(names: Any, dtypes: list[Any]) -> Any:
     names = list(names) if isinstance(names, list | tuple) else [names]
     if len(names) != len(dtypes):
         raise ValueError(
-            f"List of names must have the same length as the list of dtypes, received len(names)={len(names)}, len(dtypes)={len(dtypes)}"
+            f"List of names must have the same length as the list of dtypes, received len(names)={len(names)}, "
+            f"len(dtypes)={len(dtypes)}"
         )
     return names
 

@@ -63,7 +63,8 @@ class Saver:
     ) -> None:
         if defer_build and var_list:
             raise ValueError(
-                "If `var_list` is provided then build cannot be deferred. Either set defer_build=False or var_list=None."
+                "If `var_list` is provided then build cannot be deferred. Either set defer_build=False "
+                "or var_list=None."
             )
         self._var_list, self._reshape, self._sharded = var_list, reshape, sharded
         self._max_to_keep = max_to_keep

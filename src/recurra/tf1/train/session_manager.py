@@ -47,7 +47,8 @@ class SessionManager:
         self._local_init_feed_dict = local_init_feed_dict
         if ready_for_local_init_op is not None and local_init_op is None:
             raise ValueError(
-                f"If you pass a ready_for_local_init_op you must also pass a local_init_op , ready_for_local_init_op [{ready_for_local_init_op}]"
+                "If you pass a ready_for_local_init_op you must also pass a local_init_op , ready_for_local_init_op "
+                f"[{ready_for_local_init_op}]"
             )
 
     def _restore(
@@ -106,12 +107,14 @@ class SessionManager:
         ready, message = self._try_local_init(sess)
         if not ready:
             raise RuntimeError(
-                f"Init operations did not make model ready for local_init.  Init op: {_op_name(init_op)}, init fn: {init_fn}, error: {message}"
+                f"Init operations did not make model ready for local_init.  Init op: {_op_name(init_op)}, "
+                f"init fn: {init_fn}, error: {message}"
             )
         ready, message = _ready(self._ready_op, sess, "Model not ready")
         if not ready:
             raise RuntimeError(
-                f"Init operations did not make model ready.  Init op: {_op_name(init_op)}, init fn: {init_fn}, local_init_op: {_op_name(self._local_init_op)}, error: {message}"
+                f"Init operations did not make model ready.  Init op: {_op_name(init_op)}, init fn: {init_fn}, "
+                f"local_init_op: {_op_name(self._local_init_op)}, error: {message}"
             )
         return sess
 
@@ -222,7 +225,8 @@ class Scaffold:
             found = tf.get_collection(keys.SAVERS)
             if len(found) > 1:
                 raise RuntimeError(
-                    "More than one item in collection SAVERS. Please indicate which one to use by passing it to the constructor."
+                    "More than one item in collection SAVERS. Please indicate which one to use by passing it "
+                    "to the constructor."
                 )
             self._saver = found[0] if found else tf.train.Saver(sharded=True, allow_empty=True)
             if not found:
@@ -247,7 +251,8 @@ class Scaffold:
         elements = tf.get_collection(collection_key)
         if len(elements) > 1:
             raise RuntimeError(
-                f'More than one item in the collection "{collection_key}". Please indicate which one to use by passing it to the tf.Scaffold constructor as: tf.Scaffold({arg_name}=item to use)'
+                f'More than one item in the collection "{collection_key}". Please indicate which one to '
+                f"use by passing it to the tf.Scaffold constructor as: tf.Scaffold({arg_name}=item to use)"
             )
         if elements:
             return elements[0]
