@@ -20,7 +20,7 @@ class _Package(types.ModuleType):
         if isinstance(value, types.ModuleType) and not name.startswith("_"):
 
             def below(attribute: str) -> Any:
-                if attribute.startswith("__"):
+                if attribute.startswith("__") or getattr(value.__spec__, "_initializing", False):
                     raise AttributeError(attribute)
                 return importlib.import_module(f"{__name__}.namespace").resolve(f"{name}.{attribute}")
 

@@ -31,8 +31,7 @@ class Arg(NamedTuple):
         return _FIXED.get(self.type)
 
 
-_FIXED: dict[str, DType] = {name: getattr(dtypes, name, None) for name in dtypes._BY_NAME if not name.endswith("_ref")}
-_FIXED["bool"] = dtypes.bool_
+_FIXED: dict[str, DType] = {name: kind for name, kind in dtypes._BY_NAME.items() if not name.endswith("_ref")}
 
 
 class OpDef:
