@@ -1,4 +1,4 @@
-"""Philox against arrays written by TensorFlow 1.15 (goldens/tf1/random_ops.npz), bit for bit where TensorFlow's libm allows."""
+"""Philox against arrays written by TensorFlow 1.15, bit for bit where the libm allows it."""
 
 from pathlib import Path
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, UP031, B905, E731, I001  (read by Python 3.7 too)
 """Write opcases_<family>.npz from TensorFlow 1.15: `python make_opcases.py OUT [family …]` (Python 3.7, TensorFlow 1.15).
 
 Per case: the outputs, their dtypes and static shapes, the gradients of a weighted sum of the float outputs with
@@ -13,9 +14,8 @@ warnings.filterwarnings("ignore")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
-import tensorflow as tf
-
 import opcases
+import tensorflow as tf
 from oprun import run_case
 
 
@@ -29,7 +29,14 @@ def write(folder, family):
         meta.append(result)
     stored["meta"] = np.array(json.dumps(meta))
     np.savez_compressed(os.path.join(folder, "opcases_%s.npz" % family), **stored)
-    print(family, len(meta), "cases,", sum("error" in m for m in meta), "errors", [m["expression"] + " -> " + m["error"][1] for m in meta if "error" in m and family != "errors"])
+    print(
+        family,
+        len(meta),
+        "cases,",
+        sum("error" in m for m in meta),
+        "errors",
+        [m["expression"] + " -> " + m["error"][1] for m in meta if "error" in m and family != "errors"],
+    )
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, UP031, B905, E731, I001  (read by Python 3.7 too)
 """How a case of opcases.py is run; the same under TensorFlow 1.15 and under recurra.tf1 (Python 3.7 syntax)."""
 
 import numpy as np
@@ -43,7 +44,9 @@ def _gradients(tf, expression, names, values, outputs):
     """Gradients of sum(output * fixed weights) for the float32 inputs that the expression names."""
     import re
 
-    used = [k for k in sorted(set(re.findall(r"[a-z_0-9]+", expression))) if k in values and values[k].dtype == np.float32]
+    used = [
+        k for k in sorted(set(re.findall(r"[a-z_0-9]+", expression))) if k in values and values[k].dtype == np.float32
+    ]
     terms = []
     for t in outputs:
         if t.dtype.base_dtype == tf.float32:
@@ -61,4 +64,10 @@ def _gradients(tf, expression, names, values, outputs):
 
 def _storable(array):
     array = np.asarray(array)
-    return np.array([v if isinstance(v, bytes) else str(v).encode() for v in array.ravel()], dtype="S").reshape(array.shape) if array.dtype == object else array
+    return (
+        np.array([v if isinstance(v, bytes) else str(v).encode() for v in array.ravel()], dtype="S").reshape(
+            array.shape
+        )
+        if array.dtype == object
+        else array
+    )
