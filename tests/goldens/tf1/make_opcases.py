@@ -1,4 +1,4 @@
-# ruff: noqa: E501, UP031, B905, E731, I001  (read by Python 3.7 too)
+# ruff: noqa  (read by Python 3.7 too)
 """Write opcases_<family>.npz from TensorFlow 1.15: `python make_opcases.py OUT [family …]` (Python 3.7, TensorFlow 1.15).
 
 Per case: the outputs, their dtypes and static shapes, the gradients of a weighted sum of the float outputs with

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, UP031, B905, E731, I001  (read by Python 3.7 too)
+# ruff: noqa  (read by Python 3.7 too)
 """The table of op cases: expressions in `tf`, run by TensorFlow 1.15 (make_opcases.py) and by recurra.tf1 (tests).
 
 One string is one case: it is evaluated with `tf` and the inputs of `namespace` in scope, in a fresh graph. Python 3.7
@@ -593,7 +593,15 @@ CASES["random"] = (
     ]
     + [
         f"tf.{n}(seed=5)([3, 4])"
-        for n in ["random_uniform_initializer", "random_normal_initializer", "truncated_normal_initializer", "uniform_unit_scaling_initializer", "glorot_uniform_initializer", "glorot_normal_initializer", "variance_scaling_initializer"]
+        for n in [
+            "random_uniform_initializer",
+            "random_normal_initializer",
+            "truncated_normal_initializer",
+            "uniform_unit_scaling_initializer",
+            "glorot_uniform_initializer",
+            "glorot_normal_initializer",
+            "variance_scaling_initializer",
+        ]
     ]
     + [
         "tf.zeros_initializer()([2, 2])",

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, UP031, B905, E731, I001  (read by Python 3.7 too)
+# ruff: noqa  (read by Python 3.7 too)
 """How a case of opcases.py is run; the same under TensorFlow 1.15 and under recurra.tf1 (Python 3.7 syntax)."""
 
 import numpy as np
