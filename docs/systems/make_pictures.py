@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, GRAY = "#2a6fbb", "#d9822b", "#3b8f5a", "#8a8f98"
 NEEDED = {
     "names": ("names-end", "names-state"),
-    "mnist": ("mnist-rnn", "mnist-lstm", "mnist-gru", "mnist-bi"),
+    "mnist": ("mnist-rnn", "mnist-lstm", "mnist-gru"),
     "ptb": ("ptb-small",),
     "mnist-static": ("static-0", "static-1", "static-2"),
     "toy-binary": ("toy-right", "toy-wrong"),
@@ -68,14 +68,14 @@ def draw_names(end: Path, state: Path) -> Any:
     right.axhline(carried, color=BLUE, label="final state h, carried through")
     right.set_xticks(range(1, 9), [*names.DOCUMENT_NAMES[2], *["pad"] * (8 - len(rows[2]))])
     right.set(ylabel="norm", title="one padded name")
-    right.legend(frameon=False, loc="center right", fontsize=8)
+    right.legend(loc="center right", fontsize=8, framealpha=1.0)
     return figure
 
 
 def draw_mnist(*runs: Path) -> Any:
-    """Validation accuracy of the four systems, and what the quick look on a subset saw."""
+    """Training loss, and accuracy wherever all validation images were looked at."""
     figure, left, right = axes_pair()
-    for run, color in zip(runs, (GRAY, BLUE, ORANGE, GREEN), strict=True):
+    for run, color in zip(runs, (GRAY, BLUE, ORANGE), strict=True):
         left.plot(*series(run, "train", "loss"), color=color, label=run.name.removeprefix("mnist-"), linewidth=1)
         right.plot(*series(run, "valid", "value"), color=color, label=run.name.removeprefix("mnist-"), linewidth=1.2)
     left.set(xlabel="step", ylabel="training loss", yscale="log")

@@ -123,7 +123,7 @@ def test_sigkill_at_any_moment(unbroken, tmp_path, text):
 
 
 def wait_for_rows(out: Path, wanted: int, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while time.monotonic() < end and process.poll() is None:
         if (out / "metrics.csv").exists() and (out / "metrics.csv").read_bytes().count(b"\n") > wanted:
             return
@@ -139,7 +139,7 @@ def test_ctrl_c_saves_says_so_and_ends_with_130(tmp_path, text):
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_rows(out, 3, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted at step" in errors and f"recurra train --resume {out}" in errors and "Traceback" not in errors
     step = checkpoint.load(out / "last.pt")["progress"]["step"]
