@@ -80,7 +80,7 @@ def test_a_failing_thread_stops_the_others() -> None:
     with tf.Session() as session:
         coord = tf.train.Coordinator()
         threads = tf.train.start_queue_runners(session, coord)
-        assert coord.wait_for_stop(10)
+        assert coord.wait_for_stop(60)
         with pytest.raises(tf.errors.InvalidArgumentError, match="bad"):
             coord.join(threads)
 
