@@ -3,6 +3,7 @@ one step whose body is compiled by itself."""
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.core_ops import group, no_op, with_dependencies
 from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import export, tf_export
-from recurra.tf1.plan import compile_function
+from recurra.tf1.plan import compile_function, needed_ops
 from recurra.tf1.registry import get, op
 from recurra.tf1.shapes import TensorShape, as_shape, unknown_shape
 from recurra.tf1.tensor import Operation, Tensor
@@ -98,6 +99,53 @@ class WhileContext(ControlFlowContext):
     captures: list[Tensor]
     exits: list[Tensor]
     sequence: Any = None
+    _inner_controls: list[Operation]
+
+    def needs(self) -> list[set[int]]:
+        """Per loop variable, the variables that its next value is computed from; last those of the predicate."""
+        if "_needs" not in self.__dict__:
+            stops = [*self.merged, *self.entered, *self.captures]
+            place = {t: i for side in (self.merged, self.entered) for i, t in enumerate(side)}
+            self.__dict__["_needs"] = []
+            for tensor in [*self.following, self.predicate]:
+                ops = needed_ops([tensor], [], stops, self.loop.control_inputs)
+                inputs = {t for op in ops for t in op.inputs} | {tensor}
+                self.__dict__["_needs"].append({place[t] for t in inputs if t in place})
+        return self.__dict__["_needs"]
+
+    def shortened(self, loop: Operation, used: frozenset[int]) -> Operation:
+        """The loop with only the variables that those at `used` depend on; `loop` itself when that is all of them."""
+        if len(used) == len(loop.outputs):
+            return loop
+        needs = self.needs()
+        kept: set[int] = set()
+        waiting = set(used) | needs[-1]
+        while waiting:
+            i = waiting.pop()
+            kept.add(i)
+            waiting |= needs[i] - kept
+        if len(kept) == len(loop.outputs):
+            return loop
+        made = self.__dict__.setdefault("_shortened", {})
+        order = tuple(sorted(kept))
+        if order not in made:
+            made[order] = self._keep(loop, order)
+        return made[order]
+
+    def _keep(self, loop: Operation, order: tuple[int, ...]) -> Operation:
+        short = copy.copy(self)
+        short.__dict__.pop("_needs", None)
+        short.__dict__.pop("_shortened", None)
+        for name in ("merged", "entered", "following"):
+            setattr(short, name, [getattr(self, name)[i] for i in order])
+        short.captures, controls = self.captured([self.predicate, *short.following], [*short.merged, *short.entered])
+        inputs = [*[loop.inputs[i] for i in order], *short.captures]
+        attrs = {**loop.attrs, "_loop_context": short, "_lengths": {"inputs": len(inputs)}}
+        made = Operation(loop.graph, loop.type, loop.name, inputs, attrs, loop.definition)
+        made._context, made._outputs = loop._context, [loop.outputs[i] for i in order]
+        made._control_inputs = [c for c in loop.control_inputs if c in controls or c not in self._inner_controls]
+        short.loop = made
+        return made
 
 
 class CondContext(ControlFlowContext):
@@ -361,6 +409,7 @@ def _build_loop(
     kinds = [t.dtype.base_dtype for t in variables.tensors]
     made = _hidden("While", context.name, [*enters, *captures], kinds, invariants, _loop_context=context)
     made._control_inputs = controls
+    context._inner_controls = controls
     context.loop = made
     graph.extra.setdefault("loops", []).append(context)
     exits = [apply_op("Exit", t) for t in made.outputs]

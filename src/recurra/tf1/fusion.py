@@ -145,7 +145,9 @@ class _Fused:
             writes=False, stateful=False, defaults={},
         )  # fmt: skip
         lengths = {"xs": len(source), "state": len(self.state), "params": len(self.params)}
-        made = Operation(self.chain[0].graph, "CellSequence", self.chain[0].name, inputs, {"_lengths": lengths}, definition)
+        made = Operation(
+            self.chain[0].graph, "CellSequence", self.chain[0].name, inputs, {"_lengths": lengths}, definition
+        )
         made._outputs = outputs
         return made
 

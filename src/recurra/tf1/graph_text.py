@@ -76,7 +76,7 @@ class Encoder:
         if id(context) not in self.contexts:
             place = self.contexts[id(context)] = len(self.context_rows)
             self.context_rows.append(None)
-            kept = {k: v for k, v in vars(context).items() if k not in ("graph", "_stacks")}
+            kept = {k: v for k, v in vars(context).items() if k not in ("graph", "_stacks", "_needs", "_shortened")}
             row = {"kind": type(context).__name__, "attrs": [[k, self.value(v)] for k, v in kept.items()]}
             self.context_rows[place] = row
         return self.contexts[id(context)]

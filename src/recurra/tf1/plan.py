@@ -55,10 +55,18 @@ def compile_function(
 
 
 def needed_ops(
-    results: Iterable[Tensor], targets: Iterable[Operation], args: Iterable[Tensor], done: Iterable[Operation] = ()
+    results: Iterable[Tensor],
+    targets: Iterable[Operation],
+    args: Iterable[Tensor],
+    done: Iterable[Operation] = (),
+    instead: dict[Operation, Operation] | None = None,
 ) -> list[Operation]:
-    """The operations that results and targets need, in a valid order, stopping at `args` and at `done`."""
+    """The operations that results and targets need, in a valid order, stopping at `args` and at `done`.
+
+    `instead` replaces operations by others that make the same tensors.
+    """
     given = set(args)
+    replace = instead or {}
     order: list[Operation] = []
     state: dict[Operation, int] = dict.fromkeys(done, 2)
     stack = [t.op for t in results if t not in given] + list(targets)
@@ -75,6 +83,8 @@ def needed_ops(
         else:
             state[op] = 1
             waiting = [t.op for t in op._inputs if t not in given] + op._control_inputs
+            if replace:
+                waiting = [replace.get(o, o) for o in waiting]
             stack.extend(o for o in reversed(waiting) if state.get(o, 0) == 0)
     return order
 
@@ -108,6 +118,7 @@ class _Compiler:
     def compile(self) -> Plan:
         ops = needed_ops(self.results, self.targets, self.given, self.done)
         ops = self._follow_fed_gradients(ops)
+        ops = self._shorten_loops(ops)
         self.gradient_ops = [op for op in ops if op.type == "Gradients"]
         self._fold(ops)
         ops = self._live(ops)
@@ -120,7 +131,14 @@ class _Compiler:
         if self.reordered:
             if len(order) != len(ops):  # two chains wait for each other: take the steps one by one
                 return _Compiler(
-                    self.session, self.args, self.results, self.targets, self.recording, self.done, self.cells, fuse=False
+                    self.session,
+                    self.args,
+                    self.results,
+                    self.targets,
+                    self.recording,
+                    self.done,
+                    self.cells,
+                    fuse=False,
                 ).compile()
             order = self._live(order)
         return self._generate(order, region, leaves)
@@ -140,6 +158,23 @@ class _Compiler:
         if not self.substituted:
             return ops
         return needed_ops(self.results, self.targets, self.given - self.substituted, self.done)
+
+    def _shorten_loops(self, ops: list[Operation]) -> list[Operation]:
+        """Loops without the variables that nothing here needs (what they compute may not even be computable)."""
+        loops = [op for op in ops if op.type == "While"]
+        if not loops:
+            return ops
+        used = {t for op in ops for t in op._inputs} | set(self.results)
+        instead = {}
+        for op in loops:
+            short = op.attrs["_loop_context"].shortened(op, frozenset(i for i, t in enumerate(op.outputs) if t in used))
+            if short is not op:
+                instead[op] = short
+        if not instead:
+            return ops
+        for op in instead.values():
+            self.producers.update(dict.fromkeys(op.outputs, op))
+        return needed_ops(self.results, self.targets, self.given - self.substituted, self.done, instead)
 
     def _fold(self, ops: list[Operation]) -> None:
         """Values that no feed, state or random number can change."""

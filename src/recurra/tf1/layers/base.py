@@ -229,6 +229,11 @@ class Layer:
     def get_config(self) -> dict[str, Any]:
         return {"name": self._name, "trainable": self.trainable, "dtype": self._dtype}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer from what get_config gave."""
+        return cls(**config)
+
     # -- variables ---------------------------------------------------------------------------------------------------
     def build(self, input_shape: Any) -> None:
         self.built = True
@@ -318,8 +323,8 @@ class Layer:
                 )
                 if regularizer and not any(v in known for v in _parts(variable)):
                     self._add_regularization(name, variable, regularizer)
-        target = self._trainable_weights if trainable else self._non_trainable_weights
-        for part in _parts(variable):
+        for part in _parts(variable):  # a custom getter may have decided otherwise
+            target = self._trainable_weights if trainable and part.trainable else self._non_trainable_weights
             if part not in target:
                 target.append(part)
         return variable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from recurra.tf1 import eras, names, nest
 from recurra.tf1 import partitioned as parts
@@ -10,6 +10,7 @@ from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.layers.base import InputSpec
 from recurra.tf1.names import tf_export
 from recurra.tf1.rnn.base import (
+    Dependency,
     LayerRNNCell,
     LSTMStateTuple,
     RNNCell,
@@ -148,6 +149,13 @@ class _LSTMBase(LayerRNNCell):
     _state_is_tuple: bool
     _num_units: int
 
+    _config_names: tuple[str, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal cell."""
+        given = {name: getattr(self, f"_{name}") for name in self._config_names}
+        return {**super().get_config(), **given, "reuse": self._reuse, "activation": activation_name(self._activation)}
+
     def _split_state(self, state: Any, units: int, width: int) -> tuple[Any, Any]:
         if self._state_is_tuple:
             c, h = state
@@ -164,6 +172,8 @@ class _LSTMBase(LayerRNNCell):
 @tf_export("nn.rnn_cell.BasicLSTMCell", "contrib.rnn.BasicLSTMCell")
 class BasicLSTMCell(_LSTMBase):
     """The LSTM without options: i, j, f, o = split([x; h] @ kernel + bias), forget_bias added to f."""
+
+    _config_names = ("num_units", "forget_bias", "state_is_tuple")
 
     def __init__(self, num_units: int, forget_bias: Any = 1.0, *args: Any, **kwargs: Any):
         order: tuple[str, ...] = ("state_is_tuple", "activation", "reuse", "name", "dtype")
@@ -222,6 +232,9 @@ _LSTM_ORDER_OLD = ("input_size", "use_peepholes", "cell_clip", "initializer", "n
 @tf_export("nn.rnn_cell.LSTMCell", "contrib.rnn.LSTMCell")
 class LSTMCell(_LSTMBase):
     """The LSTM with peepholes, clips and projection, as options."""
+
+    _config_names = ("num_units", "use_peepholes", "cell_clip", "initializer", "num_proj", "proj_clip", "num_unit_shards",
+                     "num_proj_shards", "forget_bias", "state_is_tuple")  # fmt: skip
 
     def __init__(self, num_units: int, *args: Any, **kwargs: Any):
         order = _LSTM_ORDER
@@ -345,7 +358,7 @@ class MultiRNNCell(RNNCell):
 
     @property
     def _checkpoint_dependencies(self) -> list[Any]:
-        return [_Named(f"cell-{i}", cell) for i, cell in enumerate(self._cells)]
+        return [Dependency(f"cell-{i}", cell) for i, cell in enumerate(self._cells)]
 
     @property
     def state_size(self) -> Any:
@@ -392,13 +405,6 @@ class MultiRNNCell(RNNCell):
                 current, new = cell(current, mine)
                 new_states.append(new)
         return current, tuple(new_states) if self._state_is_tuple else tf("concat")(new_states, 1)
-
-
-class _Named(NamedTuple):
-    """A part and the name that object-based checkpoints give it."""
-
-    name: str
-    ref: Any
 
 
 def _unique_weights(weights: list[Any]) -> list[Any]:

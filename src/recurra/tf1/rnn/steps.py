@@ -65,6 +65,10 @@ def _run(
 def _shapes(o: Operation) -> list[TensorShape]:
     """The new state is shaped like the old one, with the batch that any of the inputs knows."""
     count = o.attrs["_lengths"]["state"]
+    sizes = {t.shape.values[0] for t in o.inputs[: count + 1] if t.shape.values} - {None}
+    if len(sizes) > 1:
+        first, second = sorted(sizes)[:2]
+        raise ValueError(f"Dimension 0 in both shapes must be equal, but are {second} and {first}")
     batch = next(
         (t.shape.values[0] for t in o.inputs[: count + 1] if t.shape.values and t.shape.values[0] is not None), None
     )

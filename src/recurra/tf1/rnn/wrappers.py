@@ -12,7 +12,7 @@ from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import tf_export
-from recurra.tf1.rnn.base import LSTMStateTuple, RNNCell, assert_like_rnncell, state_shape
+from recurra.tf1.rnn.base import Dependency, LSTMStateTuple, RNNCell, assert_like_rnncell, state_shape
 from recurra.tf1.tensor import TensorLike
 from recurra.tf1.tensor_array import TensorArray
 
@@ -28,6 +28,31 @@ class RNNCellWrapper(RNNCell):
     @property
     def wrapped_cell(self) -> Any:
         return self.cell
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        return [Dependency("cell", self.cell)]
+
+    def _own_config(self) -> dict[str, Any]:
+        return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal wrapper; the cell as its class and configuration."""
+        cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
+        return {**super().get_config(), "cell": cell, **self._own_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A new wrapper from what get_config gave."""
+        config = dict(config)
+        config.pop("trainable", None)
+        described = config.pop("cell")
+        if isinstance(described, dict):
+            kind = (custom_objects or {}).get(described["class_name"]) or names.lookup(
+                f"nn.rnn_cell.{described['class_name']}"
+            )
+            described = kind.from_config(described["config"])
+        return cls(described, **config)
 
     @property
     def state_size(self) -> Any:
@@ -94,6 +119,13 @@ class DropoutWrapper(RNNCellWrapper):
             self._recurrent_output_noise: Any = None
             if variational:
                 self._make_noise(dtype, input_size)
+
+    def _own_config(self) -> dict[str, Any]:
+        return {
+            "input_keep_prob": self._input_keep_prob, "output_keep_prob": self._output_keep_prob,
+            "state_keep_prob": self._state_keep_prob, "variational_recurrent": self._variational_recurrent,
+            "input_size": self._input_size, "seed": self._seed,
+        }  # fmt: skip
 
     @staticmethod
     def _checked(value: Any, name: str) -> Any:
@@ -202,6 +234,9 @@ class ResidualWrapper(RNNCellWrapper):
         super().__init__(cell, **kwargs)
         self._residual_fn = residual_fn
 
+    def _own_config(self) -> dict[str, Any]:
+        return {} if self._residual_fn is None else {"residual_fn": self._residual_fn}
+
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Any, **kwargs: Any) -> Any:
         outputs, new_state = cell_call_fn(inputs, state, **kwargs)
 
@@ -223,6 +258,9 @@ class DeviceWrapper(RNNCellWrapper):
     def __init__(self, cell: Any, device: Any, **kwargs: Any):
         super().__init__(cell, **kwargs)
         self._device = device
+
+    def _own_config(self) -> dict[str, Any]:
+        return {"device": self._device}
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
         with (

@@ -352,7 +352,7 @@ class TensorFlowTestCase(absltest.TestCase):
         )
 
     def assertDictEqual(self, d1: Any, d2: Any, msg: str | None = None) -> None:
-        self.assertEqual(dict(d1), dict(d2), msg)
+        super().assertDictEqual(dict(d1), dict(d2), msg)
 
     assertEquals = unittest.TestCase.assertEqual
     assertNotEquals = unittest.TestCase.assertNotEqual
