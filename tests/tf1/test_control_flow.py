@@ -61,9 +61,12 @@ def test_a_shape_may_grow_only_with_an_invariant():
 
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
-    [((lambda: True, lambda: 1, []), ValueError, "No loop variables provided"), ((1, lambda x: x, [0]), TypeError, "cond must be callable"),
-     ((lambda x: True, 1, [0]), TypeError, "body must be callable")],
-)  # fmt: skip
+    [
+        ((lambda: True, lambda: 1, []), ValueError, "No loop variables provided"),
+        ((1, lambda x: x, [0]), TypeError, "cond must be callable"),
+        ((lambda x: True, 1, [0]), TypeError, "body must be callable"),
+    ],
+)
 def test_loop_arguments(arguments, error, text):
     with pytest.raises(error, match=text):
         tf.while_loop(*arguments)
@@ -158,9 +161,9 @@ def test_rows_mapped_folded_and_scanned():
     assert run(tf.foldl(lambda a, r: a - r, x)).tolist() == [-6.0, -7.0]
     assert run(tf.foldr(lambda a, r: a - r, x)).tolist() == [2.0, 1.0]
     assert run(tf.scan(lambda a, r: a + r, x)).tolist() == [[0, 1], [2, 4], [6, 9]]
-    assert run(tf.scan(lambda a, r: a + r, x, initializer=tf.constant([10.0, 0.0], tf.float64), reverse=True)).tolist() == [
-        [16, 9], [16, 8], [14, 5]
-    ]  # fmt: skip
+    assert run(
+        tf.scan(lambda a, r: a + r, x, initializer=tf.constant([10.0, 0.0], tf.float64), reverse=True)
+    ).tolist() == [[16, 9], [16, 8], [14, 5]]
 
 
 def test_python_functions():

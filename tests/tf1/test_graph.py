@@ -116,7 +116,7 @@ def test_shape_errors_name_the_operation_and_both_shapes():
         tf.name_scope("layer"),
         pytest.raises(
             ValueError,
-            match=r"Dimensions must be equal, but are 3 and 4 for 'layer/MatMul' \(op: 'MatMul'\) with input shapes: \[2,3\], \[4,5\]",
+            match=r"Dimensions must be equal, but are 3 and 4 for 'layer/MatMul' \(op: 'MatMul'\) with input shapes: \[2,3\], \[4,5\]",  # noqa: E501
         ),
     ):
         tf.matmul(tf.zeros([2, 3]), tf.zeros([4, 5]))
@@ -136,9 +136,17 @@ def test_devices_merge():
 
 @pytest.mark.parametrize(
     ("value", "dtype", "shape"),
-    [(1, "int32", ()), (1.5, "float32", ()), ([[1, 2]], "int32", (1, 2)), (2**40, "int64", ()), (True, "bool", ()),
-     ("a", "string", ()), (np.float64(1), "float64", ()), ([], "float32", (0,))],
-)  # fmt: skip
+    [
+        (1, "int32", ()),
+        (1.5, "float32", ()),
+        ([[1, 2]], "int32", (1, 2)),
+        (2**40, "int64", ()),
+        (True, "bool", ()),
+        ("a", "string", ()),
+        (np.float64(1), "float64", ()),
+        ([], "float32", (0,)),
+    ],
+)
 def test_constants_take_tensorflows_dtypes(value, dtype, shape):
     made = tf.constant(value)
     assert (made.dtype.name, tuple(made.shape.as_list())) == (dtype, shape)

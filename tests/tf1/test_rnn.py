@@ -218,18 +218,36 @@ def test_two_loops_in_one_scope_collide():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda x: tf.nn.dynamic_rnn(3, x, dtype=tf.float32), TypeError,
-         "The argument 'cell' \\(3\\) is not an RNNCell: 'output_size' property is missing, 'state_size' property is missing, "
-         "either 'zero_state' or 'get_initial_state' method is required, is not callable"),
-        (lambda x: tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(2), x), ValueError, "If there is no initial_state, you must give a dtype"),
-        (lambda x: tf.nn.static_rnn(tf.nn.rnn_cell.GRUCell(2), x, dtype=tf.float32), TypeError, "inputs must be a sequence"),
-        (lambda x: tf.nn.static_rnn(tf.nn.rnn_cell.GRUCell(2), [], dtype=tf.float32), ValueError, "inputs must not be empty"),
+        (
+            lambda x: tf.nn.dynamic_rnn(3, x, dtype=tf.float32),
+            TypeError,
+            "The argument 'cell' \\(3\\) is not an RNNCell: 'output_size' property is missing, 'state_size' property is missing, "  # noqa: E501
+            "either 'zero_state' or 'get_initial_state' method is required, is not callable",
+        ),
+        (
+            lambda x: tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(2), x),
+            ValueError,
+            "If there is no initial_state, you must give a dtype",
+        ),
+        (
+            lambda x: tf.nn.static_rnn(tf.nn.rnn_cell.GRUCell(2), x, dtype=tf.float32),
+            TypeError,
+            "inputs must be a sequence",
+        ),
+        (
+            lambda x: tf.nn.static_rnn(tf.nn.rnn_cell.GRUCell(2), [], dtype=tf.float32),
+            ValueError,
+            "inputs must not be empty",
+        ),
         (lambda x: tf.nn.rnn_cell.MultiRNNCell([]), ValueError, "Must specify at least one cell for MultiRNNCell"),
         (lambda x: tf.nn.rnn_cell.GRUCell(2)(x, tf.zeros([2, 2])), ValueError, "expected ndim=2, found ndim=3"),
-        (lambda x: tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.GRUCell(2), input_keep_prob=-1.0), ValueError,
-         "Parameter input_keep_prob must be between 0 and 1"),
+        (
+            lambda x: tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.GRUCell(2), input_keep_prob=-1.0),
+            ValueError,
+            "Parameter input_keep_prob must be between 0 and 1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call(tf.zeros([2, 3, 4]))

@@ -2,7 +2,7 @@
 
 Reads as a package of names: every `tf.x.y` is looked up in `names.py`'s table, so a missing name fails when it is used. Start with
 `graph.py` (what is built), `registry.py` and `build.py` (how an operation is declared and made), `plan.py` and `session.py` (how it runs).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class _Package(types.ModuleType):
-    """Our own sub-modules that are called like one of tf's (`tf.errors`, `tf.train`) answer for that one's names too."""
+    """Our own sub-modules that are called like one of tf's (`tf.errors`, `tf.train`) answer for that one's names too."""  # noqa: E501
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, types.ModuleType) and not name.startswith("_"):

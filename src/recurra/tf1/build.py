@@ -1,4 +1,4 @@
-"""Building operations: conversion of arguments, dtype checks, names and static shapes as TensorFlow's Python does it."""
+"""Building operations: conversion of arguments, dtype checks, names and static shapes as TensorFlow's Python does it."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from recurra.tf1 import dtypes
-from recurra.tf1.constants import constant_value, group_inputs
+from recurra.tf1.constants import constant_value
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.graph import Graph, get_default_graph
+from recurra.tf1.inference import infer_shapes
 from recurra.tf1.names import tf_export
 from recurra.tf1.registry import Arg, OpDef, get
-from recurra.tf1.shapes import Dimension, TensorShape, as_shape, unknown_shape
+from recurra.tf1.shapes import Dimension, TensorShape, as_shape
 from recurra.tf1.tensor import Operation, Tensor, TensorLike
-from recurra.tf1.values import to_torch
 
 
 # -- name scopes -----------------------------------------------------------------------------------------------------
@@ -133,8 +133,10 @@ def _text_array(array: np.ndarray) -> np.ndarray:
     if bad is not None:
         if isinstance(bad, TensorLike):
             raise TypeError(f"List of Tensors when single Tensor expected: {bad!r}")
-        raise TypeError(f"Failed to convert object of type {type(bad)} to Tensor. Contents: {bad}. Consider casting "
-                        "elements to a supported type.")  # fmt: skip
+        raise TypeError(
+            f"Failed to convert object of type {type(bad)} to Tensor. Contents: {bad}. Consider casting "
+            "elements to a supported type."
+        )
     return as_bytes_array(array)
 
 
@@ -161,10 +163,13 @@ def _python_array(value: Any, dtype: DType | None) -> np.ndarray:
         array = np.array(value, dtype=target)
     except (ValueError, TypeError) as error:
         if "inhomogeneous" in str(error):
-            raise ValueError("Argument must be a dense tensor: " f"{value!r} - got shape {_dims(value)}, but wanted "
-                             "a rectangular one.") from error  # fmt: skip
-        raise TypeError(f"Failed to convert object of type {type(value)} to Tensor. Contents: {value}. Consider "
-                        "casting elements to a supported type.") from error  # fmt: skip
+            raise ValueError(
+                f"Argument must be a dense tensor: {value!r} - got shape {_dims(value)}, but wanted a rectangular one."
+            ) from error
+        raise TypeError(
+            f"Failed to convert object of type {type(value)} to Tensor. Contents: {value}. Consider "
+            "casting elements to a supported type."
+        ) from error
     if dtype is None and not flat:
         return array.astype(np.float32)
     if dtype is None and array.dtype == np.float64:
@@ -236,7 +241,7 @@ _CONVERTERS: list[tuple[int, int, Any, Callable[..., Any]]] = []
 def register_tensor_conversion_function(
     base_type: Any, conversion_func: Callable[..., Any], priority: int = 100
 ) -> None:
-    """Let objects of `base_type` be used where tensors are: func(value, dtype, name, as_ref) -> Tensor or NotImplemented."""
+    """Let objects of `base_type` be used where tensors are: func(value, dtype, name, as_ref) -> Tensor or NotImplemented."""  # noqa: E501
     bases = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all(isinstance(b, type) for b in bases):
         raise TypeError("base_type must be a type or a tuple of types.")
@@ -256,13 +261,13 @@ def convert_to_tensor(
     as_ref: bool = False,
     ctx: Any = None,
 ) -> Tensor:
-    """`value` as a Tensor of the default graph. A Tensor of another dtype is a ValueError, an impossible value a TypeError."""
+    """`value` as a Tensor of the default graph. A Tensor of another dtype is a ValueError, an impossible value a TypeError."""  # noqa: E501
     if dtype is not None:
         dtype = as_dtype(dtype)
     if isinstance(value, Tensor):
         if dtype is not None and not dtype.is_compatible_with(value.dtype):
             raise ValueError(
-                f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {value.dtype.name}: {str(value)!r}"
+                f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {value.dtype.name}: {str(value)!r}"  # noqa: E501
             )
         if value.graph is not get_default_graph() and isinstance(
             getattr(get_default_graph(), "capture", None), Callable
@@ -297,7 +302,7 @@ def convert_to_tensor(
         return _pack(value, dtype, name)
     if isinstance(value, Operation):
         raise TypeError(
-            f"Can't convert Operation '{value.name}' to Tensor (target dtype={dtype.name if dtype else None!r}, name={name!r}, as_ref={as_ref!r})"
+            f"Can't convert Operation '{value.name}' to Tensor (target dtype={dtype.name if dtype else None!r}, name={name!r}, as_ref={as_ref!r})"  # noqa: E501
         )
     return constant(value, dtype, name=name or "Const")
 
@@ -328,8 +333,11 @@ def _pack(value: Any, dtype: DType | None, name: str | None) -> Tensor:
         converted = []
         for i, element in enumerate(item):
             if isinstance(element, list | tuple):
-                converted.append(build(element, str(i)) if any(isinstance(x, TensorLike) for x in _leaves(element))
-                                 else constant(element, dtype, name=str(i)))  # fmt: skip
+                converted.append(
+                    build(element, str(i))
+                    if any(isinstance(x, TensorLike) for x in _leaves(element))
+                    else constant(element, dtype, name=str(i))
+                )
             else:
                 converted.append(convert_to_tensor(element, dtype, name=str(i)))
         return apply_op("Pack", converted, axis=0, name=scope)
@@ -351,7 +359,7 @@ def convert_n_to_tensor(
 
 # -- operations ------------------------------------------------------------------------------------------------------
 def apply_op(op_type: str, *inputs: Any, name: str | None = None, **attrs: Any) -> Any:
-    """Add an operation: convert `inputs`, bind type attributes, infer shapes. Returns its Tensor, list of Tensors, or the Operation."""
+    """Add an operation: convert `inputs`, bind type attributes, infer shapes. Returns its Tensor, list of Tensors, or the Operation."""  # noqa: E501
     definition = get(op_type)
     graph = graph_of(inputs)
     with graph.as_default(), graph.name_scope(name or op_type) as scope:
@@ -416,9 +424,12 @@ def _convert_one(definition: OpDef, arg: Arg, value: Any, attrs: dict[str, Any],
     wanted = arg.fixed or attrs.get(arg.type)
     try:
         tensor = convert_to_tensor(
-            value, dtype=None if isinstance(value, TensorLike) else wanted, name=arg.name, as_ref=arg.ref,
+            value,
+            dtype=None if isinstance(value, TensorLike) else wanted,
+            name=arg.name,
+            as_ref=arg.ref,
             preferred_dtype=None if wanted is not None else definition.defaults.get(arg.type),
-        )  # fmt: skip
+        )
     except TypeError as error:
         if wanted is None:
             raise
@@ -473,12 +484,16 @@ def _convert_list(definition: OpDef, arg: Arg, value: Any, attrs: dict[str, Any]
             wanted = tensors[0].dtype.base_dtype
         same = all(t.dtype.base_dtype == wanted for t in tensors)
     except TypeError as error:
-        raise TypeError(f"Tensors in list passed to '{arg.name}' of '{definition.type}' Op have types "
-                        f"[{', '.join(_type_names(value))}] that don't all match.") from error  # fmt: skip
+        raise TypeError(
+            f"Tensors in list passed to '{arg.name}' of '{definition.type}' Op have types "
+            f"[{', '.join(_type_names(value))}] that don't all match."
+        ) from error
     if not same:
         kinds = ", ".join(t.dtype.base_dtype.name for t in tensors)
-        raise TypeError(f"Tensors in list passed to '{arg.name}' of '{definition.type}' Op have types [{kinds}] that "
-                        f"don't {'match expected type ' + wanted.name if arg.fixed else 'all match'}.")  # fmt: skip
+        raise TypeError(
+            f"Tensors in list passed to '{arg.name}' of '{definition.type}' Op have types [{kinds}] that "
+            f"don't {'match expected type ' + wanted.name if arg.fixed else 'all match'}."
+        )
     if wanted is not None and arg.fixed is None:
         attrs.setdefault(arg.type, wanted)
     return tensors
@@ -544,56 +559,3 @@ def output_dtypes(definition: OpDef, attrs: dict[str, Any]) -> list[DType]:
         kind = kind._as_ref if arg.ref else kind
         kinds += [kind] * (int(attrs[arg.count]) if arg.kind == "list" else 1)
     return kinds
-
-
-# -- static shapes ---------------------------------------------------------------------------------------------------
-def infer_shapes(op: Operation) -> list[TensorShape]:
-    """The static shapes of an operation's outputs by its rule, else by running it on meta tensors."""
-    if op.definition.shape is not None:
-        shapes = op.definition.shape(op)
-        if isinstance(shapes, TensorShape):
-            return [shapes] * len(op.outputs)
-        return [as_shape(s) for s in shapes]
-    return _probe(op) if op.outputs else []
-
-
-def _probe(op: Operation) -> list[TensorShape]:
-    """Run the lowering twice on meta tensors with different sizes for what is unknown: sizes that agree are known."""
-    unknown = [unknown_shape()] * len(op.outputs)
-    definition = op.definition
-    if definition.fn is None or definition.stateful:
-        return unknown
-    if any((t.shape.rank is None and constant_value(t) is None) or t.dtype.torch is None for t in op.inputs):
-        return unknown
-    first = _meta_run(op, 7)
-    if first is None:
-        return unknown
-    if all(t.shape.is_fully_defined() for t in op.inputs):
-        return [TensorShape(s) for s in first]
-    second = _meta_run(op, 11)
-    if second is None or any(len(a) != len(b) for a, b in zip(first, second, strict=True)):
-        return unknown
-    return [
-        TensorShape([x if x == y else None for x, y in zip(a, b, strict=True)])
-        for a, b in zip(first, second, strict=True)
-    ]
-
-
-def _meta_run(op: Operation, size: int) -> list[tuple[int, ...]] | None:
-    values: list[Any] = []
-    for tensor in op.inputs:
-        known = constant_value(tensor)
-        if known is not None and known.size <= 64 and known.dtype.kind in "iub":
-            values.append(to_torch(np.asarray(known)))
-        else:
-            dims = [size if d is None else d for d in tensor.shape.as_list()]
-            values.append(torch.empty(dims, dtype=tensor.dtype.base_dtype.torch, device="meta"))
-    try:
-        result = op.definition.fn(*group_inputs(op, values), **op.definition.kwargs(op.attrs))
-    except Exception:  # a lowering may need values: then nothing is known
-        return None
-    if not isinstance(result, tuple | list):
-        result = [result]
-    if len(result) != len(op.outputs):
-        return None
-    return [tuple(r.shape) for r in result]

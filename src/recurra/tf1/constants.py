@@ -98,7 +98,7 @@ def constant_value_as_shape(tensor: Any) -> TensorShape:
             if value == -1:
                 return unknown_shape()
             raise ValueError(
-                "Received a scalar with unknown value as shape; require a statically known scalar with value '-1' to describe an unknown shape."
+                "Received a scalar with unknown value as shape; require a statically known scalar with value '-1' to describe an unknown shape."  # noqa: E501
             )
         return TensorShape([None if d < 0 else int(d) for d in value.tolist()])
     rule = _AS_SHAPE.get(tensor.op.type)
@@ -108,7 +108,7 @@ def constant_value_as_shape(tensor: Any) -> TensorShape:
             return found
     if tensor.shape.rank == 0:
         raise ValueError(
-            "Received a scalar with unknown value as shape; require a statically known scalar with value '-1' to describe an unknown shape."
+            "Received a scalar with unknown value as shape; require a statically known scalar with value '-1' to describe an unknown shape."  # noqa: E501
         )
     length = tensor.shape.values[0] if tensor.shape.rank == 1 else None  # type: ignore[index]
     return unknown_shape(length)

@@ -1,5 +1,5 @@
 """tf.while_loop, tf.cond, tf.case. The operations inside belong to the graph under TensorFlow's names; a plan runs a loop or a branch as
-one step whose body is compiled by itself."""
+one step whose body is compiled by itself."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 from recurra.tf1 import names, nest, shape_rules
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
-from recurra.tf1.core_ops import group, no_op, with_dependencies
+from recurra.tf1.core_ops import with_dependencies
 from recurra.tf1.graph import GraphKeys, get_default_graph
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import tf_export
 from recurra.tf1.plan import compile_function, needed_ops
 from recurra.tf1.registry import get, op
 from recurra.tf1.shapes import TensorShape, as_shape, unknown_shape
@@ -34,11 +34,11 @@ class ControlFlowContext:
     def add_op(self, operation: Operation) -> None:
         """Called for every operation made inside."""
 
-    def Enter(self) -> None:  # noqa: N802  (TensorFlow's names)
+    def Enter(self) -> None:
         self._stacks.append((self.graph._context, self.graph._control_stack))
         self.graph._context = self
 
-    def Exit(self) -> None:  # noqa: N802
+    def Exit(self) -> None:
         self.graph._context, self.graph._control_stack = self._stacks.pop()
 
     def holds(self, operation: Operation) -> bool:
@@ -50,10 +50,10 @@ class ControlFlowContext:
             context = context.outer_context
         return False
 
-    def IsWhileContext(self) -> bool:  # noqa: N802
+    def IsWhileContext(self) -> bool:
         return isinstance(self, WhileContext)
 
-    def IsCondContext(self) -> bool:  # noqa: N802
+    def IsCondContext(self) -> bool:
         return isinstance(self, CondContext)
 
     def captured(self, results: Iterable[Tensor], args: Iterable[Tensor]) -> tuple[list[Tensor], list[Operation]]:
@@ -238,7 +238,7 @@ op("Cond", "inputs:&* -> *T", bind=_bind_cond)
 def _hidden(
     op_type: str, name: str, inputs: list[Tensor], kinds: list[Any], shapes: list[TensorShape], **attrs: Any
 ) -> Operation:
-    """An operation that is not listed in the graph: it runs a loop or a branch for its listed Exit and Merge operations."""
+    """An operation that is not listed in the graph: it runs a loop or a branch for its listed Exit and Merge operations."""  # noqa: E501
     graph = get_default_graph()
     made = Operation(
         graph, op_type, name, inputs, {**attrs, "_lengths": {"inputs": len(inputs)}, "T": kinds}, get(op_type)
@@ -457,7 +457,7 @@ def _check_result(
     for before, now in zip(entered, after.tensors, strict=True):
         if before.dtype.base_dtype != now.dtype.base_dtype:
             raise TypeError(
-                f"Cannot convert a tensor of type {now.dtype.base_dtype.name} to an input of type {before.dtype.base_dtype.name}"
+                f"Cannot convert a tensor of type {now.dtype.base_dtype.name} to an input of type {before.dtype.base_dtype.name}"  # noqa: E501
             )
     return after.tensors, after
 
@@ -509,14 +509,14 @@ def _check_shape(entering: Tensor, invariant: TensorShape, following: Tensor, gi
         return
     if given:
         raise ValueError(
-            f"The shape invariant specified for {entering.name} is not compatible with the shape of the loop variable after "
+            f"The shape invariant specified for {entering.name} is not compatible with the shape of the loop variable after "  # noqa: E501
             f"one iteration. It enters the loop with shape {entering.shape}, but has shape {following.shape} after one "
             f"iteration; the specified shape invariant is {invariant}. Provide shape invariants using either the "
             "`shape_invariants` argument of tf.while_loop or set_shape() on the loop variables."
         )
     raise ValueError(
-        f"Input tensor '{entering.name}' enters the loop with shape {entering.shape}, but has shape {following.shape} after "
-        "one iteration. To allow the shape to vary across iterations, use the `shape_invariants` argument of tf.while_loop "
+        f"Input tensor '{entering.name}' enters the loop with shape {entering.shape}, but has shape {following.shape} after "  # noqa: E501
+        "one iteration. To allow the shape to vary across iterations, use the `shape_invariants` argument of tf.while_loop "  # noqa: E501
         "to specify a less-specific shape."
     )
 
@@ -630,117 +630,3 @@ def _merge_branches(on: CondContext, off: CondContext, flat_t: list[Tensor], fla
 
 def _common(a: TensorShape, b: TensorShape) -> TensorShape:
     return unknown_shape() if a.rank is None or a.rank != b.rank else a.most_specific_compatible_shape(b)
-
-
-@tf_export("case")
-def case(
-    pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: str = "case"
-) -> Any:
-    """The function of the first true predicate, `default` when none is."""
-    pairs = _case_pairs(pred_fn_pairs)
-    if default is not None and not callable(default):
-        raise TypeError("default must be callable.")
-    with name_scope(name, "case", [p for p, _ in pairs]):
-        guards = []
-        if default is None:
-            *pairs, (last, default_action) = pairs
-            none_true = functools.reduce(names.lookup("logical_or"), [*[p for p, _ in pairs], last])
-            check = names.lookup("Assert")(
-                none_true, ["None of conditions evaluated as True. Conditions: (" + ", ".join(p.name for p, _ in [*pairs, (last, None)]) + "), Values:",
-                            names.lookup("stack")([*[p for p, _ in pairs], last])],
-            )  # fmt: skip
-
-            def default() -> Any:
-                with get_default_graph().control_dependencies([check]):
-                    return default_action()
-
-        if exclusive:
-            guards.append(_at_most_one([p for p, _ in pairs]))
-        function = default
-        for predicate, action in reversed(pairs):
-            function = functools.partial(cond, predicate, true_fn=action, false_fn=function, strict=strict)
-        with get_default_graph().control_dependencies(guards):
-            return function() if pairs else cond(last, default, default, strict=strict)
-
-
-def _case_pairs(pred_fn_pairs: Any) -> list[tuple[Any, Any]]:
-    if isinstance(pred_fn_pairs, dict):
-        pairs = sorted(pred_fn_pairs.items(), key=lambda item: item[0].name)
-    elif isinstance(pred_fn_pairs, list | tuple):
-        pairs = list(pred_fn_pairs)
-    else:
-        raise TypeError("fns must be a list, tuple, or dict")
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise TypeError(f"Each entry in pred_fn_pairs must be a 2-tuple. Received {pair}.")
-        pred, function = pair
-        if isinstance(pred, Tensor):
-            if pred.dtype.base_dtype.name != "bool":
-                raise TypeError(f"pred must be Tensor of type bool: {pred.name}")
-        elif not isinstance(pred, bool):
-            raise TypeError(f"pred must be a Tensor, got: {pred}")
-        if not callable(function):
-            raise TypeError(f"fn for pred {pred} must be callable.")
-    return [(convert_to_tensor(p) if isinstance(p, bool) else p, f) for p, f in pairs]
-
-
-def _at_most_one(predicates: list[Tensor]) -> Any:
-    stacked = names.lookup("stack")(predicates, name="preds_c")
-    count = names.lookup("reduce_sum")(names.lookup("cast")(stacked, "int32"), name="num_true_conds")
-    text = ", ".join(p.name for p in predicates)
-    return names.lookup("Assert")(
-        names.lookup("less_equal")(count, 1),
-        [f"Input error: exclusive=True: more than 1 conditions ({text}) evaluated as True:", stacked],
-    )
-
-
-# -- assertions ------------------------------------------------------------------------------------------------------
-@tf_export("Assert", "debugging.Assert")
-def assert_true(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Any:
-    """An operation that raises InvalidArgumentError showing `data` unless `condition` holds."""
-    with name_scope(name, "Assert", [condition, data]):
-        tensors = [convert_to_tensor(d) for d in data]
-        shown = 3 if summarize is None else summarize
-        if all(t.dtype.base_dtype.name in ("string", "int32") for t in tensors):
-            return apply_op("Assert", condition, tensors, summarize=shown)
-        condition = convert_to_tensor(condition, name="Condition")
-        guarded = cond(
-            condition, no_op, lambda: apply_op("Assert", condition, tensors, summarize=shown), name="AssertGuard"
-        )
-        return guarded.op
-
-
-# -- smaller tools ---------------------------------------------------------------------------------------------------
-@tf_export("contrib.framework.smart_cond", "contrib.layers.utils.smart_cond", "python.framework.smart_cond.smart_cond")
-def smart_cond(pred: Any, true_fn: Any = None, false_fn: Any = None, name: str | None = None) -> Any:
-    """cond, decided at once when the predicate is known."""
-    known = smart_constant_value(pred)
-    if known is not None:
-        return true_fn() if known else false_fn()
-    return cond(pred, true_fn=true_fn, false_fn=false_fn, name=name)
-
-
-@tf_export("contrib.framework.smart_constant_value", "python.framework.smart_cond.smart_constant_value")
-def smart_constant_value(pred: Any) -> bool | None:
-    """The predicate's value as Python knows it, or None."""
-    from recurra.tf1.constants import constant_value
-
-    if isinstance(pred, Tensor):
-        value = constant_value(pred)
-        return None if value is None else bool(value)
-    if pred in (0, 1):
-        return bool(pred)
-    if isinstance(pred, bool):
-        return pred
-    raise TypeError(f"`pred` must be a Tensor, or a Python bool, or 1 or 0. Found instead: {pred}")
-
-
-export(with_dependencies, "python.ops.control_flow_ops.with_dependencies")
-export(group, "python.ops.control_flow_ops.group")
-export(no_op, "python.ops.control_flow_ops.no_op")
-export(
-    lambda data, pred, dtype=None, name=None: tuple(apply_op("Switch", data, pred, name=name)),
-    "python.ops.control_flow_ops.switch",
-)
-export(WhileContext, "python.ops.control_flow_ops.WhileContext")
-export(CondContext, "python.ops.control_flow_ops.CondContext")

@@ -2,7 +2,7 @@
 
 A variable that is only looked up by rows has IndexedSlices as gradient: the looked-up rows themselves are then what autograd
 differentiates by.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def gradients(
     stop_gradients: Any = None,
     unconnected_gradients: Any = UnconnectedGradients.NONE,
 ) -> list[Any]:
-    """d(sum of ys)/dx for each x: a tensor, IndexedSlices for tables that are only looked up, None where nothing connects."""
+    """d(sum of ys)/dx for each x: a tensor, IndexedSlices for tables that are only looked up, None where nothing connects."""  # noqa: E501
     unconnected_gradients = UnconnectedGradients(unconnected_gradients)
     ys, xs = _listed(ys), _listed(xs)
     stops = [] if stop_gradients is None else _listed(stop_gradients)

@@ -117,7 +117,7 @@ def raise_exception_on_not_ok_status() -> Iterator[None]:
 
 
 def from_torch(error: Exception, op: Any) -> Exception:
-    """The tf error for what a lowering raised in `op`: shapes, indices and values are InvalidArgument; the rest passes unchanged."""
+    """The tf error for what a lowering raised in `op`: shapes, indices and values are InvalidArgument; the rest passes unchanged."""  # noqa: E501
     if isinstance(error, OpError):
         if error._op is None:
             error._op, error._node_def = op, op.node_def if op is not None else None

@@ -95,7 +95,7 @@ class FetchMapper:
             raise ValueError(f"Fetch argument {original!r} cannot be interpreted as a Tensor. ({error})") from error
         if not self.graph.is_fetchable(element):
             raise ValueError(
-                f"Operation {(element.op if isinstance(element, Tensor) else element).name!r} has been marked as not fetchable."
+                f"Operation {(element.op if isinstance(element, Tensor) else element).name!r} has been marked as not fetchable."  # noqa: E501
             )
         place = self._positions.get(id(element))
         if place is None:

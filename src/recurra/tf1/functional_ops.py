@@ -32,9 +32,7 @@ def _elements(elems: Any, what: str = "elem") -> tuple[list[Tensor], Any, Any]:
 
 
 def _arrays(flat: list[Tensor], rows: Any, name: str = "") -> list[TensorArray]:
-    return [
-        TensorArray(dtype=t.dtype, size=rows, dynamic_size=False, infer_shape=True).unstack(t) for t in flat
-    ]
+    return [TensorArray(dtype=t.dtype, size=rows, dynamic_size=False, infer_shape=True).unstack(t) for t in flat]
 
 
 class _Cached:
@@ -58,9 +56,15 @@ def _require_callable(fn: Any) -> None:
 
 @tf_export("map_fn")
 def map_fn(
-    fn: Callable[..., Any], elems: Any, dtype: Any = None, parallel_iterations: int | None = None, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Callable[..., Any],
+    elems: Any,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    name: str | None = None,
+) -> Any:
     """`fn` of every row of `elems`, stacked. `dtype` gives the structure of the result where it differs."""
     _require_callable(fn)
     with name_scope(name, "map", nest.flatten(elems)), _Cached():
@@ -78,9 +82,12 @@ def map_fn(
             return i + 1, [a.write(i, v) for a, v in zip(arrays, nest.flatten(value), strict=True)]
 
         _, done = while_loop(
-            lambda i, _: i < rows, compute, (i, results), parallel_iterations=parallel_iterations or 10,
+            lambda i, _: i < rows,
+            compute,
+            (i, results),
+            parallel_iterations=parallel_iterations or 10,
             maximum_iterations=rows,
-        )  # fmt: skip
+        )
         stacked = [a.stack() for a in done]
         for tensor in stacked:
             _set_rows(tensor, static)
@@ -93,7 +100,13 @@ def _set_rows(tensor: Tensor, rows: int | None) -> None:
 
 
 def _fold(
-    fn: Callable[..., Any], elems: Any, initializer: Any, parallel_iterations: int, name: str | None, default: str, backward: bool
+    fn: Callable[..., Any],
+    elems: Any,
+    initializer: Any,
+    parallel_iterations: int,
+    name: str | None,
+    default: str,
+    backward: bool,
 ) -> Any:
     _require_callable(fn)
     with name_scope(name, default, nest.flatten(elems)), _Cached():
@@ -108,33 +121,64 @@ def _fold(
             i: Any = convert_to_tensor(start)
             if initializer is None:
                 state = row(i)
-            return while_loop(lambda i, _: i > 0, lambda i, a: [i - 1, fn(a, row(i - 1))], [i, state],
-                              parallel_iterations=parallel_iterations, maximum_iterations=rows)[1]  # fmt: skip
+            return while_loop(
+                lambda i, _: i > 0,
+                lambda i, a: [i - 1, fn(a, row(i - 1))],
+                [i, state],
+                parallel_iterations=parallel_iterations,
+                maximum_iterations=rows,
+            )[1]
         i = _constant(0 if initializer is not None else 1)
         state = initializer if initializer is not None else row(0)
-        return while_loop(lambda i, _: i < rows, lambda i, a: [i + 1, fn(a, row(i))], [i, state],
-                          parallel_iterations=parallel_iterations, maximum_iterations=rows)[1]  # fmt: skip
+        return while_loop(
+            lambda i, _: i < rows,
+            lambda i, a: [i + 1, fn(a, row(i))],
+            [i, state],
+            parallel_iterations=parallel_iterations,
+            maximum_iterations=rows,
+        )[1]
 
 
 @tf_export("foldl")
-def foldl(fn: Callable[..., Any], elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-          swap_memory: bool = False, name: str | None = None) -> Any:  # fmt: skip
+def foldl(
+    fn: Callable[..., Any],
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
     """fn(…fn(fn(initializer, row 0), row 1)…, last row)."""
     return _fold(fn, elems, initializer, parallel_iterations, name, "foldl", backward=False)
 
 
 @tf_export("foldr")
-def foldr(fn: Callable[..., Any], elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-          swap_memory: bool = False, name: str | None = None) -> Any:  # fmt: skip
+def foldr(
+    fn: Callable[..., Any],
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
     """As foldl, from the last row to the first."""
     return _fold(fn, elems, initializer, parallel_iterations, name, "foldr", backward=True)
 
 
 @tf_export("scan")
 def scan(
-    fn: Callable[..., Any], elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Callable[..., Any],
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    reverse: bool = False,
+    name: str | None = None,
+) -> Any:
     """All intermediate results of folding `fn` over the rows, stacked."""
     _require_callable(fn)
     with name_scope(name, "scan", nest.flatten(elems)), _Cached():
@@ -144,21 +188,30 @@ def scan(
         def row(i: Any) -> Any:
             return nest.pack_sequence_as(elems, [s.read(i) for s in sources])
 
-        first: Any = (rows - 1 if reverse else 0)
+        first: Any = rows - 1 if reverse else 0
         if initializer is None:
             structure: Any = elems
             state = row(first)
-            i: Any = convert_to_tensor(rows - 2 if reverse else 1) if not isinstance(rows, int) else _constant(rows - 2 if reverse else 1)
+            i: Any = (
+                convert_to_tensor(rows - 2 if reverse else 1)
+                if not isinstance(rows, int)
+                else _constant(rows - 2 if reverse else 1)
+            )
         else:
             structure = initializer
             state = nest.map_structure(convert_to_tensor, initializer)
             i = _constant(first) if isinstance(first, int) else first
         flat_state = nest.flatten(state)
         results = [
-            TensorArray(dtype=s.dtype, size=rows, element_shape=s.shape if infer_shape else None, dynamic_size=False,
-                        infer_shape=infer_shape)
+            TensorArray(
+                dtype=s.dtype,
+                size=rows,
+                element_shape=s.shape if infer_shape else None,
+                dynamic_size=False,
+                infer_shape=infer_shape,
+            )
             for s in flat_state
-        ]  # fmt: skip
+        ]
         if initializer is None:
             results = [r.write(first, s) for r, s in zip(results, flat_state, strict=True)]
 

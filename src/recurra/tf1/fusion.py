@@ -3,7 +3,7 @@
 A chain is a run of CellStep operations with the same equation and parameters, each continuing the state of the one before: what
 static_rnn and hand-written loops leave in a graph. It becomes one operation when nothing looks at a state inside it that only the steps
 have: no fetch, feed or gradient target there (the outputs are available either way), and no input that depends on an output.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -141,9 +141,16 @@ class _Fused:
         outputs = [*(self.rows if self.rows_wanted else []), *self.chain[-1].outputs]
         inputs = [*source, *self.state, *self.params]
         definition = OpDef(
-            "CellSequence", "xs:K*T, state:S*T, params:P*T -> M*T", self._lowering(take), shape=None, bind=None, diff=True,
-            writes=False, stateful=False, defaults={},
-        )  # fmt: skip
+            "CellSequence",
+            "xs:K*T, state:S*T, params:P*T -> M*T",
+            self._lowering(take),
+            shape=None,
+            bind=None,
+            diff=True,
+            writes=False,
+            stateful=False,
+            defaults={},
+        )
         lengths = {"xs": len(source), "state": len(self.state), "params": len(self.params)}
         made = Operation(
             self.chain[0].graph, "CellSequence", self.chain[0].name, inputs, {"_lengths": lengths}, definition

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from recurra.tf1.devices import _device_text, _merge_devices
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.tensor import Operation, Tensor
 
@@ -55,8 +56,16 @@ class GraphKeys:
     COND_CONTEXT = "cond_context"
     WHILE_CONTEXT = "while_context"
     _SUMMARY_COLLECTION = "_SUMMARY_V2"
-    _VARIABLE_COLLECTIONS = [GLOBAL_VARIABLES, LOCAL_VARIABLES, METRIC_VARIABLES, MODEL_VARIABLES, TRAINABLE_VARIABLES,
-                             MOVING_AVERAGE_VARIABLES, CONCATENATED_VARIABLES, TRAINABLE_RESOURCE_VARIABLES]  # fmt: skip
+    _VARIABLE_COLLECTIONS = [
+        GLOBAL_VARIABLES,
+        LOCAL_VARIABLES,
+        METRIC_VARIABLES,
+        MODEL_VARIABLES,
+        TRAINABLE_VARIABLES,
+        MOVING_AVERAGE_VARIABLES,
+        CONCATENATED_VARIABLES,
+        TRAINABLE_RESOURCE_VARIABLES,
+    ]
     _STREAMING_MODEL_PORTS = "streaming_model_ports"
     VARIABLES = "variables"
 
@@ -208,7 +217,7 @@ class Graph:
     def add_op(
         self, op_type: str, name: str | None, inputs: list[Tensor], attrs: dict[str, Any], definition: Any
     ) -> Operation:
-        """A new operation without outputs yet. A name that ends with '/' is taken as it is (a scope was just opened for it)."""
+        """A new operation without outputs yet. A name that ends with '/' is taken as it is (a scope was just opened for it)."""  # noqa: E501
         self._check_not_finalized()
         name = name or op_type
         if name.endswith("/"):
@@ -488,23 +497,6 @@ class Graph:
         return graph_def.graph_def(self, add_shapes=add_shapes)
 
 
-def _device_text(device: Any) -> str:
-    if device is None:
-        return ""
-    text = device.to_string() if hasattr(device, "to_string") else str(device)
-    match = re.fullmatch(r"/?(cpu|gpu|CPU|GPU):(\d+|\*)", text)
-    return f"/device:{match[1].upper()}:{match[2]}" if match else text
-
-
-def _merge_devices(outer: str, inner: str) -> str:
-    """Parts that `inner` names replace those of `outer`."""
-    if not outer or not inner or not inner.startswith("/"):
-        return inner or outer
-    parts = {p.partition(":")[0]: p for p in outer.strip("/").split("/")}
-    parts.update({p.partition(":")[0]: p for p in inner.strip("/").split("/")})
-    return "/" + "/".join(parts[k] for k in ("job", "replica", "task", "device") if k in parts)
-
-
 def _program_place() -> tuple[str, int] | None:
     """File and line of the innermost caller outside this package."""
     frame: Any = sys._getframe(2)
@@ -545,8 +537,10 @@ def reset_default_graph() -> None:
     """Replace the process's default graph by an empty one."""
     global _global_default
     if _local.stack:
-        raise AssertionError("Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, "
-                             "exit the nesting and create a new graph.")  # fmt: skip
+        raise AssertionError(
+            "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, "
+            "exit the nesting and create a new graph."
+        )
     _global_default = Graph()
 
 

@@ -1,6 +1,6 @@
 """A graph as plain data (JSON) and back: what import_meta_graph reads. Nothing in it is executed; Python functions of a program
 (py_func, cell equations given as closures) stay in the process that made them, and an operation that lost its function says so when run.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.variables import RefVariable, ResourceVariable, Variable
 
 _VARIABLES = {"RefVariable": RefVariable, "ResourceVariable": ResourceVariable}
-_CONTEXTS = {"WhileContext": control_flow.WhileContext, "CondContext": control_flow.CondContext,
-             "ControlFlowContext": control_flow.ControlFlowContext}  # fmt: skip
+_CONTEXTS = {
+    "WhileContext": control_flow.WhileContext,
+    "CondContext": control_flow.CondContext,
+    "ControlFlowContext": control_flow.ControlFlowContext,
+}
 
 
 class Encoder:
@@ -42,15 +45,23 @@ class Encoder:
         """The compressed text."""
         for op in self.graph.get_operations():
             self.op(op)
-        collections = [[key, [self.value(i) for i in self.graph.get_collection(key)]] for key in self.graph.collections
-                       if isinstance(key, str)]  # fmt: skip
+        collections = [
+            [key, [self.value(i) for i in self.graph.get_collection(key)]]
+            for key in self.graph.collections
+            if isinstance(key, str)
+        ]
         rows = []
         done = 0
         while done < len(self.ops):  # encoding an operation may reach further hidden ones
             rows.append(self._row(self.ops[done]))
             done += 1
-        text = {"ops": rows, "contexts": self.context_rows, "collections": collections, "shared": self.shared_rows,
-                "seed": self.graph.seed}  # fmt: skip
+        text = {
+            "ops": rows,
+            "contexts": self.context_rows,
+            "collections": collections,
+            "shared": self.shared_rows,
+            "seed": self.graph.seed,
+        }
         return zlib.compress(json.dumps(text).encode())
 
     def op(self, op: Operation) -> int:
@@ -62,12 +73,16 @@ class Encoder:
     def _row(self, op: Operation) -> Any:
         listed = self.graph._ops.get(op.name) is op
         return {
-            "type": op.type, "name": op.name, "listed": listed, "device": op._device,
-            "inputs": [self.tensor(t) for t in op._inputs], "controls": [self.op(o) for o in op._control_inputs],
+            "type": op.type,
+            "name": op.name,
+            "listed": listed,
+            "device": op._device,
+            "inputs": [self.tensor(t) for t in op._inputs],
+            "controls": [self.op(o) for o in op._control_inputs],
             "attrs": [[k, self.value(v)] for k, v in op._attrs.items()],
             "outputs": [[t.dtype.name, None if t.shape.values is None else list(t.shape.values)] for t in op.outputs],
             "context": None if op._context is None else self.context(op._context),
-        }  # fmt: skip
+        }
 
     def tensor(self, tensor: Tensor) -> list[int]:
         return [self.op(tensor.op), tensor.value_index]

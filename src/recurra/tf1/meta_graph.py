@@ -1,7 +1,7 @@
 """tf.train.export_meta_graph and import_meta_graph for graphs that recurra built.
 
 A MetaGraphDef as TensorFlow writes it (names, shapes, collections), with our own form of the graph (`graph_text.py`) in a collection.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -102,10 +102,11 @@ def import_meta_graph(
     )
     if _KEY not in meta.collection_def:
         raise errors.UnimplementedError(
-            None, None,
-            "This .meta file was written by TensorFlow: recurra reads such files for names, shapes, collections and hyper-parameters "
-            "(recurra.tf1.checkpoint), but cannot run the graph. Build the model by its own code and use tf.train.Saver().restore.",
-        )  # fmt: skip
+            None,
+            None,
+            "This .meta file was written by TensorFlow: recurra reads such files for names, shapes, collections and hyper-parameters "  # noqa: E501
+            "(recurra.tf1.checkpoint), but cannot run the graph. Build the model by its own code and use tf.train.Saver().restore.",  # noqa: E501
+        )
     data, tag = meta.collection_def[_KEY].bytes_list.value
     graph = get_default_graph()
     prefix = f"{import_scope}/" if import_scope else ""

@@ -2,7 +2,7 @@
 
 A module registers what it offers with `@tf_export("math.exp", "exp")` or `export(value, "float32")`; `lookup("math.exp")` answers
 for the era of the running program. The modules of `MODULES` are imported at the first look-up.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ MODULES: list[str] = [
     "core_ops",
     "session",
     "variables",
+    "variable_functions",
     "scopes",
     "differentiation",
     "nest",
     "control_flow",
+    "cases",
     "tensor_array",
     "functional_ops",
     "python_functions",
@@ -61,7 +63,7 @@ _loaded = False
 
 
 def export(value: T, *dotted: str, era: tuple[Version, Version] | None = None) -> T:
-    """Serve `value` under the dotted names (without `tf.`); with `era=(first, end)` only to programs of first <= era < end."""
+    """Serve `value` under the dotted names (without `tf.`); with `era=(first, end)` only to programs of first <= era < end."""  # noqa: E501
     first, end = era or ((0, 0), (99, 0))
     for name in dotted:
         entries = _TABLE.setdefault(name, [])

@@ -113,8 +113,8 @@ def _compare(a: Any, b: Any, check_types: bool) -> None:
     if is_nested(a) != is_nested(b):
         which = ("first", "second") if is_nested(a) else ("second", "first")
         raise ValueError(
-            f'{head}\n\nMore specifically: Substructure "type={type(a if is_nested(a) else b).__name__} str={a if is_nested(a) else b}" is a sequence, while substructure "type={type(b if is_nested(a) else a).__name__} str={b if is_nested(a) else a}" is not ({which[0]} vs. {which[1]})'
-        )  # noqa: E501
+            f'{head}\n\nMore specifically: Substructure "type={type(a if is_nested(a) else b).__name__} str={a if is_nested(a) else b}" is a sequence, while substructure "type={type(b if is_nested(a) else a).__name__} str={b if is_nested(a) else a}" is not ({which[0]} vs. {which[1]})'  # noqa: E501
+        )
     if not is_nested(a):
         return
     if check_types:
@@ -123,17 +123,17 @@ def _compare(a: Any, b: Any, check_types: bool) -> None:
             same = type(a).__name__ == type(b).__name__ and a._fields == b._fields
         if not same and not (isinstance(a, list) and type(b).__name__ == "ListWrapper"):
             raise TypeError(
-                f"{head}\n\nMore specifically: The two namedtuples or sequences don't have the same sequence type. First structure has type {type(a)}, while second structure has type {type(b)}"
-            )  # noqa: E501
+                f"{head}\n\nMore specifically: The two namedtuples or sequences don't have the same sequence type. First structure has type {type(a)}, while second structure has type {type(b)}"  # noqa: E501
+            )
     if isinstance(a, Mapping) and isinstance(b, Mapping) and set(a) != set(b):
         raise ValueError(
-            f"{head}\n\nMore specifically: The two dictionaries don't have the same set of keys. First structure has keys {list(a)}, while second structure has keys {list(b)}"
-        )  # noqa: E501
+            f"{head}\n\nMore specifically: The two dictionaries don't have the same set of keys. First structure has keys {list(a)}, while second structure has keys {list(b)}"  # noqa: E501
+        )
     ours, theirs = _items(a), _items(b)
     if len(ours) != len(theirs):
         raise ValueError(
-            f"{head}\n\nMore specifically: The two structures don't have the same number of elements. First structure: {a}. Second structure: {b}"
-        )  # noqa: E501
+            f"{head}\n\nMore specifically: The two structures don't have the same number of elements. First structure: {a}. Second structure: {b}"  # noqa: E501
+        )
     for x, y in zip(ours, theirs, strict=True):
         _compare(x, y, check_types)
 
@@ -152,7 +152,7 @@ def map_structure(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> A
             "Only valid keyword arguments are `check_types` and `expand_composites`, not: `{}`".format(
                 "`, `".join(kwargs)
             )
-        )  # noqa: E501
+        )
     for other in structure[1:]:
         assert_same_structure(structure[0], other, check_types)
     return pack_sequence_as(structure[0], [func(*leaves) for leaves in zip(*map(flatten, structure), strict=True)])
@@ -186,12 +186,12 @@ def assert_shallow_structure(shallow_tree: Any, input_tree: Any, check_types: bo
         )
     if check_types and not isinstance(input_tree, type(shallow_tree)):
         raise TypeError(
-            f"The two structures don't have the same sequence type. Input structure has type {type(input_tree)}, while shallow structure has type {type(shallow_tree)}."
-        )  # noqa: E501
+            f"The two structures don't have the same sequence type. Input structure has type {type(input_tree)}, while shallow structure has type {type(shallow_tree)}."  # noqa: E501
+        )
     if len(_items(shallow_tree)) != len(_items(input_tree)):
         raise ValueError(
-            f"The two structures don't have the same sequence length. Input structure has length {len(_items(input_tree))}, while shallow structure has length {len(_items(shallow_tree))}."
-        )  # noqa: E501
+            f"The two structures don't have the same sequence length. Input structure has length {len(_items(input_tree))}, while shallow structure has length {len(_items(shallow_tree))}."  # noqa: E501
+        )
     for a, b in zip(_items(shallow_tree), _items(input_tree), strict=True):
         assert_shallow_structure(a, b, check_types)
 

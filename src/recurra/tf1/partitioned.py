@@ -133,7 +133,7 @@ class PartitionedVariable(TensorLike):
     def _dense_var_to_tensor(self, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
         if dtype is not None and not dtype.is_compatible_with(self._dtype):
             raise ValueError(
-                f"Incompatible type conversion requested to type '{dtype.name}' for variable of type '{self._dtype.name}'"
+                f"Incompatible type conversion requested to type '{dtype.name}' for variable of type '{self._dtype.name}'"  # noqa: E501
             )
         if as_ref:
             raise NotImplementedError(f"PartitionedVariable doesn't support being used as a reference: {self._name}")

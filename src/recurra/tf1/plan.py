@@ -3,7 +3,7 @@
 A plan is made once for its (fetches, feeds). Ops become lines `v7 = f7(v3, v4)`; constants are folded; values are dropped after their
 last use; only the ops between the ys and xs of a Gradients op are recorded by autograd. Bodies of loops and branches are compiled by the
 same `compile_function` and called by their own lowering.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINES: dict[str, dict[int, Operation]] = {}
 
 
 def leaf(value: Any) -> Any:
-    """A value to differentiate by: itself when autograd already follows it, else a fresh leaf that shares its memory."""
+    """A value to differentiate by: itself when autograd already follows it, else a fresh leaf that shares its memory."""  # noqa: E501
     return value if value.requires_grad else value.detach().requires_grad_(True)
 
 
@@ -50,7 +50,7 @@ def compile_function(
     """`call(*values of args) -> values of results`, having run `targets` too. With `recording` the caller's grad mode stays.
 
     Operations in `done` were run before. With `cells`, arguments that are references come as Cells.
-    """
+    """  # noqa: E501
     return _Compiler(session, args, results, list(targets), recording, set(done), cells).compile()
 
 
@@ -145,7 +145,7 @@ class _Compiler:
 
     # -- what is needed ----------------------------------------------------------------------------------------------
     def _follow_fed_gradients(self, ops: list[Operation]) -> list[Operation]:
-        """TensorFlow's gradients flow through fed tensors: compute those too where a gradient needs what lies before them."""
+        """TensorFlow's gradients flow through fed tensors: compute those too where a gradient needs what lies before them."""  # noqa: E501
         fed = [t for t in self.args if t.op._inputs and t.dtype.is_floating]
         gradients = [op for op in ops if op.type == "Gradients"]
         if not fed or not gradients or self.recording:
@@ -395,8 +395,13 @@ class _Compiler:
         definition = op.definition
         if op.type == "Gradients":
             last = not any(g is not op for g in self.gradient_ops) and not record and not self.recording
-            return partial(run_gradients, n_ys=op.attrs["n_ys"], gys=op.attrs["gys"], retain=not last,
-                           create=record or self.recording)  # fmt: skip
+            return partial(
+                run_gradients,
+                n_ys=op.attrs["n_ys"],
+                gys=op.attrs["gys"],
+                retain=not last,
+                create=record or self.recording,
+            )
         if definition.bind is not None:
             if op.type in CONTROL_FLOW:
                 return definition.bind(op, self.session, record or self.recording)

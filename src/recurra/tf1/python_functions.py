@@ -41,12 +41,20 @@ def _value(result: Any, kind: Any, index: int) -> Any:
         if not isinstance(result, np.ndarray | np.generic):
             array = array.astype(kind.as_numpy_dtype)
         else:
-            raise ValueError(f"{index}-th value returned by the Python function is {array.dtype.name}, but expects {kind.name}")
+            raise ValueError(
+                f"{index}-th value returned by the Python function is {array.dtype.name}, but expects {kind.name}"
+            )
     return to_torch(np.array(array, order="C", copy=True))
 
 
 op("PyFunc", "input:* -> *Tout", bind=_bind_py_func, diff=False, shape=lambda o: [unknown_shape()] * len(o.outputs))
-op("PyFuncStateless", "input:* -> *Tout", bind=_bind_py_func, diff=False, shape=lambda o: [unknown_shape()] * len(o.outputs))
+op(
+    "PyFuncStateless",
+    "input:* -> *Tout",
+    bind=_bind_py_func,
+    diff=False,
+    shape=lambda o: [unknown_shape()] * len(o.outputs),
+)
 
 
 def _py_func(func: Callable[..., Any], inp: Any, kinds: Any, stateful: bool, name: str | None) -> Any:
@@ -62,13 +70,13 @@ def _py_func(func: Callable[..., Any], inp: Any, kinds: Any, stateful: bool, nam
 
 
 @tf_export("py_func", "numpy_function")
-def py_func(func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None) -> Any:  # noqa: N803
+def py_func(func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None) -> Any:
     """`func` of numpy arrays, run when the graph runs; `Tout` is one dtype or a list of them."""
     return _py_func(func, inp, Tout, stateful, name)
 
 
 @tf_export("py_function", "contrib.eager.py_func")
-def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:  # noqa: N803
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
     """py_func whose function gets objects with a `numpy()` method."""
 
     def call(*arrays: Any) -> Any:
@@ -93,11 +101,16 @@ def _bind_custom(operation: Operation, session: Any, recording: bool) -> Callabl
 
     attrs = operation.attrs
     count, extra = attrs["n_inputs"], operation.inputs[attrs["n_inputs"] :]
-    forward = compile_function(session, [*attrs["_inputs"], *extra], attrs["_outputs"], done=operation.control_inputs, cells=True).call
+    forward = compile_function(
+        session, [*attrs["_inputs"], *extra], attrs["_outputs"], done=operation.control_inputs, cells=True
+    ).call
     backward = compile_function(
-        session, [*attrs["_inputs"], *extra, *attrs["_outputs"], *attrs["_upstream"]], attrs["_grads"],
-        done=operation.control_inputs, cells=True,
-    ).call  # fmt: skip
+        session,
+        [*attrs["_inputs"], *extra, *attrs["_outputs"], *attrs["_upstream"]],
+        attrs["_grads"],
+        done=operation.control_inputs,
+        cells=True,
+    ).call
     positions = attrs["_positions"]
 
     class Custom(torch.autograd.Function):
@@ -139,20 +152,33 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 local = [identity(t) for t in inputs]
                 result, grad_fn = f(*local, **kwargs)
                 outputs = [identity(convert_to_tensor(t)) for t in nest.flatten(result)]
-                upstream = [apply_op("Placeholder", dtype=t.dtype.base_dtype, shape=t.shape, name="dy") for t in outputs]
+                upstream = [
+                    apply_op("Placeholder", dtype=t.dtype.base_dtype, shape=t.shape, name="dy") for t in outputs
+                ]
                 grads = grad_fn(*upstream)
                 grads = list(grads) if isinstance(grads, list | tuple) else [grads]
                 if len(grads) != len(inputs):
-                    raise ValueError(f"custom_gradient function returned {len(grads)} gradients for {len(inputs)} inputs")
+                    raise ValueError(
+                        f"custom_gradient function returned {len(grads)} gradients for {len(inputs)} inputs"
+                    )
                 positions = [i for i, g in enumerate(grads) if g is not None]
                 grads = [convert_to_tensor(g) for g in grads if g is not None]
             finally:
                 context.Exit()
             extra, controls = context.captured([*outputs, *grads], [*local, *upstream])
             made = _hidden(
-                "CustomGradient", context.name, [*inputs, *extra], [t.dtype.base_dtype for t in outputs], [t.shape for t in outputs],
-                n_inputs=len(inputs), _inputs=local, _outputs=outputs, _upstream=upstream, _grads=grads, _positions=positions,
-            )  # fmt: skip
+                "CustomGradient",
+                context.name,
+                [*inputs, *extra],
+                [t.dtype.base_dtype for t in outputs],
+                [t.shape for t in outputs],
+                n_inputs=len(inputs),
+                _inputs=local,
+                _outputs=outputs,
+                _upstream=upstream,
+                _grads=grads,
+                _positions=positions,
+            )
             made._control_inputs = controls
             final = [identity(t) for t in made.outputs]
         return nest.pack_sequence_as(result, final) if nest.is_nested(result) else final[0]

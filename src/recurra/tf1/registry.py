@@ -4,7 +4,7 @@
 
 The signature's types are attributes bound by the arguments ("T"), or fixed ("int32"); `N*T` is a list, `*` a list of anything, `&T` a
 variable (the lowering gets its Cell). `list_of` outputs: `num*T` (attribute `num` of them) or `*Tout` (attribute Tout lists dtypes).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def op(
     **defaults: Any,
 ) -> OpDef:
     """Declare a primitive. `defaults` are attribute values used when the caller gives none (and dtypes for unbound type attributes);
-    `allow` lists the dtypes that a type attribute may take."""
+    `allow` lists the dtypes that a type attribute may take."""  # noqa: E501
     definition = OpDef(
         type_,
         signature,

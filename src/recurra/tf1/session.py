@@ -177,14 +177,16 @@ class BaseSession:
             if isinstance(value, int) and not isinstance(value, bool) and tensor.dtype.base_dtype.is_integer:
                 kind = tensor.dtype.base_dtype
                 if not kind.min <= value <= kind.max:
-                    raise TypeError(f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
-                                    f"{kind.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger "
-                                    "type (e.g. int64).")  # fmt: skip
+                    raise TypeError(
+                        f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
+                        f"{kind.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger "
+                        "type (e.g. int64)."
+                    )
             fed = feed_value(value, tensor.dtype) if tensor.dtype.is_numpy_compatible else value
             if hasattr(fed, "shape") and not tensor.shape.is_compatible_with(tuple(fed.shape)):
                 shown = str(tensor.shape)
                 raise ValueError(
-                    f"Cannot feed value of shape {tuple(fed.shape)} for Tensor {tensor.name!r}, which has shape {shown!r}"
+                    f"Cannot feed value of shape {tuple(fed.shape)} for Tensor {tensor.name!r}, which has shape {shown!r}"  # noqa: E501
                 )
             if not self._graph.is_feedable(tensor):
                 raise ValueError(f"Tensor {tensor} may not be fed.")

@@ -1,4 +1,4 @@
-"""Static shape rules by family. A rule gets the operation (inputs known, outputs not yet) and returns its output shapes."""
+"""Static shape rules by family. A rule gets the operation (inputs known, outputs not yet) and returns its output shapes."""  # noqa: E501
 
 from __future__ import annotations
 

@@ -136,8 +136,10 @@ class Tensor(TensorLike):
     __nonzero__ = __bool__
 
     def __len__(self) -> int:
-        raise TypeError(f"len is not well defined for symbolic Tensors. ({self.name}) Please call `x.shape` rather "
-                        "than `len(x)` for shape information.")  # fmt: skip
+        raise TypeError(
+            f"len is not well defined for symbolic Tensors. ({self.name}) Please call `x.shape` rather "
+            "than `len(x)` for shape information."
+        )
 
     def __array__(self, *_args: Any, **_kwargs: Any) -> Any:
         raise NotImplementedError(f"Cannot convert a symbolic Tensor ({self.name}) to a numpy array.")
@@ -192,7 +194,7 @@ def _session_for(verb: str, kind: str, graph: Graph, session: Any) -> Any:
                 f"session's graph. Pass an explicit session to `{verb}(session=sess)`."
             )
         raise ValueError(
-            f"Cannot use the given session to {action} {kind}: the {kind}'s graph is different from the session's graph."
+            f"Cannot use the given session to {action} {kind}: the {kind}'s graph is different from the session's graph."  # noqa: E501
         )
     return chosen
 
@@ -202,9 +204,22 @@ class Operation:
     """A node of a graph: its type, inputs, attributes and outputs."""
 
     __slots__ = (
-        "__dict__", "__weakref__", "_attrs", "_colocation", "_context", "_control_inputs", "_device", "_graph", "_id",
-        "_inputs", "_name", "_outputs", "_place", "_type", "definition",
-    )  # fmt: skip
+        "__dict__",
+        "__weakref__",
+        "_attrs",
+        "_colocation",
+        "_context",
+        "_control_inputs",
+        "_device",
+        "_graph",
+        "_id",
+        "_inputs",
+        "_name",
+        "_outputs",
+        "_place",
+        "_type",
+        "definition",
+    )
 
     def __init__(
         self,

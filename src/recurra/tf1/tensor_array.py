@@ -83,8 +83,8 @@ class ArrayState:
             self.fail(
                 f"Could not read from TensorArray index {index}.  Furthermore, the element shape is not fully defined: "
                 f"{_show(self.element)}.  It is possible you are working with a resizeable TensorArray and "
-                "stop_gradients is not allowing the gradients to be written.  If you set the full element_shape property "
-                "on the forward TensorArray, the proper all-zeros tensor will be returned instead of incurring this error."
+                "stop_gradients is not allowing the gradients to be written.  If you set the full element_shape property "  # noqa: E501
+                "on the forward TensorArray, the proper all-zeros tensor will be returned instead of incurring this error."  # noqa: E501
             )
         return torch.zeros(self.element.as_list(), dtype=self.dtype)  # type: ignore[arg-type]
 
@@ -104,19 +104,20 @@ class ArrayState:
         if not parts:
             if not self.element.is_fully_defined():
                 raise errors.UnimplementedError(
-                    None, None,
+                    None,
+                    None,
                     "TensorArray has size zero, but element shape "
                     f"{_show(self.element)} is not fully defined. Currently only static shapes are supported when "
                     "packing zero-size TensorArrays.",
-                )  # fmt: skip
+                )
             return torch.empty([0, *self.element.as_list()], dtype=self.dtype)  # type: ignore[list-item]
         if isinstance(parts[0], np.ndarray):
             return np.stack(parts)
         if any(p.shape != parts[0].shape for p in parts):
             bad = next(i for i, p in enumerate(parts) if p.shape != parts[0].shape)
             self.fail(
-                f"TensorArray has inconsistent shapes.  Index 0 has shape: {list(parts[0].shape)} but index {bad} has shape: {list(parts[bad].shape)}"
-            )  # noqa: E501
+                f"TensorArray has inconsistent shapes.  Index 0 has shape: {list(parts[0].shape)} but index {bad} has shape: {list(parts[bad].shape)}"  # noqa: E501
+            )
         return torch.stack(parts)
 
     def concat(self) -> tuple[Any, torch.Tensor]:
@@ -171,12 +172,12 @@ def _split(handle: Any, value: Any, lengths: Any, flow_in: ArrayState) -> ArrayS
     sizes = lengths.tolist()
     if sum(sizes) != value.shape[0]:
         flow_in.fail(
-            f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's shape is: {list(value.shape)} "
-        )  # noqa: E501
+            f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's shape is: {list(value.shape)} "  # noqa: E501
+        )
     if flow_in.size() != len(sizes) and not flow_in.dynamic:
         flow_in.fail(
-            f"TensorArray's size is not equal to the size of lengths ({flow_in.size()} vs. {len(sizes)}), and the TensorArray is not marked as dynamically resizeable"
-        )  # noqa: E501
+            f"TensorArray's size is not equal to the size of lengths ({flow_in.size()} vs. {len(sizes)}), and the TensorArray is not marked as dynamically resizeable"  # noqa: E501
+        )
     for i, part in enumerate(torch.split(value, sizes)):
         flow_in.write(i, part)
     return flow_in
@@ -199,12 +200,27 @@ op(
     stateful=True,
     shape=lambda o: [TensorShape([2]), TensorShape([])],
 )
-op("TensorArrayReadV3", "handle:resource, index:int32, flow_in:float32 -> dtype",
-   lambda handle, index, flow_in: flow_in.read(int(index)), stateful=True, shape=_read_shape)  # fmt: skip
-op("TensorArrayWriteV3", "handle:resource, index:int32, value:T, flow_in:float32 -> float32",
-   lambda handle, index, value, flow_in: flow_in.write(int(index), value), stateful=True, shape=_flow)  # fmt: skip
-op("TensorArrayGatherV3", "handle:resource, indices:int32, flow_in:float32 -> dtype",
-   lambda handle, indices, flow_in: _gathered(flow_in, indices), stateful=True, shape=_stack_shape)  # fmt: skip
+op(
+    "TensorArrayReadV3",
+    "handle:resource, index:int32, flow_in:float32 -> dtype",
+    lambda handle, index, flow_in: flow_in.read(int(index)),
+    stateful=True,
+    shape=_read_shape,
+)
+op(
+    "TensorArrayWriteV3",
+    "handle:resource, index:int32, value:T, flow_in:float32 -> float32",
+    lambda handle, index, value, flow_in: flow_in.write(int(index), value),
+    stateful=True,
+    shape=_flow,
+)
+op(
+    "TensorArrayGatherV3",
+    "handle:resource, indices:int32, flow_in:float32 -> dtype",
+    lambda handle, indices, flow_in: _gathered(flow_in, indices),
+    stateful=True,
+    shape=_stack_shape,
+)
 op(
     "TensorArrayScatterV3",
     "handle:resource, indices:int32, value:T, flow_in:float32 -> float32",
@@ -212,8 +228,16 @@ op(
     stateful=True,
     shape=_flow,
 )
-op("TensorArrayConcatV3", "handle:resource, flow_in:float32 -> dtype, int64", lambda handle, flow_in: flow_in.concat(), stateful=True,
-   shape=lambda o: [TensorShape([None]).concatenate((o.attrs.get("element_shape") or unknown_shape())[1:]), TensorShape([None])])  # fmt: skip
+op(
+    "TensorArrayConcatV3",
+    "handle:resource, flow_in:float32 -> dtype, int64",
+    lambda handle, flow_in: flow_in.concat(),
+    stateful=True,
+    shape=lambda o: [
+        TensorShape([None]).concatenate((o.attrs.get("element_shape") or unknown_shape())[1:]),
+        TensorShape([None]),
+    ],
+)
 op(
     "TensorArraySplitV3",
     "handle:resource, value:T, lengths:int64, flow_in:float32 -> float32",
@@ -221,8 +245,14 @@ op(
     stateful=True,
     shape=_flow,
 )
-op("TensorArraySizeV3", "handle:resource, flow_in:float32 -> int32",
-   lambda handle, flow_in: torch.tensor(flow_in.size(), dtype=torch.int32), stateful=True, diff=False, shape=_flow)  # fmt: skip
+op(
+    "TensorArraySizeV3",
+    "handle:resource, flow_in:float32 -> int32",
+    lambda handle, flow_in: torch.tensor(flow_in.size(), dtype=torch.int32),
+    stateful=True,
+    diff=False,
+    shape=_flow,
+)
 op("TensorArrayCloseV3", "handle:resource ->", lambda handle: None, stateful=True)
 
 
@@ -273,10 +303,15 @@ class TensorArray:
                 self._flow = flow if flow is not None else _flow_of(handle)
             else:
                 self._handle, self._flow = apply_op(
-                    "TensorArrayV3", size, dtype=self._dtype, element_shape=self._element_shape,
-                    dynamic_size=self._dynamic_size, clear_after_read=clear, array_name=tensor_array_name or scope.rstrip("/"),
+                    "TensorArrayV3",
+                    size,
+                    dtype=self._dtype,
+                    element_shape=self._element_shape,
+                    dynamic_size=self._dynamic_size,
+                    clear_after_read=clear,
+                    array_name=tensor_array_name or scope.rstrip("/"),
                     name=scope,
-                )  # fmt: skip
+                )
 
     flow = property(lambda self: self._flow)
     handle = property(lambda self: self._handle)
@@ -319,8 +354,15 @@ class TensorArray:
     def read(self, index: Any, name: str | None = None) -> Tensor:
         """The element at `index`."""
         with get_default_graph().colocate_with(self._handle):
-            return apply_op("TensorArrayReadV3", self._handle, index, self._flow, dtype=self._dtype,
-                            element_shape=self._known(), name=name)  # fmt: skip
+            return apply_op(
+                "TensorArrayReadV3",
+                self._handle,
+                index,
+                self._flow,
+                dtype=self._dtype,
+                element_shape=self._known(),
+                name=name,
+            )
 
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
         """The array with `value` at `index`."""
@@ -341,7 +383,7 @@ class TensorArray:
             raise errors.InvalidArgumentError(
                 None,
                 None,
-                f"TensorArray dtype is {self._dtype.name} but Op is trying to write dtype {value.dtype.base_dtype.name}.",
+                f"TensorArray dtype is {self._dtype.name} but Op is trying to write dtype {value.dtype.base_dtype.name}.",  # noqa: E501
             )
 
     def stack(self, name: str | None = None) -> Tensor:
@@ -355,16 +397,24 @@ class TensorArray:
 
     def gather(self, indices: Any, name: str | None = None) -> Tensor:
         """The elements at `indices` as one tensor."""
-        made = apply_op("TensorArrayGatherV3", self._handle, indices, self._flow, dtype=self._dtype,
-                        element_shape=self._known(), name=name)  # fmt: skip
+        made = apply_op(
+            "TensorArrayGatherV3",
+            self._handle,
+            indices,
+            self._flow,
+            dtype=self._dtype,
+            element_shape=self._known(),
+            name=name,
+        )
         if self._element_shape.rank is not None:
             made.set_shape(TensorShape([None]).concatenate(self._element_shape))
         return made
 
     def concat(self, name: str | None = None) -> Tensor:
         """All elements joined along their first axis."""
-        value, _ = apply_op("TensorArrayConcatV3", self._handle, self._flow, dtype=self._dtype,
-                            element_shape=self._known(), name=name)  # fmt: skip
+        value, _ = apply_op(
+            "TensorArrayConcatV3", self._handle, self._flow, dtype=self._dtype, element_shape=self._known(), name=name
+        )
         return value
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:

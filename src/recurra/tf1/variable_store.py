@@ -97,11 +97,20 @@ class VariableStore:
         except TypeError:
             dtype = as_dtype(dtype.base_dtype)
         options = {
-            "shape": shape, "dtype": dtype, "initializer": initializer, "regularizer": regularizer, "reuse": reuse,
-            "trainable": trainable, "collections": collections, "caching_device": caching_device,
-            "partitioner": partitioner, "validate_shape": validate_shape, "use_resource": use_resource,
-            "constraint": constraint, **kwargs,
-        }  # fmt: skip
+            "shape": shape,
+            "dtype": dtype,
+            "initializer": initializer,
+            "regularizer": regularizer,
+            "reuse": reuse,
+            "trainable": trainable,
+            "collections": collections,
+            "caching_device": caching_device,
+            "partitioner": partitioner,
+            "validate_shape": validate_shape,
+            "use_resource": use_resource,
+            "constraint": constraint,
+            **kwargs,
+        }
         if custom_getter is not None:
             return custom_getter(getter=self._get, name=name, **options)
         return self._get(name, **options)
@@ -125,10 +134,17 @@ class VariableStore:
         aggregation: Any = None,
     ) -> Any:
         options = {
-            "dtype": dtype, "initializer": initializer, "regularizer": regularizer, "reuse": reuse,
-            "trainable": trainable, "collections": collections, "caching_device": caching_device,
-            "validate_shape": validate_shape, "use_resource": use_resource, "constraint": constraint,
-        }  # fmt: skip
+            "dtype": dtype,
+            "initializer": initializer,
+            "regularizer": regularizer,
+            "reuse": reuse,
+            "trainable": trainable,
+            "collections": collections,
+            "caching_device": caching_device,
+            "validate_shape": validate_shape,
+            "use_resource": use_resource,
+            "constraint": constraint,
+        }
         is_scalar = shape is not None and isinstance(shape, list | tuple | TensorShape) and not list(shape)
         if partitioner is not None and not is_scalar:
             if not callable(partitioner):
@@ -187,10 +203,16 @@ class VariableStore:
                 initial, kind = initializer, getattr(initializer, "dtype", None)
                 kind = None if kind is None else as_dtype(kind).base_dtype
         variable = Variable(
-            initial_value=initial, name=name, trainable=trainable, collections=collections,
-            caching_device=caching_device, dtype=kind if callable(initial) else None, validate_shape=validate_shape,
-            constraint=constraint, use_resource=use_resource,
-        )  # fmt: skip
+            initial_value=initial,
+            name=name,
+            trainable=trainable,
+            collections=collections,
+            caching_device=caching_device,
+            dtype=kind if callable(initial) else None,
+            validate_shape=validate_shape,
+            constraint=constraint,
+            use_resource=use_resource,
+        )
         self._vars[name] = variable
         self._places[name] = "".join(traceback.format_list(traceback.extract_stack(limit=6)[:3]))
         if regularizer:
@@ -238,7 +260,7 @@ class VariableStore:
             return self._found_partitioned(name, shape, dtype, reuse, partitioner)
         if reuse is True:
             raise ValueError(
-                f"PartitionedVariable {name} does not exist, or was not created with tf.get_variable(). Did you mean to "
+                f"PartitionedVariable {name} does not exist, or was not created with tf.get_variable(). Did you mean to "  # noqa: E501
                 "set reuse=False or reuse=tf.AUTO_REUSE in VarScope?"
             )
         if name in self._vars:
@@ -257,9 +279,14 @@ class VariableStore:
             first = _slice_of(initializer, offset, size) if constant else initializer
             with name_scope(None):
                 part = self._get_single(
-                    f"{name}/part_{i}", None if constant else size, dtype=dtype, initializer=first, reuse=reuse,
-                    partition_info=info, **options,
-                )  # fmt: skip
+                    f"{name}/part_{i}",
+                    None if constant else size,
+                    dtype=dtype,
+                    initializer=first,
+                    reuse=reuse,
+                    partition_info=info,
+                    **options,
+                )
             part._set_save_slice_info(Variable.SaveSliceInfo(name, shape.as_list(), list(offset), list(size)))
             parts.append(part)
         made = PartitionedVariable(name=name, shape=shape, dtype=dtype, variable_list=parts, partitions=partitions)
@@ -277,17 +304,17 @@ class VariableStore:
             )
         if not shape.is_compatible_with(found.get_shape()):
             raise ValueError(
-                f"Trying to reuse partitioned variable {name}, but specified shape {shape} and found shape {found.get_shape()}."
+                f"Trying to reuse partitioned variable {name}, but specified shape {shape} and found shape {found.get_shape()}."  # noqa: E501
             )
         if not dtype.is_compatible_with(found.dtype):
             raise ValueError(
-                f"Trying to reuse partitioned variable {name}, but specified dtype {dtype.name} and found dtype {found.dtype.name}."
+                f"Trying to reuse partitioned variable {name}, but specified dtype {dtype.name} and found dtype {found.dtype.name}."  # noqa: E501
             )
         if partitioner is not None:
             wanted, _, _ = partition_shapes(partitioner, found.get_shape(), dtype)
             if list(wanted) != list(found._get_partitions()):
                 raise ValueError(
-                    f"Trying to reuse partitioned variable {name}, but specified partitions {wanted} and found partitions "
+                    f"Trying to reuse partitioned variable {name}, but specified partitions {wanted} and found partitions "  # noqa: E501
                     f"{found._get_partitions()}."
                 )
         return found

@@ -6,153 +6,15 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from recurra.tf1 import dtypes, errors, shape_rules
+from recurra.tf1 import dtypes
+from recurra.tf1 import variable_ops as variable_ops
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope, register_tensor_conversion_function
-from recurra.tf1.core_ops import group
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.fetches import register as register_fetch
 from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import export, tf_export
-from recurra.tf1.registry import op
 from recurra.tf1.shapes import TensorShape, as_shape
 from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
-from recurra.tf1.values import Cell
-
-
-# -- operations ------------------------------------------------------------------------------------------------------
-def _bind_cell(operation: Operation, session: Any) -> Callable[[], Cell]:
-    cell = session.cell(operation)
-    return lambda: cell
-
-
-def _assign(ref: Cell, value: Any, validate_shape: bool = True) -> Cell:
-    declared = ref.op.attrs.get("shape")
-    if validate_shape and declared is not None and not as_shape(declared).is_compatible_with(tuple(value.shape)):
-        raise errors.InvalidArgumentError(
-            None, None,
-            f"Assign requires shapes of both tensors to match. lhs shape= {_show(declared)} rhs shape= {_show(value.shape)}",
-        )  # fmt: skip
-    ref.write(value)
-    return ref
-
-
-def _show(shape: Any) -> str:
-    return (
-        "["
-        + ",".join(
-            "?" if d is None else str(d)
-            for d in as_shape(tuple(shape) if not isinstance(shape, TensorShape) else shape).values or ()
-        )
-        + "]"
-    )
-
-
-def _assign_add(ref: Cell, value: Any) -> Cell:
-    ref.data.add_(value.detach())
-    return ref
-
-
-def _assign_sub(ref: Cell, value: Any) -> Cell:
-    ref.data.sub_(value.detach())
-    return ref
-
-
-def _no_result(function: Callable[..., Any]) -> Callable[..., None]:
-    def run(resource: Cell, value: Any) -> None:
-        function(resource, value)
-
-    return run
-
-
-def _rows(indices: Any, updates: Any, data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat row numbers, checked, and the updates as one row each."""
-    flat = indices.reshape(-1).long()
-    if flat.numel() and (int(flat.min()) < 0 or int(flat.max()) >= data.shape[0]):
-        bad = int(((flat < 0) | (flat >= data.shape[0])).nonzero()[0, 0])
-        raise errors.InvalidArgumentError(
-            None, None, f"indices[{bad}] = {int(flat[bad])} is not in [0, {data.shape[0]})"
-        )
-    shape = (flat.numel(), *data.shape[1:])
-    updates = updates.detach().expand(shape) if updates.dim() == 0 else updates.detach().reshape(shape)
-    return flat, updates
-
-
-def _scatter(how: str) -> Callable[..., Cell]:
-    def run(ref: Cell, indices: Any, updates: Any) -> Cell:
-        data = ref.data
-        rows, values = _rows(indices, updates, data)
-        if how == "update":
-            data[rows] = values
-        elif how == "add":
-            data.index_add_(0, rows, values)
-        elif how == "sub":
-            data.index_add_(0, rows, values, alpha=-1)
-        elif how == "mul":
-            data.index_reduce_(0, rows, values, "prod")
-        elif how == "div":
-            data.index_reduce_(0, rows, 1 / values, "prod")
-        else:
-            data.index_reduce_(0, rows, values, "amax" if how == "max" else "amin")
-        return ref
-
-    return run
-
-
-def _is_initialized(ref: Cell) -> torch.Tensor:
-    return torch.tensor(ref.value is not None)
-
-
-def _count_up_to(ref: Cell, limit: int) -> torch.Tensor:
-    if int(ref.read()) >= limit:
-        raise errors.OutOfRangeError(None, None, f"Reached limit of {limit}")
-    before = ref.read().clone()
-    ref.data.add_(1)
-    return before
-
-
-_ref = shape_rules.from_attr("shape")
-op("VariableV2", "-> &dtype", bind=_bind_cell, shape=_ref)
-op("Variable", "-> &dtype", bind=_bind_cell, shape=_ref)
-op("TemporaryVariable", "-> &dtype", bind=_bind_cell, shape=_ref)
-op("VarHandleOp", "-> resource", bind=_bind_cell, shape=shape_rules.scalar, diff=True)
-op("Assign", "ref:&T, value:T -> &T", _assign, writes=True,
-   shape=lambda o: o.inputs[0].shape.merge_with(o.inputs[1].shape) if o.attrs.get("validate_shape", True) else o.inputs[1].shape)  # fmt: skip
-op("AssignAdd", "ref:&T, value:T -> &T", _assign_add, writes=True, shape=shape_rules.merged)
-op("AssignSub", "ref:&T, value:T -> &T", _assign_sub, writes=True, shape=shape_rules.merged)
-op("IsVariableInitialized", "ref:&dtype -> bool", _is_initialized, stateful=True, shape=shape_rules.scalar, diff=False)
-op("CountUpTo", "ref:&T -> T", _count_up_to, writes=True, shape=shape_rules.scalar, diff=False)
-
-
-def _read_shape(o: Operation) -> TensorShape:
-    return as_shape(o.inputs[0].op.attrs.get("shape"))
-
-
-op("ReadVariableOp", "resource:resource -> dtype", lambda resource: resource.read(), shape=_read_shape, stateful=True)
-op("AssignVariableOp", "resource:resource, value:dtype ->", _no_result(lambda r, v: _assign(r, v, False)), writes=True)
-op("AssignAddVariableOp", "resource:resource, value:dtype ->", _no_result(_assign_add), writes=True)
-op("AssignSubVariableOp", "resource:resource, value:dtype ->", _no_result(_assign_sub), writes=True)
-op(
-    "VarIsInitializedOp",
-    "resource:resource -> bool",
-    _is_initialized,
-    stateful=True,
-    shape=shape_rules.scalar,
-    diff=False,
-)
-op("ResourceCountUpTo", "resource:resource -> T", lambda resource, limit: _count_up_to(resource, limit), writes=True,
-   shape=shape_rules.scalar, diff=False)  # fmt: skip
-for _how in ("update", "add", "sub", "mul", "div", "max", "min"):
-    op(
-        f"Scatter{_how.title()}",
-        "ref:&T, indices:Tindices, updates:T -> &T",
-        _scatter(_how),
-        writes=True,
-        shape=shape_rules.same,
-    )
-    op(f"ResourceScatter{_how.title()}", "resource:resource, indices:Tindices, updates:dtype ->",
-       (lambda run: lambda resource, indices, updates: run(resource, indices, updates) and None)(_scatter(_how)), writes=True)  # fmt: skip
 
 
 # -- enumerations ----------------------------------------------------------------------------------------------------
@@ -234,7 +96,7 @@ class Variable(TensorLike, metaclass=_Meta):
         if synchronization is VariableSynchronization.ON_READ:
             if trainable:
                 raise ValueError(
-                    "Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables. "
+                    "Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables. "  # noqa: E501
                     "You have specified trainable=True and synchronization=VariableSynchronization.ON_READ."
                 )
             trainable = False
@@ -247,7 +109,7 @@ class Variable(TensorLike, metaclass=_Meta):
         collections = [GraphKeys.GLOBAL_VARIABLES] if collections is None else collections
         if not isinstance(collections, list | tuple | set):
             raise ValueError(
-                f"collections argument to Variable constructor must be a list, tuple, or set. Got {collections} of type {type(collections)}"
+                f"collections argument to Variable constructor must be a list, tuple, or set. Got {collections} of type {type(collections)}"  # noqa: E501
             )
         collections = list(collections)
         if trainable and GraphKeys.TRAINABLE_VARIABLES not in collections:
@@ -361,7 +223,7 @@ class Variable(TensorLike, metaclass=_Meta):
         from recurra.tf1 import control_flow
 
         with name_scope("initialized_value") if False else get_default_graph().control_dependencies(None):
-            return control_flow.cond(is_variable_initialized(self), self.read_value, lambda: self._initial_value)
+            return control_flow.cond(self.is_initialized(), self.read_value, lambda: self._initial_value)
 
     def eval(self, session: Any = None) -> Any:
         return (
@@ -395,7 +257,7 @@ class Variable(TensorLike, metaclass=_Meta):
         return Reference(self)
 
     def count_up_to(self, limit: int) -> Tensor:
-        return count_up_to(self, limit)
+        return apply_op("CountUpTo", self._ref(), limit=limit)
 
     def value(self) -> Tensor:
         raise NotImplementedError
@@ -432,10 +294,12 @@ class Variable(TensorLike, metaclass=_Meta):
             return None
         strip = len(export_scope) + 1 if export_scope else 0
         proto = message("variable_pb2", "VariableDef")(
-            variable_name=self._variable.name[strip:], initializer_name=self._initializer_op.name[strip:],
-            snapshot_name=self._snapshot.name[strip:], trainable=self._trainable,
+            variable_name=self._variable.name[strip:],
+            initializer_name=self._initializer_op.name[strip:],
+            snapshot_name=self._snapshot.name[strip:],
+            trainable=self._trainable,
             is_resource=isinstance(self, ResourceVariable),
-        )  # fmt: skip
+        )
         if self._initial_value is not None:
             proto.initial_value_name = self._initial_value.name[strip:]
         if self._save_slice_info is not None:
@@ -450,8 +314,15 @@ class Variable(TensorLike, metaclass=_Meta):
     class SaveSliceInfo:
         """Which part of a partitioned variable this one is."""
 
-        def __init__(self, full_name: Any = None, full_shape: Any = None, var_offset: Any = None, var_shape: Any = None,
-                     save_slice_info_def: Any = None, import_scope: Any = None):  # fmt: skip
+        def __init__(
+            self,
+            full_name: Any = None,
+            full_shape: Any = None,
+            var_offset: Any = None,
+            var_shape: Any = None,
+            save_slice_info_def: Any = None,
+            import_scope: Any = None,
+        ):
             if save_slice_info_def is not None:
                 proto = save_slice_info_def
                 full_name = f"{import_scope}/{proto.full_name}" if import_scope else proto.full_name
@@ -475,9 +346,11 @@ class Variable(TensorLike, metaclass=_Meta):
             from recurra.tf1.protos import message
 
             return message("variable_pb2", "SaveSliceInfoDef")(
-                full_name=self.full_name, full_shape=list(self.full_shape), var_offset=list(self.var_offset),
+                full_name=self.full_name,
+                full_shape=list(self.full_shape),
+                var_offset=list(self.var_offset),
                 var_shape=list(self.var_shape),
-            )  # fmt: skip
+            )
 
 
 class RefVariable(Variable):
@@ -492,8 +365,8 @@ class RefVariable(Variable):
             raise ValueError(f"initial_value must have a shape specified: {self._initial_value}")
         self._variable = apply_op("VariableV2", dtype=self._initial_value.dtype.base_dtype, shape=known, name=scope)
         with name_scope(scope):
-            assigned = assign(
-                self._variable, _uncycled(self._initial_value), validate_shape=validate_shape, name="Assign"
+            assigned = apply_op(
+                "Assign", self._variable, _uncycled(self._initial_value), validate_shape=validate_shape, name="Assign"
             )
             self._initializer_op = assigned.op
             self._snapshot = apply_op("Identity", self._variable, name="read")
@@ -510,15 +383,15 @@ class RefVariable(Variable):
     def _dense_var_to_tensor(self, dtype: DType | None = None, name: str | None = None, as_ref: bool = False) -> Any:
         if dtype is not None and not dtype.is_compatible_with(self.dtype):
             raise ValueError(
-                f"Incompatible type conversion requested to type '{dtype.name}' for variable of type '{self.dtype.name}'"
+                f"Incompatible type conversion requested to type '{dtype.name}' for variable of type '{self.dtype.name}'"  # noqa: E501
             )
         return self._variable if as_ref else self._snapshot
 
     def is_initialized(self, name: str | None = None) -> Tensor:
-        return is_variable_initialized(self)
+        return apply_op("IsVariableInitialized", self._variable, name=name)
 
     def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
-        result = assign(self._variable, value, use_locking=use_locking, name=name)
+        result = apply_op("Assign", self._variable, value, name=name)
         return result if read_value else result.op
 
     def assign_add(
@@ -585,6 +458,9 @@ class ResourceVariable(Variable):
     def shape(self) -> TensorShape:
         return as_shape(self._handle.op.attrs["shape"])
 
+    def count_up_to(self, limit: int) -> Tensor:
+        return apply_op("ResourceCountUpTo", self._handle, limit=limit, T=self._dtype)
+
     @property
     def create(self) -> Operation:
         return self._initializer_op
@@ -617,7 +493,7 @@ class ResourceVariable(Variable):
     def _dense_var_to_tensor(self, dtype: DType | None = None, name: str | None = None, as_ref: bool = False) -> Any:
         if dtype is not None and not dtype.is_compatible_with(self.dtype):
             raise ValueError(
-                f"Incompatible type conversion requested to type {dtype.name!r} for variable of type {self.dtype.name!r}"
+                f"Incompatible type conversion requested to type {dtype.name!r} for variable of type {self.dtype.name!r}"  # noqa: E501
             )
         return self.read_value().op.inputs[0] if as_ref else self.value()
 
@@ -695,8 +571,15 @@ def _nothing() -> Any:
     return _Nothing()
 
 
-for _name, _how in (("scatter_sub", "Sub"), ("scatter_add", "Add"), ("scatter_update", "Update"), ("scatter_max", "Max"),
-                    ("scatter_min", "Min"), ("scatter_mul", "Mul"), ("scatter_div", "Div")):  # fmt: skip
+for _name, _how in (
+    ("scatter_sub", "Sub"),
+    ("scatter_add", "Add"),
+    ("scatter_update", "Update"),
+    ("scatter_max", "Max"),
+    ("scatter_min", "Min"),
+    ("scatter_mul", "Mul"),
+    ("scatter_div", "Div"),
+):
 
     def _method(
         self: Any, sparse_delta: Any, use_locking: bool = False, name: str | None = None, _how: str = _how
@@ -707,7 +590,7 @@ for _name, _how in (("scatter_sub", "Sub"), ("scatter_add", "Add"), ("scatter_up
 
 
 def _uncycled(value: Tensor) -> Tensor:
-    """An initial value that reads other variables reads their initial values instead, so that initialisers need no order."""
+    """An initial value that reads other variables reads their initial values instead, so that initialisers need no order."""  # noqa: E501
     replaced: dict[Tensor, Tensor] = {}
 
     def safe(tensor: Tensor) -> Tensor:
@@ -737,151 +620,6 @@ def _variable_of(source: Operation) -> Variable | None:
             if isinstance(variable, Variable) and variable._variable.op is source:
                 return variable
     return None
-
-
-# -- functions -------------------------------------------------------------------------------------------------------
-@tf_export("assign")
-def assign(ref: Any, value: Any, validate_shape: Any = None, use_locking: Any = None, name: str | None = None) -> Any:
-    """Give a variable a new value; the result reads it afterwards."""
-    if isinstance(ref, ResourceVariable):
-        return ref.assign(value, name=name)
-    if isinstance(ref, TensorLike) and not isinstance(ref, Variable | Tensor):
-        return ref.assign(value, name=name)  # type: ignore[attr-defined]
-    return apply_op(
-        "Assign",
-        ref,
-        value,
-        validate_shape=validate_shape is not False,
-        use_locking=use_locking is not False,
-        name=name,
-    )
-
-
-@tf_export("assign_add")
-def assign_add(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Any:
-    if isinstance(ref, ResourceVariable):
-        return ref.assign_add(value, name=name)
-    return apply_op("AssignAdd", ref, value, name=name)
-
-
-@tf_export("assign_sub")
-def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Any:
-    if isinstance(ref, ResourceVariable):
-        return ref.assign_sub(value, name=name)
-    return apply_op("AssignSub", ref, value, name=name)
-
-
-@tf_export("count_up_to", "train.count_up_to")
-def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
-    if isinstance(ref, ResourceVariable):
-        return apply_op("ResourceCountUpTo", ref.handle, limit=limit, T=ref.dtype, name=name)
-    return apply_op("CountUpTo", ref, limit=limit, name=name)
-
-
-def _scatter_function(name: str, how: str) -> None:
-    def function(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
-        if isinstance(ref, ResourceVariable):
-            made = apply_op(
-                f"ResourceScatter{how}",
-                ref.handle,
-                indices,
-                convert_to_tensor(updates, ref.dtype),
-                dtype=ref.dtype,
-                name=name,
-            )
-            return ref._assigned(made, True)
-        return apply_op(f"Scatter{how}", ref, indices, updates, name=name)
-
-    function.__name__ = name
-    export(function, name)
-
-
-for _how in ("update", "add", "sub", "mul", "div", "max", "min"):
-    _scatter_function(f"scatter_{_how}", _how.title())
-
-
-@tf_export("is_variable_initialized")
-def is_variable_initialized(variable: Any, name: str | None = None) -> Tensor:
-    if isinstance(variable, ResourceVariable):
-        return variable.is_initialized(name=name)
-    return apply_op("IsVariableInitialized", variable, name=name)
-
-
-@tf_export("global_variables", "all_variables")
-def global_variables(scope: str | None = None) -> list[Any]:
-    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
-
-
-@tf_export("local_variables")
-def local_variables(scope: str | None = None) -> list[Any]:
-    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
-
-
-@tf_export("model_variables")
-def model_variables(scope: str | None = None) -> list[Any]:
-    return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
-
-
-@tf_export("trainable_variables")
-def trainable_variables(scope: str | None = None) -> list[Any]:
-    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
-
-
-@tf_export("moving_average_variables")
-def moving_average_variables(scope: str | None = None) -> list[Any]:
-    return get_default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
-
-
-@tf_export("variables_initializer", "initialize_variables", "initializers.variables")
-def variables_initializer(var_list: Any, name: str = "init") -> Operation:
-    """An operation that initialises all of `var_list`."""
-    return group(*[v.initializer for v in var_list], name=name) if var_list else group(name=name)
-
-
-@tf_export("global_variables_initializer", "initialize_all_variables", "initializers.global_variables")
-def global_variables_initializer() -> Operation:
-    return variables_initializer(global_variables())
-
-
-@tf_export("local_variables_initializer", "initialize_local_variables", "initializers.local_variables")
-def local_variables_initializer() -> Operation:
-    return variables_initializer(local_variables())
-
-
-@tf_export("report_uninitialized_variables")
-def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:
-    """The names of the variables that have no value yet."""
-    if var_list is None:
-        var_list = global_variables() + local_variables()
-        if not var_list:
-            var_list = [
-                o.outputs[0] for o in get_default_graph().get_operations() if o.type in ("Variable", "VariableV2")
-            ]
-    with name_scope(name):
-        flags = [is_variable_initialized(v) for v in var_list]
-        return apply_op("UninitializedNames", flags, names=[v.op.name for v in var_list])
-
-
-def _names_of(flags: list[torch.Tensor], names: list[str]) -> Any:
-    import numpy as np
-
-    missing = [n.encode() for f, n in zip(flags, names, strict=True) if not bool(f)]
-    out = np.empty(len(missing), dtype=object)
-    out[:] = missing
-    return out
-
-
-op("UninitializedNames", "flags:N*bool -> string", _names_of, stateful=True, shape=shape_rules.vector, diff=False)
-
-
-@tf_export("assert_variables_initialized")
-def assert_variables_initialized(var_list: Any = None) -> Any:
-    """An operation that raises FailedPreconditionError when a variable has no value."""
-    if var_list is None:
-        var_list = global_variables() + local_variables()
-    if not var_list:
-        return None
-    return group(*[v.value() for v in var_list])
 
 
 register_fetch(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recurra.tf1.build import apply_op, convert_to_tensor
-from recurra.tf1.control_flow import smart_cond
+from recurra.tf1.cases import smart_cond
 from recurra.tf1.layers.base import InputSpec, Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import init, nn

@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
-from recurra.tf1.control_flow import smart_cond, smart_constant_value
+from recurra.tf1.cases import smart_cond, smart_constant_value
 from recurra.tf1.layers.base import InputSpec, Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import init, nn

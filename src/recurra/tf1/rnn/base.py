@@ -184,14 +184,14 @@ class RNNCell(Layer):
                     )
             if dtype is not None and inputs.dtype.base_dtype != dtypes.as_dtype(dtype):
                 raise ValueError(
-                    f"dtype from input tensor is different from the input param. Input tensor dtype: {inputs.dtype}, dtype: {dtype}"
+                    f"dtype from input tensor is different from the input param. Input tensor dtype: {inputs.dtype}, dtype: {dtype}"  # noqa: E501
                 )
             known = inputs.shape.as_list()[0] if inputs.shape.rank is not None else None
             batch_size = known if known is not None else names.lookup("shape")(inputs)[0]
             dtype = inputs.dtype
         if batch_size is None or dtype is None:
             raise ValueError(
-                f"batch_size and dtype cannot be None while constructing initial state: batch_size={batch_size}, dtype={dtype}"
+                f"batch_size and dtype cannot be None while constructing initial state: batch_size={batch_size}, dtype={dtype}"  # noqa: E501
             )
         return self.zero_state(batch_size, dtype)
 

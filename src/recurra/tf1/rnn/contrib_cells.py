@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from recurra.cells import coupled, glstm, independent, intersection, layer_norm_lstm, minimal, nas, norm, sru, ugrnn
+from recurra.cells import coupled, glstm, intersection, layer_norm_lstm, nas, norm, ugrnn
 from recurra.cells.lstm import LSTMOptions, LSTMState
-from recurra.cells.rnn import RNNOptions
 from recurra.tf1 import names
 from recurra.tf1.layers.base import InputSpec
 from recurra.tf1.names import tf_export
@@ -114,9 +112,18 @@ class LayerNormBasicLSTMCell(Paired):
     """The LSTM with layer normalisation and recurrent dropout."""
 
     def __init__(
-        self, num_units: int, forget_bias: float = 1.0, input_size: Any = None, activation: Any = None, layer_norm: bool = True,
-        norm_gain: float = 1.0, norm_shift: float = 0.0, dropout_keep_prob: Any = 1.0, dropout_prob_seed: Any = None, reuse: Any = None,
-    ):  # fmt: skip
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        input_size: Any = None,
+        activation: Any = None,
+        layer_norm: bool = True,
+        norm_gain: float = 1.0,
+        norm_shift: float = 0.0,
+        dropout_keep_prob: Any = 1.0,
+        dropout_prob_seed: Any = None,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._forget_bias, self._activation = num_units, forget_bias, resolve_activation(activation)
         self._keep_prob, self._seed = dropout_keep_prob, dropout_prob_seed
@@ -150,10 +157,20 @@ class LayerNormLSTMCell(Paired):
     """LSTMCell with layer normalisation of the gates and the memory."""
 
     def __init__(
-        self, num_units: int, use_peepholes: bool = False, cell_clip: Any = None, initializer: Any = None, num_proj: Any = None,
-        proj_clip: Any = None, forget_bias: float = 1.0, activation: Any = None, layer_norm: bool = False, norm_gain: float = 1.0,
-        norm_shift: float = 0.0, reuse: Any = None,
-    ):  # fmt: skip
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        cell_clip: Any = None,
+        initializer: Any = None,
+        num_proj: Any = None,
+        proj_clip: Any = None,
+        forget_bias: float = 1.0,
+        activation: Any = None,
+        layer_norm: bool = False,
+        norm_gain: float = 1.0,
+        norm_shift: float = 0.0,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._use_peepholes, self._cell_clip = num_units, use_peepholes, cell_clip
         self._initializer, self._num_proj, self._proj_clip = initializer, num_proj, proj_clip
@@ -180,8 +197,12 @@ class LayerNormLSTMCell(Paired):
             if self._num_proj is not None:
                 with variable_scope("projection"):
                     projection = get_variable("kernel", [n, self._num_proj], dtype=dtype)
-        options = LSTMOptions(float(self._forget_bias), self._cell_clip, self._proj_clip if self._num_proj else None,
-                              torch_activation(self._activation))  # fmt: skip
+        options = LSTMOptions(
+            float(self._forget_bias),
+            self._cell_clip,
+            self._proj_clip if self._num_proj else None,
+            torch_activation(self._activation),
+        )
         bias = None if self._layer_norm else bias
 
         def step(x: Any, c: Any, h: Any, kernel: Any, bias: Any, norms: Any, peeps: Any, projection: Any) -> Any:
@@ -198,10 +219,22 @@ class CoupledInputForgetGateLSTMCell(Paired):
     """The LSTM whose input gate is one minus its forget gate."""
 
     def __init__(
-        self, num_units: int, use_peepholes: bool = False, initializer: Any = None, num_proj: Any = None, proj_clip: Any = None,
-        num_unit_shards: int = 1, num_proj_shards: int = 1, forget_bias: float = 1.0, state_is_tuple: bool = True,
-        activation: Any = None, reuse: Any = None, layer_norm: bool = False, norm_gain: float = 1.0, norm_shift: float = 0.0,
-    ):  # fmt: skip
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        initializer: Any = None,
+        num_proj: Any = None,
+        proj_clip: Any = None,
+        num_unit_shards: int = 1,
+        num_proj_shards: int = 1,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Any = None,
+        reuse: Any = None,
+        layer_norm: bool = False,
+        norm_gain: float = 1.0,
+        norm_shift: float = 0.0,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._use_peepholes = num_units, use_peepholes
         self._num_proj, self._proj_clip = num_proj, proj_clip
@@ -226,8 +259,12 @@ class CoupledInputForgetGateLSTMCell(Paired):
         if norms is not None:
             norms.append(_norm_variables("state", n, self._norm_gain, self._norm_shift))
         projection = cut_weight("W_P", [n, self._num_proj], dtype, self._num_proj_shards) if self._num_proj else None
-        options = LSTMOptions(float(self._forget_bias), None, self._proj_clip if self._num_proj else None,
-                              torch_activation(self._activation))  # fmt: skip
+        options = LSTMOptions(
+            float(self._forget_bias),
+            None,
+            self._proj_clip if self._num_proj else None,
+            torch_activation(self._activation),
+        )
         bias = None if self._layer_norm else bias
 
         def step(x: Any, c: Any, h: Any, kernel: Any, bias: Any, norms: Any, peeps: Any, projection: Any) -> Any:
@@ -280,8 +317,15 @@ class UGRNNCell(Basic):
 class IntersectionRNNCell(Basic):
     """Two gated recurrences, one over time and one over depth."""
 
-    def __init__(self, num_units: int, num_in_proj: Any = None, initializer: Any = None, forget_bias: float = 1.0,
-                 y_activation: Any = None, reuse: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        num_in_proj: Any = None,
+        initializer: Any = None,
+        forget_bias: float = 1.0,
+        y_activation: Any = None,
+        reuse: Any = None,
+    ):
         super().__init__(num_units, reuse)
         self._num_input_proj, self._initializer, self._forget_bias = num_in_proj, initializer, forget_bias
         self._y_activation = y_activation or tf("nn.relu")
@@ -292,7 +336,7 @@ class IntersectionRNNCell(Basic):
         depth = input_depth(inputs)
         if depth != n and not self._num_input_proj:
             raise ValueError(
-                "Must have input size == output size for Intersection RNN. To fix, num_in_proj should be set to num_units at cell init."
+                "Must have input size == output size for Intersection RNN. To fix, num_in_proj should be set to num_units at cell init."  # noqa: E501
             )
         inner: Any = None
         with variable_scope(tf("get_variable_scope")(), initializer=self._initializer):
@@ -350,8 +394,16 @@ class NASCell(LayerPair):
 class GLSTMCell(Paired):
     """The LSTM in groups: group g sees its slice of the input and of the output."""
 
-    def __init__(self, num_units: int, initializer: Any = None, num_proj: Any = None, number_of_groups: int = 1,
-                 forget_bias: float = 1.0, activation: Any = None, reuse: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        initializer: Any = None,
+        num_proj: Any = None,
+        number_of_groups: int = 1,
+        forget_bias: float = 1.0,
+        activation: Any = None,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._initializer, self._num_proj = num_units, initializer, num_proj
         self._forget_bias, self._activation = forget_bias, resolve_activation(activation)
@@ -376,8 +428,12 @@ class GLSTMCell(Paired):
                     kernels.append(
                         get_variable("kernel", [(depth + self._width) // groups, 4 * n // groups], dtype=dtype)
                     )
-            biases = [get_variable(f"bias_{g}", shape=[n], dtype=dtype, initializer=tf("constant_initializer")(0.0, dtype=dtype))
-                      for g in "ijfo"]  # fmt: skip
+            biases = [
+                get_variable(
+                    f"bias_{g}", shape=[n], dtype=dtype, initializer=tf("constant_initializer")(0.0, dtype=dtype)
+                )
+                for g in "ijfo"
+            ]
             projection = None
             if self._num_proj is not None:
                 with variable_scope("projection"):
@@ -392,220 +448,3 @@ class GLSTMCell(Paired):
 
         new_c, new_h = library_call(step, inputs, *state, kernels, biases, projection, count=2)
         return new_h, LSTMStateTuple(new_c, new_h)
-
-
-class LayerBasic(LayerRNNCell):
-    """A layer-style cell of one size."""
-
-    def __init__(
-        self,
-        num_units: int,
-        activation: Any = None,
-        reuse: Any = None,
-        name: Any = None,
-        dtype: Any = None,
-        **kwargs: Any,
-    ):
-        super().__init__(_reuse=reuse, name=name, dtype=dtype, **kwargs)
-        self.input_spec = InputSpec(ndim=2)
-        self._num_units, self._activation = num_units, resolve_activation(activation)
-
-    @property
-    def state_size(self) -> Any:
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        return self._num_units
-
-    def _zeros(self) -> Any:
-        return tf("zeros_initializer")(dtype=self.dtype)
-
-    def _options(self) -> Any:
-        return RNNOptions(torch_activation(self._activation))
-
-
-@tf_export("contrib.rnn.SRUCell")
-class SRUCell(LayerBasic):
-    """The simple recurrent unit: output h, state c."""
-
-    def __init__(self, num_units: int, activation: Any = None, reuse: Any = None, name: Any = None, **kwargs: Any):
-        super().__init__(num_units, activation, reuse, name, **kwargs)
-
-    def build(self, inputs_shape: Any) -> None:
-        n = self._num_units
-        self._kernel = self.add_variable("kernel", shape=[depth_of(inputs_shape), 4 * n])
-        self._bias = self.add_variable("bias", shape=[2 * n], initializer=self._zeros())
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        options = self._options()
-        recurrence = sru.SRUCell.recurrence
-        output, new = library_call(
-            lambda x, c, k, b: recurrence.step(sru.SRUParams(k, b), x, c, options),
-            inputs,
-            state,
-            self._kernel,
-            self._bias,
-            count=2,
-        )
-        return output, new
-
-
-@tf_export("contrib.rnn.IndRNNCell")
-class IndRNNCell(LayerBasic):
-    """Units that see only their own past."""
-
-    def build(self, inputs_shape: Any) -> None:
-        n = self._num_units
-        self._kernel_w = self.add_variable("kernel_w", shape=[depth_of(inputs_shape), n])
-        uniform = tf("random_uniform_initializer")(minval=-1, maxval=1, dtype=self.dtype)
-        self._kernel_u = self.add_variable("kernel_u", shape=[1, n], initializer=uniform)
-        self._bias = self.add_variable("bias", shape=[n], initializer=self._zeros())
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        options = self._options()
-        (new,) = library_call(
-            lambda x, h, *p: independent.IND_RNN.step(independent.IndyParams(*p), x, h, options)[1],
-            inputs, state, self._kernel_w, self._kernel_u, self._bias, count=1,
-        )  # fmt: skip
-        return new, new
-
-
-@tf_export("contrib.rnn.IndyGRUCell")
-class IndyGRUCell(LayerBasic):
-    """GRU whose units see only their own past."""
-
-    def __init__(self, num_units: int, activation: Any = None, reuse: Any = None, kernel_initializer: Any = None,
-                 bias_initializer: Any = None, name: Any = None, dtype: Any = None):  # fmt: skip
-        super().__init__(num_units, activation, reuse, name, dtype)
-        self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
-
-    def build(self, inputs_shape: Any) -> None:
-        n, depth = self._num_units, depth_of(inputs_shape)
-
-        def uniform() -> Any:
-            return tf("random_uniform_initializer")(minval=-1, maxval=1, dtype=self.dtype)
-
-        ones = self._bias_initializer or tf("constant_initializer")(1.0, dtype=self.dtype)
-        self._gates = [
-            self.add_variable("gates/kernel_w", shape=[depth, 2 * n], initializer=self._kernel_initializer),
-            self.add_variable("gates/kernel_u", shape=[1, 2 * n], initializer=uniform()),
-            self.add_variable("gates/bias", shape=[2 * n], initializer=ones),
-        ]
-        self._candidate = [
-            self.add_variable("candidate/kernel", shape=[depth, n], initializer=self._kernel_initializer),
-            self.add_variable("candidate/kernel_u", shape=[1, n], initializer=uniform()),
-            self.add_variable("candidate/bias", shape=[n], initializer=self._bias_initializer or self._zeros()),
-        ]
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        options = self._options()
-
-        def step(x: Any, h: Any, gates: Any, candidate: Any) -> Any:
-            params = independent.IndyGRUParams(independent.IndyParams(*gates), independent.IndyParams(*candidate))
-            return independent.INDY_GRU.step(params, x, h, options)[1]
-
-        (new,) = library_call(step, inputs, state, self._gates, self._candidate, count=1)
-        return new, new
-
-
-@tf_export("contrib.rnn.IndyLSTMCell")
-class IndyLSTMCell(LayerBasic):
-    """LSTM whose units see only their own past."""
-
-    def __init__(self, num_units: int, forget_bias: float = 1.0, activation: Any = None, reuse: Any = None,
-                 kernel_initializer: Any = None, bias_initializer: Any = None, name: Any = None, dtype: Any = None):  # fmt: skip
-        super().__init__(num_units, activation, reuse, name, dtype)
-        self._forget_bias = forget_bias
-        self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
-
-    @property
-    def state_size(self) -> Any:
-        return LSTMStateTuple(self._num_units, self._num_units)
-
-    def build(self, inputs_shape: Any) -> None:
-        n = self._num_units
-        self._kernel_w = self.add_variable(
-            "kernel_w", shape=[depth_of(inputs_shape), 4 * n], initializer=self._kernel_initializer
-        )
-        uniform = tf("random_uniform_initializer")(minval=-1, maxval=1, dtype=self.dtype)
-        self._kernel_u = self.add_variable("kernel_u", shape=[1, 4 * n], initializer=uniform)
-        self._bias = self.add_variable("bias", shape=[4 * n], initializer=self._bias_initializer or self._zeros())
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        options = LSTMOptions(float(self._forget_bias), activation=torch_activation(self._activation))
-        new_c, new_h = library_call(
-            lambda x, c, h, *p: independent.INDY_LSTM.step(independent.IndyParams(*p), x, LSTMState(c, h), options)[1],
-            inputs, *state, self._kernel_w, self._kernel_u, self._bias, count=2,
-        )  # fmt: skip
-        return new_h, LSTMStateTuple(new_c, new_h)
-
-
-class _Minimal(LayerBasic):
-    """MinimalRNNCell and CFNCell share their arguments."""
-
-    def __init__(self, units: int, activation: Any = "tanh", kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "ones",
-                 name: Any = None, dtype: Any = None, **kwargs: Any):  # fmt: skip
-        super().__init__(units, activation, name=name, dtype=dtype, **kwargs)
-        self._kernel_initializer, self._bias_initializer = (
-            tf("keras.initializers.get")(i) for i in (kernel_initializer, bias_initializer)
-        )
-
-    def _step(self, function: Callable[..., Any], inputs: Any, state: Any, *params: Any) -> Any:
-        options = self._options()
-        (new,) = library_call(lambda x, h, *p: function(p, x, h, options), inputs, state, *params, count=1)
-        return new, new
-
-
-@tf_export("contrib.rnn.MinimalRNNCell", "contrib.rnn.python.ops.rnn_cell.MinimalRNNCell")
-class MinimalRNNCell(_Minimal):
-    """One update gate over an encoded input."""
-
-    def build(self, inputs_shape: Any) -> None:
-        n = self._num_units
-        self.kernel = self.add_weight(
-            shape=[depth_of(inputs_shape) + 2 * n, n], name="kernel", initializer=self._kernel_initializer
-        )
-        self.bias = self.add_weight(shape=[n], name="bias", initializer=self._bias_initializer)
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        return self._step(
-            lambda p, x, h, o: minimal.MINIMAL_RNN.step(minimal.MinimalRNNParams(*p), x, h, o)[1],
-            inputs,
-            state,
-            self.kernel,
-            self.bias,
-        )
-
-
-@tf_export("contrib.rnn.CFNCell", "contrib.rnn.python.ops.rnn_cell.CFNCell")
-class CFNCell(_Minimal):
-    """The chaos-free network."""
-
-    def build(self, inputs_shape: Any) -> None:
-        n = self._num_units
-        self.kernel = self.add_weight(
-            shape=[depth_of(inputs_shape), 3 * n], name="kernel", initializer=self._kernel_initializer
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=[n, 2 * n], name="recurrent_kernel", initializer=self._kernel_initializer
-        )
-        self.bias = self.add_weight(shape=[2 * n], name="bias", initializer=self._bias_initializer)
-        self.built = True
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        return self._step(
-            lambda p, x, h, o: minimal.CFN.step(minimal.CFNParams(*p), x, h, o)[1], inputs, state,
-            self.kernel, self.recurrent_kernel, self.bias,
-        )  # fmt: skip

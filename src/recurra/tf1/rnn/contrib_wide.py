@@ -1,4 +1,4 @@
-"""tf.contrib.rnn's cells of unusual form: convolutional, phased, over time and frequency, weight-normed, with a memory."""
+"""tf.contrib.rnn's cells of unusual form: convolutional, phased, over time and frequency, weight-normed, with a memory."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 
-from recurra.cells import conv_lstm, grid_lstm, ntm, phased, time_freq, weight_norm
+from recurra.cells import conv_lstm, grid_lstm, phased, time_freq, weight_norm
 from recurra.cells.lstm import LSTM, LSTMOptions, LSTMParams, LSTMState
 from recurra.tf1 import names
-from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.names import export, tf_export
-from recurra.tf1.rnn.base import LayerRNNCell, LSTMStateTuple, RNNCell
+from recurra.tf1.rnn.base import LSTMStateTuple, RNNCell
 from recurra.tf1.rnn.contrib_cells import Paired, cut_weight, input_depth, torch_activation, zeros_for
 from recurra.tf1.rnn.library import library_call
 from recurra.tf1.rnn.steps import resolve_activation
@@ -29,8 +28,19 @@ def tf(dotted: str) -> Any:
 class WeightNormLSTMCell(Paired):
     """LSTM whose kernel columns have trained lengths."""
 
-    def __init__(self, num_units: int, norm: bool = True, use_peepholes: bool = False, cell_clip: Any = None, initializer: Any = None,
-                 num_proj: Any = None, proj_clip: Any = None, forget_bias: float = 1, activation: Any = None, reuse: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        norm: bool = True,
+        use_peepholes: bool = False,
+        cell_clip: Any = None,
+        initializer: Any = None,
+        num_proj: Any = None,
+        proj_clip: Any = None,
+        forget_bias: float = 1,
+        activation: Any = None,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._scope_name = "wn_lstm_cell"
         self._base_name = "wn_lstm_cell"
@@ -61,8 +71,12 @@ class WeightNormLSTMCell(Paired):
                 with variable_scope("projection"):
                     projection = get_variable("kernel", [n, self._num_proj], dtype=dtype)
                     last = get_variable("norm_0", [self._num_proj], dtype=dtype) if self._norm else None
-        options = LSTMOptions(float(self._forget_bias), self._cell_clip, self._proj_clip if self._num_proj else None,
-                              torch_activation(self._activation))  # fmt: skip
+        options = LSTMOptions(
+            float(self._forget_bias),
+            self._cell_clip,
+            self._proj_clip if self._num_proj else None,
+            torch_activation(self._activation),
+        )
 
         def step(
             x: Any, c: Any, h: Any, kernel: Any, bias: Any, gains: Any, peeps: Any, projection: Any, last: Any
@@ -80,8 +94,18 @@ class WeightNormLSTMCell(Paired):
 class ConvLSTMCell(RNNCell):
     """LSTM over fields, channels last."""
 
-    def __init__(self, conv_ndims: int, input_shape: Any, output_channels: int, kernel_shape: Any, use_bias: bool = True,
-                 skip_connection: bool = False, forget_bias: float = 1.0, initializers: Any = None, name: str = "conv_lstm_cell"):  # fmt: skip
+    def __init__(
+        self,
+        conv_ndims: int,
+        input_shape: Any,
+        output_channels: int,
+        kernel_shape: Any,
+        use_bias: bool = True,
+        skip_connection: bool = False,
+        forget_bias: float = 1.0,
+        initializers: Any = None,
+        name: str = "conv_lstm_cell",
+    ):
         super().__init__(name=name)
         if conv_ndims != len(input_shape) - 1:
             raise ValueError(f"Invalid input_shape {input_shape} for conv_ndims={conv_ndims}.")
@@ -89,8 +113,9 @@ class ConvLSTMCell(RNNCell):
         self._kernel_shape, self._use_bias, self._skip_connection = list(kernel_shape), use_bias, skip_connection
         self._forget_bias = forget_bias
         channels = output_channels + (input_shape[-1] if skip_connection else 0)
-        self._state_size = LSTMStateTuple(TensorShape([*input_shape[:-1], output_channels]),
-                                          TensorShape([*input_shape[:-1], output_channels]))  # fmt: skip
+        self._state_size = LSTMStateTuple(
+            TensorShape([*input_shape[:-1], output_channels]), TensorShape([*input_shape[:-1], output_channels])
+        )
         self._output_size = TensorShape([*input_shape[:-1], channels])
 
     @property
@@ -144,8 +169,17 @@ Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell = (_of_rank(rank) for rank in (1,
 class PhasedLSTMCell(Paired):
     """LSTM whose units open in phases of their own; inputs are (time [B, 1], x)."""
 
-    def __init__(self, num_units: int, use_peepholes: bool = False, leak: float = 0.001, ratio_on: float = 0.1,
-                 trainable_ratio_on: bool = True, period_init_min: float = 1.0, period_init_max: float = 1000.0, reuse: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        leak: float = 0.001,
+        ratio_on: float = 0.1,
+        trainable_ratio_on: bool = True,
+        period_init_min: float = 1.0,
+        period_init_max: float = 1000.0,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._use_peepholes, self._leak, self._ratio_on = num_units, use_peepholes, leak, ratio_on
         self._trainable_ratio_on = trainable_ratio_on
@@ -171,11 +205,20 @@ class PhasedLSTMCell(Paired):
 
         period = get_variable("period", [n], initializer=exp_uniform, dtype=dtype)
         phase = get_variable(
-            "phase", [n], dtype=dtype,
-            initializer=lambda shape, dtype=None, partition_info=None: tf("random_uniform")(shape, 0.0, period.initialized_value(), dtype),
-        )  # fmt: skip
-        ratio = get_variable("ratio_on", [n], dtype=dtype, initializer=tf("constant_initializer")(self._ratio_on),
-                             trainable=self._trainable_ratio_on)  # fmt: skip
+            "phase",
+            [n],
+            dtype=dtype,
+            initializer=lambda shape, dtype=None, partition_info=None: tf("random_uniform")(
+                shape, 0.0, period.initialized_value(), dtype
+            ),
+        )
+        ratio = get_variable(
+            "ratio_on",
+            [n],
+            dtype=dtype,
+            initializer=tf("constant_initializer")(self._ratio_on),
+            trainable=self._trainable_ratio_on,
+        )
         options = phased.PhasedLSTMOptions(leak=self._leak, peepholes=self._use_peepholes)
 
         def step(
@@ -201,8 +244,18 @@ class PhasedLSTMCell(Paired):
 class TimeFreqLSTMCell(RNNCell):
     """LSTM over windows of the features. As in TensorFlow, the sizes it reports are those of one window."""
 
-    def __init__(self, num_units: int, use_peepholes: bool = False, cell_clip: Any = None, initializer: Any = None,
-                 num_unit_shards: int = 1, forget_bias: float = 1.0, feature_size: Any = None, frequency_skip: int = 1, reuse: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        cell_clip: Any = None,
+        initializer: Any = None,
+        num_unit_shards: int = 1,
+        forget_bias: float = 1.0,
+        feature_size: Any = None,
+        frequency_skip: int = 1,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._use_peepholes, self._cell_clip = num_units, use_peepholes, cell_clip
         self._initializer, self._num_unit_shards, self._forget_bias = initializer, num_unit_shards, forget_bias
@@ -233,9 +286,14 @@ class TimeFreqLSTMCell(RNNCell):
             )
         options = time_freq.TimeFreqOptions(size, self._frequency_skip, float(self._forget_bias), self._cell_clip)
         output, new = library_call(
-            lambda x, s, *p: time_freq.TIME_FREQ_LSTM.step(time_freq.TimeFreqParams(*p), x, s, options), inputs, state, kernel, bias,
-            *peeps, count=2,
-        )  # fmt: skip
+            lambda x, s, *p: time_freq.TIME_FREQ_LSTM.step(time_freq.TimeFreqParams(*p), x, s, options),
+            inputs,
+            state,
+            kernel,
+            bias,
+            *peeps,
+            count=2,
+        )
         return output, new
 
 
@@ -246,11 +304,23 @@ class GridLSTMCell(RNNCell):
     _directions: tuple[str, ...] = ("",)
 
     def __init__(
-        self, num_units: int, use_peepholes: bool = False, share_time_frequency_weights: bool = False, cell_clip: Any = None,
-        initializer: Any = None, num_unit_shards: int = 1, forget_bias: float = 1.0, feature_size: Any = None,
-        frequency_skip: Any = None, num_frequency_blocks: Any = None, start_freqindex_list: Any = None, end_freqindex_list: Any = None,
-        couple_input_forget_gates: bool = False, state_is_tuple: bool = True, reuse: Any = None,
-    ):  # fmt: skip
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        share_time_frequency_weights: bool = False,
+        cell_clip: Any = None,
+        initializer: Any = None,
+        num_unit_shards: int = 1,
+        forget_bias: float = 1.0,
+        feature_size: Any = None,
+        frequency_skip: Any = None,
+        num_frequency_blocks: Any = None,
+        start_freqindex_list: Any = None,
+        end_freqindex_list: Any = None,
+        couple_input_forget_gates: bool = False,
+        state_is_tuple: bool = True,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         self._num_units, self._use_peepholes, self._share = num_units, use_peepholes, share_time_frequency_weights
         self._couple, self._state_is_tuple, self._cell_clip = couple_input_forget_gates, state_is_tuple, cell_clip
@@ -261,23 +331,28 @@ class GridLSTMCell(RNNCell):
             raise ValueError("Must specify num_frequency_blocks")
         self._counts = list(num_frequency_blocks)
         if (self._start is None) != (self._end is None) or (self._start and len(self._start) != len(self._end)):
-            raise ValueError("Length of start and end freqindex_list does not match. Please specify the start and end frequency indices "
-                             f"of each block: {self._start}, {self._end}")  # fmt: skip
+            raise ValueError(
+                "Length of start and end freqindex_list does not match. Please specify the start and end frequency indices "  # noqa: E501
+                f"of each block: {self._start}, {self._end}"
+            )
         if self._start is not None and len(self._start) != len(self._counts):
             raise ValueError(
-                "Length of num_frequency_blocks is not the same as start_freqindex_list. Please specify the number of blocks."
+                "Length of num_frequency_blocks is not the same as start_freqindex_list. Please specify the number of blocks."  # noqa: E501
             )
         if self._start is None and len(self._counts) != 1:
             raise ValueError(
-                "Length of num_frequency_blocks should be 1 if start_freqindex_list and end_freqindex_list are not given"
+                "Length of num_frequency_blocks should be 1 if start_freqindex_list and end_freqindex_list are not given"  # noqa: E501
             )
         self._make_sizes()
 
     def _make_sizes(self) -> None:
         fields = [
             f"{d}_state_f{k:02d}_b{b:02d}_{leaf}".lstrip("_")
-            for d in self._directions for b, count in enumerate(self._counts) for k in range(count) for leaf in "cm"
-        ]  # fmt: skip
+            for d in self._directions
+            for b, count in enumerate(self._counts)
+            for k in range(count)
+            for leaf in "cm"
+        ]
         total = sum(self._counts) * len(self._directions)
         tuple_name = "BidirectionalGridLSTMStateTuple" if len(self._directions) > 1 else "GridLSTMStateTuple"
         self._state_tuple_type = namedtuple(tuple_name, fields)  # type: ignore[misc]
@@ -303,7 +378,7 @@ class GridLSTMCell(RNNCell):
             count = int((last - first - size) / self._frequency_skip) + 1
             if count != wanted:
                 raise ValueError(
-                    f"Invalid num_frequency_blocks, requires {wanted} but gets {count}, please check the input size and filter "
+                    f"Invalid num_frequency_blocks, requires {wanted} but gets {count}, please check the input size and filter "  # noqa: E501
                     "config are correct."
                 )
         return slices
@@ -387,9 +462,23 @@ class BidirectionalGridLSTMCell(GridLSTMCell):
     _directions = ("fwd", "bwd")
 
     def __init__(self, *args: Any, backward_slice_offset: int = 0, **kwargs: Any):
-        order = ("num_units", "use_peepholes", "share_time_frequency_weights", "cell_clip", "initializer", "num_unit_shards", "forget_bias",
-                 "feature_size", "frequency_skip", "num_frequency_blocks", "start_freqindex_list", "end_freqindex_list",
-                 "couple_input_forget_gates", "backward_slice_offset", "reuse")  # fmt: skip
+        order = (
+            "num_units",
+            "use_peepholes",
+            "share_time_frequency_weights",
+            "cell_clip",
+            "initializer",
+            "num_unit_shards",
+            "forget_bias",
+            "feature_size",
+            "frequency_skip",
+            "num_frequency_blocks",
+            "start_freqindex_list",
+            "end_freqindex_list",
+            "couple_input_forget_gates",
+            "backward_slice_offset",
+            "reuse",
+        )
         given = {**dict(zip(order, args, strict=False)), **kwargs}
         self._offset = given.pop("backward_slice_offset", backward_slice_offset)
         super().__init__(**given)
@@ -406,118 +495,3 @@ class BidirectionalGridLSTMCell(GridLSTMCell):
         chosen = grid_lstm.BidirectionalGridOptions(options, self._offset)
         output, new = grid_lstm.BIDIRECTIONAL_GRID_LSTM.step(both, x, leaves, chosen)
         return (output, *new)
-
-
-NTMControllerState = export(
-    namedtuple("NTMControllerState", ("controller_state", "read_vector_list", "w_list", "M", "time")),
-    "contrib.rnn.NTMControllerState", "contrib.rnn.python.ops.rnn_cell.NTMControllerState",
-)  # fmt: skip
-
-
-@tf_export("contrib.rnn.NTMCell", "contrib.rnn.python.ops.rnn_cell.NTMCell")
-class NTMCell(LayerRNNCell):
-    """The neural Turing machine: a controller with a memory."""
-
-    def __init__(self, controller: Any, memory_size: int, memory_vector_dim: int, read_head_num: int, write_head_num: int,
-                 shift_range: int = 1, output_dim: Any = None, clip_value: float = 20, dtype: Any = None, name: Any = None):  # fmt: skip
-        super().__init__(dtype=dtype or "float32", name=name)
-        self.controller, self.memory_size, self.memory_vector_dim = controller, memory_size, memory_vector_dim
-        self.read_head_num, self.write_head_num, self.shift_range = read_head_num, write_head_num, shift_range
-        self.clip_value, self.output_dim = clip_value, output_dim
-        heads = read_head_num + write_head_num
-        self._numbers = heads * (memory_vector_dim + 2 * shift_range + 4) + 2 * write_head_num * memory_vector_dim
-
-    @property
-    def state_size(self) -> Any:
-        return NTMControllerState(
-            self.controller.state_size, [self.memory_vector_dim] * self.read_head_num,
-            [self.memory_size] * (self.read_head_num + self.write_head_num),
-            TensorShape([self.memory_size * self.memory_vector_dim]), TensorShape([]),
-        )  # fmt: skip
-
-    @property
-    def output_size(self) -> Any:
-        return self.output_dim
-
-    def build(self, inputs_shape: Any) -> None:
-        if self.output_dim is None:
-            self.output_dim = inputs_shape.as_list()[1]
-        width, truncated = self.controller.output_size, tf("truncated_normal_initializer")
-        self._parameters_kernel = self.add_variable(
-            "parameters_kernel", shape=[width, self._numbers], initializer=truncated(stddev=1.0 / width**0.5)
-        )
-        self._parameters_bias = self.add_variable(
-            "parameters_bias", shape=[self._numbers], initializer=tf("zeros_initializer")()
-        )
-        rows = width + self.memory_vector_dim * self.read_head_num
-        self._output_kernel = self.add_variable(
-            "output_kernel", shape=[rows, self.output_dim], initializer=truncated(stddev=1.0 / rows**0.5)
-        )
-        self._output_bias = self.add_variable(
-            "output_bias", shape=[self.output_dim], initializer=tf("zeros_initializer")()
-        )
-        glorot = tf("glorot_uniform_initializer")
-        self._init_read = [
-            self.add_variable(f"initial_read_vector_{i}", shape=[1, self.memory_vector_dim], initializer=glorot())
-            for i in range(self.read_head_num)
-        ]
-        self._init_weights = [
-            self.add_variable(f"initial_address_weights_{i}", shape=[1, self.memory_size], initializer=glorot())
-            for i in range(self.read_head_num + self.write_head_num)
-        ]
-        self._memory = self.add_variable(
-            "memory", shape=[self.memory_size, self.memory_vector_dim], initializer=tf("constant_initializer")(1e-6)
-        )
-        self.built = True
-
-    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
-        """Zeros; at time 0 the learned start values are used in their place."""
-        zeros = tf("zeros")
-        with name_scope("NTMCellZeroState"):
-            return NTMControllerState(
-                self.controller.zero_state(batch_size, dtype),
-                [zeros([batch_size, self.memory_vector_dim], dtype) for _ in range(self.read_head_num)],
-                [zeros([batch_size, self.memory_size], dtype) for _ in range(self.read_head_num + self.write_head_num)],
-                zeros([batch_size, self.memory_size, self.memory_vector_dim], dtype),
-                0,
-            )
-
-    def _start(self, time: Any, given: Any, learned: Any) -> Any:
-        if not hasattr(time, "op"):
-            return learned if time == 0 else given
-        return tf("cond")(tf("equal")(time, 0), lambda: learned, lambda: given)
-
-    def call(self, inputs: Any, state: Any) -> Any:
-        """One step."""
-        inputs = convert_to_tensor(inputs)
-        batch = inputs.shape.as_list()[0] or tf("shape")(inputs)[0]
-        tile, expand = tf("tile"), tf("expand_dims")
-
-        def rows(variable: Any, function: Any) -> Any:
-            return tile(function(convert_to_tensor(variable)), [batch, 1])
-
-        reads = [
-            self._start(state.time, g, rows(v, tf("tanh")))
-            for g, v in zip(state.read_vector_list, self._init_read, strict=True)
-        ]
-        weights = [
-            self._start(state.time, g, rows(v, tf("nn.softmax")))
-            for g, v in zip(state.w_list, self._init_weights, strict=True)
-        ]
-        memory = self._start(state.time, state.M, tile(expand(convert_to_tensor(self._memory), 0), [batch, 1, 1]))
-        output, controller_state = self.controller(tf("concat")([inputs, *reads], axis=1), state.controller_state)
-        options = ntm.NTMOptions(
-            self.memory_vector_dim, self.read_head_num, self.write_head_num, self.shift_range, float(self.clip_value)
-        )
-        heads = self.read_head_num + self.write_head_num
-
-        def step(out: Any, reads: Any, weights: Any, memory: Any, params: Any) -> Any:
-            before = ntm.NTMState(None, tuple(reads), tuple(weights), memory)
-            result, after = ntm.ntm_heads(ntm.NTMParams(*params), out, before, None, options)
-            return (result, *after.reads, *after.weights, after.memory)
-
-        params = [self._parameters_kernel, self._parameters_bias, self._output_kernel, self._output_bias]
-        made = library_call(step, output, reads, weights, memory, params, count=2 + self.read_head_num + heads)
-        split = 1 + self.read_head_num
-        new = NTMControllerState(controller_state, made[1:split], made[split : split + heads], made[-1], state.time + 1)
-        return made[0], new

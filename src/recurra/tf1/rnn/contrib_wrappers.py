@@ -91,8 +91,14 @@ def linear(args: Any, output_size: int, bias: bool, *rest: Any, **options: Any) 
 export(
     Linear, "contrib.rnn.python.ops.core_rnn_cell._Linear", "nn.rnn_cell._Linear", "python.ops.rnn_cell_impl._Linear"
 )
-export(linear, "contrib.rnn.python.ops.core_rnn_cell._linear", "nn.rnn_cell._linear", "nn.rnn_cell.linear", "python.ops.rnn_cell_impl._linear",
-       "python.ops.rnn_cell._linear")  # fmt: skip
+export(
+    linear,
+    "contrib.rnn.python.ops.core_rnn_cell._linear",
+    "nn.rnn_cell._linear",
+    "nn.rnn_cell.linear",
+    "python.ops.rnn_cell_impl._linear",
+    "python.ops.rnn_cell._linear",
+)
 
 
 class _Wrapping(RNNCell):
@@ -219,8 +225,10 @@ class HighwayWrapper(RNNCell):
         ]
         transform: list[Any] = []
         if not self._couple:
-            transform = [get_variable("transform_w", [size, size]),
-                         get_variable("transform_b", [size], initializer=constant(-self._carry_bias_init))]  # fmt: skip
+            transform = [
+                get_variable("transform_w", [size, size]),
+                get_variable("transform_b", [size], initializer=constant(-self._carry_bias_init)),
+            ]
         (made,) = library_call(
             lambda x, y, *p: highway.highway(highway.HighwayParams(*p), x, y), x, out, *carry, *transform, count=1
         )
@@ -251,15 +259,21 @@ class AttentionCellWrapper(RNNCell):
     """Attention over the last `attn_length` outputs."""
 
     def __init__(
-        self, cell: Any, attn_length: int, attn_size: Any = None, attn_vec_size: Any = None, input_size: Any = None,
-        state_is_tuple: bool | None = None, reuse: Any = None,
-    ):  # fmt: skip
+        self,
+        cell: Any,
+        attn_length: int,
+        attn_size: Any = None,
+        attn_vec_size: Any = None,
+        input_size: Any = None,
+        state_is_tuple: bool | None = None,
+        reuse: Any = None,
+    ):
         super().__init__(_reuse=reuse)
         assert_like_rnncell("cell", cell)
         self._state_is_tuple = eras.current() >= (1, 2) if state_is_tuple is None else state_is_tuple
         if nest.is_nested(cell.state_size) and not self._state_is_tuple:
             raise ValueError(
-                f"Cell returns tuple of states, but the flag state_is_tuple is not set. State size is: {cell.state_size}"
+                f"Cell returns tuple of states, but the flag state_is_tuple is not set. State size is: {cell.state_size}"  # noqa: E501
             )
         if attn_length <= 0:
             raise ValueError(f"attn_length should be greater than zero, got {attn_length}")

@@ -46,8 +46,16 @@ def _moved(num_units: Any, names_: tuple[str, ...], args: tuple[Any, ...], since
 class BasicRNNCell(LayerRNNCell):
     """h' = activation([x; h] @ kernel + bias); output and state are h'."""
 
-    def __init__(self, num_units: int, activation: Any = None, reuse: Any = None, name: Any = None, dtype: Any = None,
-                 input_size: Any = None, **kwargs: Any):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        activation: Any = None,
+        reuse: Any = None,
+        name: Any = None,
+        dtype: Any = None,
+        input_size: Any = None,
+        **kwargs: Any,
+    ):
         if isinstance(activation, int):  # input_size stood here before 1.2
             activation = None
         check_supported_dtypes(dtype)
@@ -94,8 +102,18 @@ class BasicRNNCell(LayerRNNCell):
 class GRUCell(LayerRNNCell):
     """r, u = sigmoid([x; h] @ K + b); c = activation([x; r*h] @ Kc + bc); h' = u*h + (1-u)*c."""
 
-    def __init__(self, num_units: int, activation: Any = None, reuse: Any = None, kernel_initializer: Any = None,
-                 bias_initializer: Any = None, name: Any = None, dtype: Any = None, input_size: Any = None, **kwargs: Any):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        activation: Any = None,
+        reuse: Any = None,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
+        name: Any = None,
+        dtype: Any = None,
+        input_size: Any = None,
+        **kwargs: Any,
+    ):
         if isinstance(activation, int):
             activation = None
         check_supported_dtypes(dtype)
@@ -131,8 +149,12 @@ class GRUCell(LayerRNNCell):
         """One step."""
         known = activation_name(self._activation)
         if known is not None:
-            params = {"gates_kernel": self._gate_kernel, "gates_bias": self._gate_bias,
-                      "candidate_kernel": self._candidate_kernel, "candidate_bias": self._candidate_bias}  # fmt: skip
+            params = {
+                "gates_kernel": self._gate_kernel,
+                "gates_bias": self._gate_bias,
+                "candidate_kernel": self._candidate_kernel,
+                "candidate_bias": self._candidate_bias,
+            }
             (new,) = cell_step("gru", inputs, [convert_to_tensor(state)], params, activation=known)
             return new, new
         gates = tf("matmul")(tf("concat")([inputs, state], 1), self._gate_kernel)
@@ -223,18 +245,52 @@ class BasicLSTMCell(_LSTMBase):
         return new_h, self._join_state(new_c, new_h)
 
 
-_LSTM_ORDER = ("use_peepholes", "cell_clip", "initializer", "num_proj", "proj_clip", "num_unit_shards", "num_proj_shards",
-               "forget_bias", "state_is_tuple", "activation", "reuse", "name", "dtype")  # fmt: skip
-_LSTM_ORDER_OLD = ("input_size", "use_peepholes", "cell_clip", "initializer", "num_proj", "proj_clip", "num_unit_shards",
-                   "num_proj_shards", "forget_bias", "state_is_tuple", "activation")  # fmt: skip
+_LSTM_ORDER = (
+    "use_peepholes",
+    "cell_clip",
+    "initializer",
+    "num_proj",
+    "proj_clip",
+    "num_unit_shards",
+    "num_proj_shards",
+    "forget_bias",
+    "state_is_tuple",
+    "activation",
+    "reuse",
+    "name",
+    "dtype",
+)
+_LSTM_ORDER_OLD = (
+    "input_size",
+    "use_peepholes",
+    "cell_clip",
+    "initializer",
+    "num_proj",
+    "proj_clip",
+    "num_unit_shards",
+    "num_proj_shards",
+    "forget_bias",
+    "state_is_tuple",
+    "activation",
+)
 
 
 @tf_export("nn.rnn_cell.LSTMCell", "contrib.rnn.LSTMCell")
 class LSTMCell(_LSTMBase):
     """The LSTM with peepholes, clips and projection, as options."""
 
-    _config_names = ("num_units", "use_peepholes", "cell_clip", "initializer", "num_proj", "proj_clip", "num_unit_shards",
-                     "num_proj_shards", "forget_bias", "state_is_tuple")  # fmt: skip
+    _config_names = (
+        "num_units",
+        "use_peepholes",
+        "cell_clip",
+        "initializer",
+        "num_proj",
+        "proj_clip",
+        "num_unit_shards",
+        "num_proj_shards",
+        "forget_bias",
+        "state_is_tuple",
+    )
 
     def __init__(self, num_units: int, *args: Any, **kwargs: Any):
         order = _LSTM_ORDER
@@ -245,10 +301,23 @@ class LSTMCell(_LSTMBase):
         given = {**dict(zip(order, args, strict=False)), **kwargs}
         given.pop("input_size", None)
         take = given.pop
-        self_options = {key: take(key, default) for key, default in (
-            ("use_peepholes", False), ("cell_clip", None), ("initializer", None), ("num_proj", None), ("proj_clip", None),
-            ("num_unit_shards", None), ("num_proj_shards", None), ("forget_bias", 1.0), ("state_is_tuple", None),
-            ("activation", None), ("reuse", None), ("dtype", None))}  # fmt: skip
+        self_options = {
+            key: take(key, default)
+            for key, default in (
+                ("use_peepholes", False),
+                ("cell_clip", None),
+                ("initializer", None),
+                ("num_proj", None),
+                ("proj_clip", None),
+                ("num_unit_shards", None),
+                ("num_proj_shards", None),
+                ("forget_bias", 1.0),
+                ("state_is_tuple", None),
+                ("activation", None),
+                ("reuse", None),
+                ("dtype", None),
+            )
+        }
         check_supported_dtypes(self_options["dtype"])
         super().__init__(_reuse=self_options["reuse"], dtype=self_options["dtype"], **given)
         self.input_spec = InputSpec(ndim=2)

@@ -7,7 +7,6 @@ from typing import Any
 
 from recurra.tf1 import dtypes, eras, names, nest
 from recurra.tf1.build import convert_to_tensor, name_scope
-
 from recurra.tf1.control_flow import while_loop
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import tf_export
@@ -106,7 +105,7 @@ def dynamic_rnn(
     time_major: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any]:
-    """Run `cell` over the time axis of `inputs` -> (outputs, final state). Past a row's length: zeros, and the state stays."""
+    """Run `cell` over the time axis of `inputs` -> (outputs, final state). Past a row's length: zeros, and the state stays."""  # noqa: E501
     assert_like_rnncell("cell", cell)
     with variable_scope(scope or loop_scope("rnn")) as opened:
         _cache_on_device(opened)
@@ -242,7 +241,7 @@ def masked_step(
     state_size: Any,
     skip: bool = False,
 ) -> tuple[Any, Any]:
-    """One step where rows past their length give zeros and keep their state (scalars and TensorArrays take the new value)."""
+    """One step where rows past their length give zeros and keep their state (scalars and TensorArrays take the new value)."""  # noqa: E501
     flat_state, flat_zero = nest.flatten(state), nest.flatten(zero_output)
     done = time >= lengths
 

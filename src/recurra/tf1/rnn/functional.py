@@ -11,9 +11,16 @@ from recurra.tf1.rnn.dynamic import bidirectional_dynamic_rnn, dynamic_rnn
 
 @tf_export("contrib.recurrent.functional_rnn", "contrib.recurrent.python.ops.functional_rnn.functional_rnn")
 def functional_rnn(
-    cell: Any, inputs: Any, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None, time_major: bool = False,
-    scope: Any = None, use_tpu: bool = False, reverse: bool = False,
-) -> tuple[Any, Any]:  # fmt: skip
+    cell: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    time_major: bool = False,
+    scope: Any = None,
+    use_tpu: bool = False,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
     """dynamic_rnn; with `reverse` from each row's last step to its first."""
     if not reverse:
         return dynamic_rnn(cell, inputs, sequence_length, initial_state, dtype, time_major=time_major, scope=scope)
@@ -35,11 +42,27 @@ def functional_rnn(
     "contrib.recurrent.python.ops.functional_rnn.bidirectional_functional_rnn",
 )
 def bidirectional_functional_rnn(
-    cell_fw: Any, cell_bw: Any, inputs: Any, initial_state_fw: Any = None, initial_state_bw: Any = None, dtype: Any = None,
-    sequence_length: Any = None, time_major: bool = False, use_tpu: bool = False, fast_reverse: bool = False, scope: Any = None,
-) -> Any:  # fmt: skip
+    cell_fw: Any,
+    cell_bw: Any,
+    inputs: Any,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    time_major: bool = False,
+    use_tpu: bool = False,
+    fast_reverse: bool = False,
+    scope: Any = None,
+) -> Any:
     """bidirectional_dynamic_rnn with this module's order of arguments."""
     return bidirectional_dynamic_rnn(
-        cell_fw, cell_bw, inputs, sequence_length=sequence_length, initial_state_fw=initial_state_fw, initial_state_bw=initial_state_bw,
-        dtype=dtype, time_major=time_major, scope=scope,
-    )  # fmt: skip
+        cell_fw,
+        cell_bw,
+        inputs,
+        sequence_length=sequence_length,
+        initial_state_fw=initial_state_fw,
+        initial_state_bw=initial_state_bw,
+        dtype=dtype,
+        time_major=time_major,
+        scope=scope,
+    )

@@ -1,11 +1,10 @@
-"""tf.contrib.rnn's fused cells: LSTMBlockCell, GRUBlockCell, LSTMBlockFusedCell and the adaptors; cuDNN-compatible cells."""
+"""tf.contrib.rnn's fused cells: LSTMBlockCell, GRUBlockCell, LSTMBlockFusedCell and the adaptors; cuDNN-compatible cells."""  # noqa: E501
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import torch
-
 
 from recurra.cells.lstm import LSTMState
 from recurra.kernels.scan import scan
@@ -42,8 +41,17 @@ def block_step(x: Any, c: Any, h: Any, kernel: Any, bias: Any, peeps: Any, forge
 class LSTMBlockCell(LayerRNNCell):
     """LSTMCell as one operation; same variables."""
 
-    def __init__(self, num_units: int, forget_bias: float = 1.0, cell_clip: Any = None, use_peephole: bool = False, dtype: Any = None,
-                 reuse: Any = None, name: str = "lstm_cell", **kwargs: Any):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        cell_clip: Any = None,
+        use_peephole: bool = False,
+        dtype: Any = None,
+        reuse: Any = None,
+        name: str = "lstm_cell",
+        **kwargs: Any,
+    ):
         if eras.current() < (1, 0):
             name = "LSTMBlockCell"
         super().__init__(_reuse=reuse, dtype=dtype, name=name)
@@ -80,9 +88,15 @@ class LSTMBlockCell(LayerRNNCell):
         else:
             forget, clip = float(self._forget_bias), float(self._cell_clip)
             new_c, new_h = library_call(
-                lambda x, c, h, k, b, p: block_step(x, c, h, k, b, p, forget, clip), inputs, c, h, self._kernel, self._bias, self._peeps,
+                lambda x, c, h, k, b, p: block_step(x, c, h, k, b, p, forget, clip),
+                inputs,
+                c,
+                h,
+                self._kernel,
+                self._bias,
+                self._peeps,
                 count=2,
-            )  # fmt: skip
+            )
         return new_h, LSTMStateTuple(new_c, new_h)
 
 
@@ -219,8 +233,16 @@ class LSTMBlockWrapper(Layer):
 class LSTMBlockFusedCell(LSTMBlockWrapper):
     """The LSTM over whole sequences."""
 
-    def __init__(self, num_units: int, forget_bias: float = 1.0, cell_clip: Any = None, use_peephole: bool = False, reuse: Any = None,
-                 dtype: Any = None, name: str = "lstm_fused_cell"):  # fmt: skip
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        cell_clip: Any = None,
+        use_peephole: bool = False,
+        reuse: Any = None,
+        dtype: Any = None,
+        name: str = "lstm_fused_cell",
+    ):
         super().__init__(_reuse=reuse, name=name, dtype=dtype)
         self._num_units, self._forget_bias = num_units, forget_bias
         self._cell_clip = -1 if cell_clip is None else cell_clip
@@ -292,8 +314,15 @@ class FusedRNNCellAdaptor(FusedRNNCell):
         as_list = isinstance(inputs, list)
         if self._use_dynamic_rnn:
             inputs = tf("stack")(inputs) if as_list else inputs
-            outputs, state = dynamic_rnn(self._cell, inputs, sequence_length=sequence_length, initial_state=initial_state, dtype=dtype,
-                                         time_major=True, scope=scope)  # fmt: skip
+            outputs, state = dynamic_rnn(
+                self._cell,
+                inputs,
+                sequence_length=sequence_length,
+                initial_state=initial_state,
+                dtype=dtype,
+                time_major=True,
+                scope=scope,
+            )
             return (tf("unstack")(outputs, num=inputs.shape.as_list()[0]) if as_list else outputs), state
         steps = inputs if as_list else tf("unstack")(inputs)
         outputs, state = static_rnn(
@@ -350,15 +379,34 @@ def _block_values(
 
 
 def block_lstm_values(
-    seq_len_max: Any, x: Any, cs_prev: Any, h_prev: Any, w: Any, wci: Any, wcf: Any, wco: Any, b: Any, forget_bias: float = 1.0,
-    cell_clip: float = 3, use_peephole: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    seq_len_max: Any,
+    x: Any,
+    cs_prev: Any,
+    h_prev: Any,
+    w: Any,
+    wci: Any,
+    wcf: Any,
+    wco: Any,
+    b: Any,
+    forget_bias: float = 1.0,
+    cell_clip: float = 3,
+    use_peephole: bool = False,
+    name: str | None = None,
+) -> Any:
     """gen_rnn_ops.block_lstm: (i, cs, f, o, ci, co, h), each [T, B, n]."""
     peeps = [wci, wcf, wco] if use_peephole else []
     made = library_call(
         lambda x, w, b, c, h, p, n: _block_values(x, w, b, c, h, p, n, float(forget_bias), float(cell_clip)),
-        x, w, b, cs_prev, h_prev, peeps, seq_len_max, count=7, name=name,
-    )  # fmt: skip
+        x,
+        w,
+        b,
+        cs_prev,
+        h_prev,
+        peeps,
+        seq_len_max,
+        count=7,
+        name=name,
+    )
     shape = [*x.shape.as_list()[:2], w.shape.as_list()[1] // 4] if x.shape.rank == 3 else None
     for tensor in made:
         tensor.set_shape(shape)
@@ -386,9 +434,20 @@ tf_export("python.ops.gen_rnn_ops.BlockLSTM")(block_lstm_values)
 
 @tf_export("contrib.rnn.python.ops.lstm_ops._block_lstm")
 def block_lstm(
-    seq_len_max: Any, x: Any, w: Any, b: Any, cs_prev: Any = None, h_prev: Any = None, wci: Any = None, wcf: Any = None, wco: Any = None,
-    forget_bias: Any = None, cell_clip: Any = None, use_peephole: Any = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    seq_len_max: Any,
+    x: Any,
+    w: Any,
+    b: Any,
+    cs_prev: Any = None,
+    h_prev: Any = None,
+    wci: Any = None,
+    wcf: Any = None,
+    wco: Any = None,
+    forget_bias: Any = None,
+    cell_clip: Any = None,
+    use_peephole: Any = None,
+    name: str | None = None,
+) -> Any:
     """The block operation over a list of inputs; returns seven lists."""
     if w is None or b is None:
         raise ValueError("w and b must be given")
@@ -396,7 +455,18 @@ def block_lstm(
     rows = [convert_to_tensor(t) for t in x]
     zero = tf("zeros")(tf("stack")([tf("shape")(rows[0])[0], size]), rows[0].dtype)
     made = block_lstm_values(
-        seq_len_max, tf("stack")(rows), zero if cs_prev is None else cs_prev, zero if h_prev is None else h_prev, convert_to_tensor(w),
-        wci, wcf, wco, b, 1.0 if forget_bias is None else forget_bias, -1.0 if cell_clip is None else cell_clip, bool(use_peephole), name,
-    )  # fmt: skip
+        seq_len_max,
+        tf("stack")(rows),
+        zero if cs_prev is None else cs_prev,
+        zero if h_prev is None else h_prev,
+        convert_to_tensor(w),
+        wci,
+        wcf,
+        wco,
+        b,
+        1.0 if forget_bias is None else forget_bias,
+        -1.0 if cell_clip is None else cell_clip,
+        bool(use_peephole),
+        name,
+    )
     return tuple(tf("unstack")(t, num=len(rows)) for t in made)

@@ -29,10 +29,19 @@ class GridRNNCell(RNNCell):
     """A grid of `num_dims` dimensions (Kalchbrenner et al., 2015)."""
 
     def __init__(
-        self, num_units: int, num_dims: int = 1, input_dims: Any = None, output_dims: Any = None, priority_dims: Any = None,
-        non_recurrent_dims: Any = None, tied: bool = False, cell_fn: Any = None, non_recurrent_fn: Any = None,
-        state_is_tuple: bool = True, output_is_tuple: bool = True,
-    ):  # fmt: skip
+        self,
+        num_units: int,
+        num_dims: int = 1,
+        input_dims: Any = None,
+        output_dims: Any = None,
+        priority_dims: Any = None,
+        non_recurrent_dims: Any = None,
+        tied: bool = False,
+        cell_fn: Any = None,
+        non_recurrent_fn: Any = None,
+        state_is_tuple: bool = True,
+        output_is_tuple: bool = True,
+    ):
         super().__init__()
         if num_dims < 1:
             raise ValueError(f"dims must be >= 1: {num_dims}")
@@ -42,13 +51,25 @@ class GridRNNCell(RNNCell):
             tied,
             num_dims,
         )
-        chosen = {name: [] if dims is None else self._checked(dims, num_dims) for name, dims in (
-            ("input", input_dims), ("output", output_dims), ("priority", priority_dims), ("plain", non_recurrent_dims))}  # fmt: skip
+        chosen = {
+            name: [] if dims is None else self._checked(dims, num_dims)
+            for name, dims in (
+                ("input", input_dims),
+                ("output", output_dims),
+                ("priority", priority_dims),
+                ("plain", non_recurrent_dims),
+            )
+        }
         self._dims = [
-            _Dimension(i, i in chosen["input"], i in chosen["output"], i in chosen["priority"],
-                       non_recurrent_fn if i in chosen["plain"] else None)
+            _Dimension(
+                i,
+                i in chosen["input"],
+                i in chosen["output"],
+                i in chosen["priority"],
+                non_recurrent_fn if i in chosen["plain"] else None,
+            )
             for i in range(num_dims)
-        ]  # fmt: skip
+        ]
         self._inputs, self._outputs = chosen["input"], chosen["output"]
         self._recurrents = [d.idx for d in self._dims if d.non_recurrent_fn is None]
         self._priority = [d.idx for d in self._dims if d.is_priority]
@@ -149,15 +170,19 @@ class GridRNNCell(RNNCell):
                 with variable_scope("non_recurrent"):
                     if self._tied:
                         outputs[dim] = tf("contrib.layers.fully_connected")(
-                            everything, num_outputs=self._num_units, activation_fn=whole.non_recurrent_fn,
+                            everything,
+                            num_outputs=self._num_units,
+                            activation_fn=whole.non_recurrent_fn,
                             weights_initializer=get_variable_scope().initializer,
-                        )  # fmt: skip
+                        )
                     else:
                         with variable_scope(f"cell_{dim}"):
                             outputs[dim] = tf("contrib.layers.fully_connected")(
-                                everything, num_outputs=self._num_units, activation_fn=whole.non_recurrent_fn,
+                                everything,
+                                num_outputs=self._num_units,
+                                activation_fn=whole.non_recurrent_fn,
                                 weights_initializer=get_variable_scope().initializer,
-                            )  # fmt: skip
+                            )
                 continue
             cell = self._cell_of(dim)
             if not self._has_memory(dim):
@@ -197,8 +222,15 @@ def _preset(name: str, dims: int, cell: Any, options: tuple[str, ...] = (), has_
             + list(options)
             + ["state_is_tuple", "output_is_tuple"]
         )
-        given = {"tied": False, "non_recurrent_fn": None, "state_is_tuple": True, "output_is_tuple": True,
-                 **{o: defaults[o] for o in options}, **dict(zip(order, args, strict=False)), **kwargs}  # fmt: skip
+        given = {
+            "tied": False,
+            "non_recurrent_fn": None,
+            "state_is_tuple": True,
+            "output_is_tuple": True,
+            **{o: defaults[o] for o in options},
+            **dict(zip(order, args, strict=False)),
+            **kwargs,
+        }
         chosen = {o: given[o] for o in options}
         tuple_state = given["state_is_tuple"]
 
@@ -208,13 +240,28 @@ def _preset(name: str, dims: int, cell: Any, options: tuple[str, ...] = (), has_
             return cell(n, state_is_tuple=tuple_state, **chosen) if cell is LSTMCell else cell(n)
 
         GridRNNCell.__init__(
-            self, num_units=num_units, num_dims=dims, input_dims=0, output_dims=0, priority_dims=0, tied=given["tied"],
-            non_recurrent_dims=None if given["non_recurrent_fn"] is None else 0, cell_fn=make, non_recurrent_fn=given["non_recurrent_fn"],
-            state_is_tuple=tuple_state, output_is_tuple=given["output_is_tuple"],
-        )  # fmt: skip
+            self,
+            num_units=num_units,
+            num_dims=dims,
+            input_dims=0,
+            output_dims=0,
+            priority_dims=0,
+            tied=given["tied"],
+            non_recurrent_dims=None if given["non_recurrent_fn"] is None else 0,
+            cell_fn=make,
+            non_recurrent_fn=given["non_recurrent_fn"],
+            state_is_tuple=tuple_state,
+            output_is_tuple=given["output_is_tuple"],
+        )
 
-    export(type(name, (GridRNNCell,), {"__init__": __init__, "__doc__": f"GridRNNCell of {dims} dimensions over {cell.__name__}."}),
-           f"contrib.grid_rnn.{name}")  # fmt: skip
+    export(
+        type(
+            name,
+            (GridRNNCell,),
+            {"__init__": __init__, "__doc__": f"GridRNNCell of {dims} dimensions over {cell.__name__}."},
+        ),
+        f"contrib.grid_rnn.{name}",
+    )
 
 
 _preset("Grid1BasicRNNCell", 1, BasicRNNCell)

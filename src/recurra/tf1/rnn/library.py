@@ -22,7 +22,7 @@ def library_call(function: Callable[..., Any], *args: Any, count: int, name: str
     """`count` tensors that `function(*args)` gives, when it is run with torch tensors in place of the symbolic ones in `args`.
 
     Static shapes come from running it on meta tensors.
-    """
+    """  # noqa: E501
     flat = nest.flatten(list(args))
     places = [i for i, leaf in enumerate(flat) if leaf is not None]
     tensors = [convert_to_tensor(flat[i]) for i in places]

@@ -45,7 +45,7 @@ def raw_rnn(
     scope: Any = None,
 ) -> tuple[Any, Any, Any]:
     """Loop with `loop_fn(time, output, state, loop_state) -> (finished, next_input, next_state, emit, next_loop_state)`;
-    returns (TensorArrays of what was emitted, final state, final loop state)."""
+    returns (TensorArrays of what was emitted, final state, final loop state)."""  # noqa: E501
     assert_like_rnncell("cell", cell)
     if not callable(loop_fn):
         raise TypeError("loop_fn must be a callable")
@@ -73,11 +73,16 @@ def raw_rnn(
         arrays = nest.pack_sequence_as(
             structure,
             [
-                TensorArray(dtype=d, dynamic_size=True, element_shape=(TensorShape([static_batch]).concatenate(s) if isinstance(s, TensorShape) else None),
-                            size=0, name=f"rnn_output_{i}")
+                TensorArray(
+                    dtype=d,
+                    dynamic_size=True,
+                    element_shape=(TensorShape([static_batch]).concatenate(s) if isinstance(s, TensorShape) else None),
+                    size=0,
+                    name=f"rnn_output_{i}",
+                )
                 for i, (s, d) in enumerate(zip(emit_shapes, emit_dtypes, strict=True))
             ],
-        )  # fmt: skip
+        )
         zero_emit = nest.pack_sequence_as(
             structure, [_zero(batch_size, s, d) for s, d in zip(emit_shapes, emit_dtypes, strict=True)]
         )

@@ -3,7 +3,7 @@
 `attach` marks the loop of a dynamic_rnn. When a plan is made, `lift` reads the loop's body: reads of the input arrays become the whole
 inputs, CellStep operations become sequence calls, element-wise operations between them act on all time steps at once. A body with
 anything else in it runs step by step.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -23,8 +23,40 @@ from recurra.tf1.tensor_array import ArrayState
 from recurra.tf1.values import to_torch
 
 _ELEMENTWISE = frozenset(
-    "Add AddV2 Sub Mul RealDiv Div Maximum Minimum Sigmoid Tanh Relu Relu6 Elu Selu Softplus Softsign Neg Square Sqrt Rsqrt Exp "
-    "Identity BiasAdd Cast Floor Greater Less GreaterEqual LessEqual LogicalAnd LogicalOr LogicalNot".split()
+    [
+        "Add",
+        "AddV2",
+        "Sub",
+        "Mul",
+        "RealDiv",
+        "Div",
+        "Maximum",
+        "Minimum",
+        "Sigmoid",
+        "Tanh",
+        "Relu",
+        "Relu6",
+        "Elu",
+        "Selu",
+        "Softplus",
+        "Softsign",
+        "Neg",
+        "Square",
+        "Sqrt",
+        "Rsqrt",
+        "Exp",
+        "Identity",
+        "BiasAdd",
+        "Cast",
+        "Floor",
+        "Greater",
+        "Less",
+        "GreaterEqual",
+        "LessEqual",
+        "LogicalAnd",
+        "LogicalOr",
+        "LogicalNot",
+    ]
 )
 _RANDOM = ("RandomUniform", "RandomStandardNormal", "TruncatedNormal")
 

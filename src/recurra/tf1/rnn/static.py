@@ -57,9 +57,15 @@ def static_rnn(
                 output, state = cell(x, state)
             else:
                 output, state = masked_step(
-                    time, sequence_length, shortest, longest, zero_output, state,
-                    lambda x=x, state=state: cell(x, state), cell.state_size,
-                )  # fmt: skip
+                    time,
+                    sequence_length,
+                    shortest,
+                    longest,
+                    zero_output,
+                    state,
+                    lambda x=x, state=state: cell(x, state),
+                    cell.state_size,
+                )
             outputs.append(output)
         return outputs, state
 
@@ -80,7 +86,7 @@ def _batch_size(inputs: Any, first: Any) -> Any:
             for i, size in enumerate(dims[1:]):
                 if size is None and len(dims) > 1:
                     raise ValueError(
-                        f"Input size (dimension {i + 1} of inputs) must be accessible via shape inference, but saw value None."
+                        f"Input size (dimension {i + 1} of inputs) must be accessible via shape inference, but saw value None."  # noqa: E501
                     )
             if dims and dims[0] is not None:
                 if known is not None and known != dims[0]:
@@ -205,9 +211,15 @@ def _check_layers(cells_fw: Any, cells_bw: Any, states_fw: Any, states_bw: Any) 
 
 @tf_export("contrib.rnn.stack_bidirectional_rnn")
 def stack_bidirectional_rnn(
-    cells_fw: Any, cells_bw: Any, inputs: Any, initial_states_fw: Any = None, initial_states_bw: Any = None,
-    dtype: Any = None, sequence_length: Any = None, scope: Any = None,
-) -> tuple[list[Any], tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
+    cells_fw: Any,
+    cells_bw: Any,
+    inputs: Any,
+    initial_states_fw: Any = None,
+    initial_states_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    scope: Any = None,
+) -> tuple[list[Any], tuple[Any, ...], tuple[Any, ...]]:
     """Bidirectional layers over a list, each on the joined outputs of the one below."""
     _check_layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     states_fw, states_bw, current = [], [], inputs
@@ -215,9 +227,15 @@ def stack_bidirectional_rnn(
         for i, (fw, bw) in enumerate(zip(cells_fw, cells_bw, strict=True)):
             with variable_scope(f"cell_{i}") as cell_scope:
                 current, state_fw, state_bw = static_bidirectional_rnn(
-                    fw, bw, current, initial_states_fw and initial_states_fw[i], initial_states_bw and initial_states_bw[i],
-                    sequence_length=sequence_length, dtype=dtype, scope=cell_scope,
-                )  # fmt: skip
+                    fw,
+                    bw,
+                    current,
+                    initial_states_fw and initial_states_fw[i],
+                    initial_states_bw and initial_states_bw[i],
+                    sequence_length=sequence_length,
+                    dtype=dtype,
+                    scope=cell_scope,
+                )
             states_fw.append(state_fw)
             states_bw.append(state_bw)
     return current, tuple(states_fw), tuple(states_bw)
@@ -225,10 +243,18 @@ def stack_bidirectional_rnn(
 
 @tf_export("contrib.rnn.stack_bidirectional_dynamic_rnn")
 def stack_bidirectional_dynamic_rnn(
-    cells_fw: Any, cells_bw: Any, inputs: Any, initial_states_fw: Any = None, initial_states_bw: Any = None,
-    dtype: Any = None, sequence_length: Any = None, parallel_iterations: Any = None, time_major: bool = False,
-    scope: Any = None, swap_memory: bool = False,
-) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
+    cells_fw: Any,
+    cells_bw: Any,
+    inputs: Any,
+    initial_states_fw: Any = None,
+    initial_states_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    parallel_iterations: Any = None,
+    time_major: bool = False,
+    scope: Any = None,
+    swap_memory: bool = False,
+) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Bidirectional dynamic layers, each on the joined outputs of the one below."""
     _check_layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     states_fw, states_bw, current = [], [], inputs
@@ -236,10 +262,17 @@ def stack_bidirectional_dynamic_rnn(
         for i, (fw, bw) in enumerate(zip(cells_fw, cells_bw, strict=True)):
             with variable_scope(f"cell_{i}"):
                 outputs, (state_fw, state_bw) = bidirectional_dynamic_rnn(
-                    fw, bw, current, initial_state_fw=initial_states_fw and initial_states_fw[i],
-                    initial_state_bw=initial_states_bw and initial_states_bw[i], sequence_length=sequence_length,
-                    parallel_iterations=parallel_iterations, dtype=dtype, swap_memory=swap_memory, time_major=time_major,
-                )  # fmt: skip
+                    fw,
+                    bw,
+                    current,
+                    initial_state_fw=initial_states_fw and initial_states_fw[i],
+                    initial_state_bw=initial_states_bw and initial_states_bw[i],
+                    sequence_length=sequence_length,
+                    parallel_iterations=parallel_iterations,
+                    dtype=dtype,
+                    swap_memory=swap_memory,
+                    time_major=time_major,
+                )
                 current = tf("concat")(outputs, 2)
             states_fw.append(state_fw)
             states_bw.append(state_bw)

@@ -122,10 +122,13 @@ class DropoutWrapper(RNNCellWrapper):
 
     def _own_config(self) -> dict[str, Any]:
         return {
-            "input_keep_prob": self._input_keep_prob, "output_keep_prob": self._output_keep_prob,
-            "state_keep_prob": self._state_keep_prob, "variational_recurrent": self._variational_recurrent,
-            "input_size": self._input_size, "seed": self._seed,
-        }  # fmt: skip
+            "input_keep_prob": self._input_keep_prob,
+            "output_keep_prob": self._output_keep_prob,
+            "state_keep_prob": self._state_keep_prob,
+            "variational_recurrent": self._variational_recurrent,
+            "input_size": self._input_size,
+            "seed": self._seed,
+        }
 
     @staticmethod
     def _checked(value: Any, name: str) -> Any:
@@ -149,7 +152,7 @@ class DropoutWrapper(RNNCellWrapper):
         if not _is_constant_one(self._input_keep_prob):
             if input_size is None:
                 raise ValueError(
-                    "When variational_recurrent=True and input_keep_prob < 1.0 or is unknown, input_size must be provided"
+                    "When variational_recurrent=True and input_keep_prob < 1.0 or is unknown, input_size must be provided"  # noqa: E501
                 )
             self._recurrent_input_noise = _enumerate(lambda i, s: noise(s, "input", i), input_size)
         self._recurrent_state_noise = _enumerate(lambda i, s: noise(s, "state", i), self.cell.state_size)
