@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format types build bench check-full clean
+.PHONY: demo test lint format types build bench sanitize check-full clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,8 +42,16 @@ format: build
 bench: build
 	$(BIN)/recurra bench
 
-check-full: lint
+check-full: lint sanitize
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+# The kernel tests over a library built with AddressSanitizer and UndefinedBehaviorSanitizer. Forks are left out: the
+# sanitizer's own threads do not survive them.
+sanitize: build
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DRECURRA_SANITIZE=ON >/dev/null
+	$(BIN)/cmake --build build/sanitize
+	RECURRA_CORE=$(abspath build/sanitize/librecurra_core.so) LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest tests/kernels -k "not forked and not workers and not environment and not without"
 
 clean:
 	rm -rf build $(VENV)

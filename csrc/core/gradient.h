@@ -118,7 +118,7 @@ struct WeightGradient {
         int64_t total = 0;
         for (int t = 0; t < tasks; ++t) total += task[t].size(source, bank);
         const Range mine = piece(total, 1, team.member(), team.members());
-        alignas(64) R sums[M * P];
+        alignas(64) R sums[M * P + W];  // + W: a narrow last block reads past its end
         int64_t done = 0;
         for (int t = 0; t < tasks; ++t) {
             const Source& rows = source[task[t].source];

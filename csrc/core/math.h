@@ -17,7 +17,7 @@ struct Power {
 template <int N>
 RECURRA_INLINE Power<N> power_of_two(Vec<float, N> x) {
     using V = Vec<float, N>;
-    typedef int32_t Int __attribute__((vector_size(N * 4)));
+    typedef uint32_t Int __attribute__((vector_size(N * 4)));  // unsigned: NaN brings any bits
     const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     const V shifted = x + magic;
     const V r = x - (shifted + (-magic));
@@ -26,7 +26,7 @@ RECURRA_INLINE Power<N> power_of_two(Vec<float, N> x) {
     p = p * r + 5.5504109e-2f;
     p = p * r + 2.4022651e-1f;
     p = p * r + 6.9314718e-1f;
-    const Int bits = ((Int)shifted.v << 23) + (127 << 23);  // the low bits of `shifted` hold n
+    const Int bits = ((Int)shifted.v << 23) + (127u << 23);  // the low bits of `shifted` hold n
     return {V{(typename V::Native)bits}, p * r};
 }
 
