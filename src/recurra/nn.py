@@ -99,8 +99,11 @@ class _Layers(nn.RNNBase):
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         data, batch_sizes, order, back = packed
         rows, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
-        self.check_input(data, batch_sizes)
         hx = _each(hx, lambda part: part if order is None else part.index_select(1, order))
+        if hx is None:
+            self.check_input(data, batch_sizes)
+        else:
+            self.check_forward_args(data, hx, batch_sizes)
         output, finals = self._run(rows, self._parts(rows, hx), lengths)
         result = PackedSequence(pack_padded_sequence(output, lengths).data, batch_sizes, order, back)
         if back is not None:

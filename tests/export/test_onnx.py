@@ -127,3 +127,8 @@ def test_attention_wrappers_are_refused(tmp_path):
 
     with pytest.raises(TypeError, match="AttentionWrapper reads a memory that comes with the batch"):
         export.export_onnx(AttentionWrapper(rc.LSTMCell(6, 6), LuongAttention(3, 6)), tmp_path / "model.onnx")
+
+
+def test_the_check_does_not_pass_on_nan():
+    with pytest.raises(export.OnnxCheckError, match="not finite"):
+        export.greatest_difference("model", [np.array([np.nan, 1.0])], [torch.tensor([0.0, 1.0])])

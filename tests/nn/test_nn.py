@@ -147,3 +147,15 @@ def test_gradient_of_gradient():
         (grad,) = torch.autograd.grad(model(x)[0].square().sum(), x, create_graph=True)
         seconds.append(torch.autograd.grad(grad.square().sum(), x)[0])
     torch.testing.assert_close(*seconds, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_input_with_a_state_of_too_many_layers_raises_what_torch_raises(kind):
+    ours, theirs = pair(kind, 5, 7)
+    x = pack_padded_sequence(torch.randn(4, 3, 5), [4, 2, 1])
+    state = torch.zeros(2, 3, 7)
+    hx = (state, state) if kind == "LSTM" else state
+    with pytest.raises(RuntimeError, match="hidden"):
+        theirs(x, hx)
+    with pytest.raises(RuntimeError, match="hidden"):
+        ours(x, hx)

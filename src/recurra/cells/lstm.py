@@ -15,6 +15,7 @@ from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
 from recurra.cells.checks import natural, positive, positive_or_none
 from recurra.cells.init import Initializer
+from recurra.errors import InputError
 from recurra.kernels import Recurrence, run_sequence
 
 GATES = "ijfo"
@@ -145,6 +146,8 @@ class LSTMCell(LeafCell):
     ) -> None:
         super().__init__(init=init)
         resolve(activation)
+        if projection_clip is not None and projection_size is None:
+            raise InputError(f"`projection_clip` ({projection_clip}) needs a `projection_size`")
         self.input_size = natural("input_size", input_size)
         self.hidden_size = positive("hidden_size", hidden_size)
         self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
@@ -152,7 +155,7 @@ class LSTMCell(LeafCell):
         self.options = LSTMOptions(
             forget_bias,
             positive_or_none("cell_clip", cell_clip),
-            positive_or_none("projection_clip", projection_clip) if projection_size is not None else None,
+            positive_or_none("projection_clip", projection_clip),
             activation,
         )
         factory: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -29,6 +29,7 @@ class ResidualWrapper(Wrapper):
                 f"`cell` must give as many features as it takes: input {cell.input_size}, output {cell.output_size}"
             )
         self.residual_fn = residual_fn
+        self.reads_padding = residual_fn is not None  # it may have parameters
 
     def behind(self, inputs: Any, outputs: Any, masks: Masks) -> Any:
         if self.residual_fn is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.base import BaseCell
+from recurra.cells.checks import check_step
 from recurra.errors import StructureError
 from recurra.kernels.scan import After, apply_after, mask_inputs, masks_at, valid_steps
 
@@ -66,6 +67,7 @@ class Wrapper(BaseCell):
         return masks
 
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
+        check_step(self, x, state)
         if masks is None:
             sequence = _nest.map_leaves(lambda leaf: leaf.unsqueeze(0), x)
             drawn = self._draw_for(sequence)

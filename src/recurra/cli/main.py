@@ -42,12 +42,18 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, prett
 def _root(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=lambda asked: _version(asked))
+    ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
+    """What stands before a command."""
 
-        typer.echo(f"recurra {installed('recurra')}")
+
+def _version(asked: bool) -> None:
+    if asked:
+        from recurra import __version__
+
+        typer.echo(f"recurra {__version__}")
         raise typer.Exit
 
 
@@ -81,7 +87,8 @@ def report(error: BaseException) -> int:
         return FAILED
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return _say(f"error: {place}{error.strerror or text}; files written before are whole", FAILED)
+        kept = "" if isinstance(error, FileNotFoundError) else "; files written before are whole"
+        return _say(f"error: {place}{error.strerror or text}{kept}", FAILED)
     if type(error).__name__ == "ProcessRaisedException":
         return _say(f"error: {_last_line(str(error))}", FAILED)
     if isinstance(error, (RecurraError, ValueError, NotImplementedError)):

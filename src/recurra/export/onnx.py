@@ -215,6 +215,8 @@ def greatest_difference(name: str, got: Sequence[np.ndarray], want: Sequence[Ten
         if a.shape != tuple(b.shape):
             raise OnnxCheckError(f"{name}: output {place} is {a.shape}, torch's {tuple(b.shape)}")
         apart = np.abs(a - b.numpy()) / np.maximum(1, np.abs(b.numpy()))
+        if not np.isfinite(apart).all():
+            raise OnnxCheckError(f"{name}: output {place} is not finite where torch's is, or the other way round")
         worst = max(worst, float(apart.max(initial=0)))
     return worst
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra import _nest
+from recurra._typing import State
 from recurra.cells.checks import check_lengths
 from recurra.errors import InputError
 
@@ -26,10 +27,28 @@ def _roll(values: Any, lengths: Tensor, *, forward: bool) -> Any:
     steps = _nest.flatten(values)[0].shape[0]
     if steps == 0:
         return values
+    lengths = lengths.long()  # arithmetic on small integers would wrap around
     shift = (steps - lengths) if forward else lengths
     index = (torch.arange(steps, device=lengths.device).unsqueeze(1) + shift.unsqueeze(0)) % steps
     rows = torch.arange(lengths.shape[0], device=lengths.device)
-    return _nest.map_leaves(lambda leaf: leaf[index, rows], values)
+    return _nest.map_leaves(lambda leaf: leaf[index, rows] if leaf.dim() > 1 else leaf, values)
+
+
+def states_to_back(states: State, lengths: Tensor, before: State) -> State:
+    """Left-padded rows' states after every step, from those of `to_front`'s rows; in the padding stands `before`.
+
+    A state leaf of rank 0 counts steps, padding included, and stays where it is.
+    """
+    moved = to_back(states, lengths)
+    steps = _nest.flatten(states)[0].shape[0]
+    running = torch.arange(steps, device=lengths.device).unsqueeze(1) >= (steps - lengths.long()).unsqueeze(0)
+
+    def leaf(after: Tensor, start: Tensor) -> Tensor:
+        if after.dim() < 2:
+            return after
+        return torch.where(running.reshape(*running.shape, *[1] * (after.dim() - 2)), after, start)
+
+    return _nest.map_leaves(leaf, moved, before)
 
 
 def last_output(outputs: Any, lengths: Tensor | None = None, *, time_major: bool = False, reverse: bool = False) -> Any:
@@ -58,7 +77,7 @@ def last_output(outputs: Any, lengths: Tensor | None = None, *, time_major: bool
             return rows.new_zeros(batch, *rows.shape[2:])
         if lengths is None:
             return rows[0 if reverse else -1]
-        index = torch.zeros_like(lengths) if reverse else (lengths - 1).clamp(min=0)
+        index = torch.zeros_like(lengths) if reverse else (lengths.long() - 1).clamp(min=0)
         picked = rows[index.long(), torch.arange(batch, device=tensor.device)]
         running = (lengths > 0).reshape(-1, *[1] * (picked.dim() - 1))
         return torch.where(running, picked, picked.new_zeros(()))

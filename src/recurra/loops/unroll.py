@@ -11,7 +11,7 @@ from recurra import _nest
 from recurra._typing import Cell, Masks, State
 from recurra.cells.checks import check_features, check_lengths, check_state
 from recurra.errors import InputError, StructureError
-from recurra.loops.lengths import to_back, to_front
+from recurra.loops.lengths import states_to_back, to_back, to_front
 
 
 class Sequence(NamedTuple):
@@ -127,9 +127,10 @@ def unroll(
         reset_state=reset_state,
         return_states=return_states,
     )
-    per_step = (outputs, *states)
     if shifted is not None:
-        per_step = tuple(to_back(values, shifted) for values in per_step)
+        outputs = to_back(outputs, shifted)
+        states = [states_to_back(values, shifted, final if reverse else call.state) for values in states]
+    per_step = (outputs, *states)
     outputs, *states = (batch_major(values, time_major) for values in per_step)
     return outputs, final, *states
 

@@ -590,3 +590,13 @@ def _export_graph_functions() -> None:
 
 _export_graph_functions()
 export(lambda: False, "executing_eagerly")
+# What programs kept alive after 2019 begin with; graphs are all there is here, so there is nothing to switch off.
+for _switch in (
+    "disable_v2_behavior",
+    "disable_eager_execution",
+    "disable_v2_tensorshape",
+    "disable_resource_variables",
+    "disable_control_flow_v2",
+    "disable_tensor_equality",
+):
+    export(lambda: None, _switch)

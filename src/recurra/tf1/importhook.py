@@ -200,6 +200,8 @@ class Hook(importlib.abc.MetaPathFinder):
         try:
             found = surface.lookup(dotted)
         except KeyError:
+            found = None
+        if found is None:  # outside of `except`, so that the program's traceback shows its own error alone
             return self._unknown(module, dotted, attribute)
         self.usage.add(dotted)
         return found

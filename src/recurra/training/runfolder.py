@@ -73,7 +73,8 @@ class RunFolder:
         """
         if not path.exists():
             dated = sorted(path.parent.glob(f"{path.name}-[0-9]*/config.yaml"))
-            path = dated[-1].parent if dated else path
+            begun = [config for config in dated if (config.parent / "artifacts.json").is_file()]
+            path = (begun or dated)[-1].parent if dated else path
         if not (path / "config.yaml").is_file():
             raise CheckpointError(
                 f"{path}: no run here (config.yaml is missing); `recurra runs` lists the runs there are"

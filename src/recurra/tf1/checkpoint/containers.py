@@ -221,8 +221,8 @@ def _compare(name: str, a: np.ndarray, b: np.ndarray) -> Iterator[Difference]:
         if not np.array_equal(a, b):
             yield Difference(name, "values", f"{int(np.sum(a != b))} of {a.size} elements differ")
     elif a.tobytes() != b.tobytes() or a.dtype != b.dtype:
-        wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
-        apart = np.abs(a.astype(wide) - b.astype(wide))
-        if apart.size and not (apart == 0).all():
-            greatest = float(apart.max())
-            yield Difference(name, "values", f"{int((apart != 0).sum())} of {a.size} elements differ", greatest)
+        differs = (a != b) & ~((a != a) & (b != b))  # in the values' own type; NaN in both is the same
+        if differs.any():
+            wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+            greatest = float(np.abs(a[differs].astype(wide) - b[differs].astype(wide)).max())
+            yield Difference(name, "values", f"{int(differs.sum())} of {a.size} elements differ", greatest)

@@ -187,6 +187,8 @@ def write(
         return path
     if version != "V1":
         raise ValueError(f'version must be "V1" or "V2", got {version!r}')
+    if os.path.exists(f"{path}.index"):
+        raise CheckpointError(path, "a V2 checkpoint of this name is there, and would be read in place of a V1 one")
     write_v1(path, values, shard_of)
     count = max(shard_of.values(), default=0) + 1
     return path if count == 1 else f"{path}-?????-of-{count:05d}"

@@ -103,10 +103,12 @@ def _load(
         if candidate.scope in view.keras
     )
     values = [(unit, {n: view.read(full) for n, full in c.variables}) for unit, c in matching.found]
+    before = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     try:
         for unit, arrays in values:
             unit.put(arrays)
     except ValueError as error:
+        module.load_state_dict(before)
         raise CheckpointError(where, str(error)) from None
     matched = tuple(
         (parameter, " + ".join(view.stored[full]))
