@@ -33,6 +33,7 @@ def curve(path: Path) -> list[float]:
     return [float(row["loss"]) for row in RunFolder.open(path).metrics() if row["loss"]]
 
 
+@pytest.mark.slow  # one run in ten saw gloo abort a finished process on a busy machine
 @pytest.mark.parametrize("recipe", CASES)
 def test_two_processes_are_one(recipe, data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"

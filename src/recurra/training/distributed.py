@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,10 @@ def _worker(rank: int, worker: Callable[..., None], devices: int, port: int, arg
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(devices), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
     worker(rank, *arguments)
+    # gloo's threads may still be running when the interpreter takes itself apart, which then aborts a finished process
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _free_port() -> int:
