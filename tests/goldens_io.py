@@ -29,7 +29,7 @@ class Arrays:
 
     def get(self, key: str) -> Tensor | None:
         """The array, or None where the file has none of that name."""
-        return self[key] if key in self else None
+        return self[key] if key in self.arrays else None
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """All arrays whose keys begin with `prefix/`, by the rest of the key."""

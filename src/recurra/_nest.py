@@ -54,7 +54,7 @@ def pack_as(like: Any, leaves: list[Any] | Iterator[Any]) -> Any:
 
 
 def map_leaves(fn: Callable[..., Any], value: Any, *others: Any) -> Any:
-    """`fn` over the leaves of `value` (and of `others`, which have its structure); `None` in an other passes None on."""
+    """`fn` over the leaves of `value` (and of `others`, which have its structure); None in an other is passed on."""
     if value is None:
         return None
     if not is_nested(value):

@@ -1,7 +1,7 @@
 """The errors that recurra raises, as one tree.
 
     RecurraError
-    ├── InputError (ValueError)         a wrong shape, size, length, option: names the argument, what came, what was expected
+    ├── InputError (ValueError)         a wrong shape, size, length, option: names the argument, what came, what was due
     ├── StructureError (TypeError)      a state or nest of another structure, an argument of another type
     ├── DataError (ValueError)          a file that cannot be read as what it should be: names file and line
     ├── ConfigError (ValueError)        an option that does not exist or does not fit

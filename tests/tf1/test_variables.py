@@ -72,7 +72,7 @@ def test_sharing_errors(call, text):
 def test_reuse_errors():
     tf.get_variable("w", [2])
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        with pytest.raises(ValueError, match="Variable v does not exist, or was not created with tf.get_variable"):
+        with pytest.raises(ValueError, match=r"Variable v does not exist, or was not created with tf\.get_variable"):
             tf.get_variable("v", [1])
         with pytest.raises(
             ValueError, match=r"Trying to share variable w, but specified shape \(3,\) and found shape \(2,\)"

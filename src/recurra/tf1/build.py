@@ -207,7 +207,7 @@ def _check_leaf(leaf: Any, dtype: DType) -> None:
     elif dtype is dtypes.string:
         good = isinstance(leaf, str | bytes)
     elif dtype.is_integer or dtype.is_quantized:
-        good = isinstance(leaf, int | np.integer | Dimension) or isinstance(leaf, np.ndarray | tuple)
+        good = isinstance(leaf, int | np.integer | Dimension | np.ndarray | tuple)
     elif dtype.is_floating:
         good = isinstance(leaf, int | float | np.integer | np.floating | np.bool_ | Dimension)
     elif dtype.is_complex:

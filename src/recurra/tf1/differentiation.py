@@ -63,7 +63,7 @@ def gradients(
     stops = [] if stop_gradients is None else _listed(stop_gradients)
     seeds = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
     if len(seeds) != len(ys):
-        raise ValueError("Passed %d grad_ys for %d ys" % (len(seeds), len(ys)))
+        raise ValueError(f"Passed {len(seeds)} grad_ys for {len(ys)} ys")
     with name_scope(name, "gradients", [*ys, *xs, *stops, *[s for s in seeds if s is not None]]):
         y_tensors = [convert_to_tensor(y, name="y") for y in ys]
         x_tensors = [_x_tensor(x) for x in xs]

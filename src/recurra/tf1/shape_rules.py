@@ -80,7 +80,7 @@ def reduce(op: Any) -> TensorShape:
     """Input 0 reduced over the axes in input 1, with attribute keep_dims."""
     shape, axes, keep = op.inputs[0].shape, const(op, 1), op.attrs.get("keep_dims", False)
     if shape.rank is None:
-        return unknown_shape(0) if axes is not None and False else unknown_shape()
+        return unknown_shape()
     if axes is None:
         if keep:
             return unknown_shape(shape.rank)

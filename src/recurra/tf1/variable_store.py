@@ -190,11 +190,10 @@ class VariableStore:
             if isinstance(initializer, type):
                 initializer = initializer()
             if callable(initializer):
-                if not shape.is_fully_defined():
-                    if not _makes_own_shape(initializer):
-                        raise ValueError(
-                            f"Shape of a new variable ({name}) must be fully defined, but instead was {shape}."
-                        )
+                if not shape.is_fully_defined() and not _makes_own_shape(initializer):
+                    raise ValueError(
+                        f"Shape of a new variable ({name}) must be fully defined, but instead was {shape}."
+                    )
                 initial: Any = _initial_value(initializer, shape, dtype, partition_info)
                 kind = dtype.base_dtype
             else:
@@ -268,7 +267,7 @@ class VariableStore:
                 "A partitioner was provided, but an unpartitioned version of the variable was found: "
                 f"{name}. Perhaps a variable of the same name was already created without partitioning?"
             )
-        partitions, axis, slices = partition_shapes(partitioner, shape, dtype)
+        partitions, _, slices = partition_shapes(partitioner, shape, dtype)
         parts = []
         if f"{name}/part_0" in self._vars and not reuse:
             raise ValueError(

@@ -459,11 +459,8 @@ class MultiRNNCell(RNNCell):
         """Every cell in turn."""
         position, current, new_states = 0, inputs, []
         pattern = "cell_%d" if eras.current() >= (1, 0) else "Cell%d"
-        if self._state_is_tuple and (not nest.is_nested(state) or len(state) != len(self.state_size)):
-            if not nest.is_nested(state):
-                raise ValueError(
-                    f"Expected state to be a tuple of length {len(self.state_size)}, but received: {state}"
-                )
+        if self._state_is_tuple and not nest.is_nested(state):
+            raise ValueError(f"Expected state to be a tuple of length {len(self.state_size)}, but received: {state}")
         for i, cell in enumerate(self._cells):
             with variable_scope(pattern % i):
                 if self._state_is_tuple:

@@ -210,7 +210,7 @@ class LSTMBlockWrapper(Layer):
         inputs = tf("stack")(inputs) if as_list else inputs
         shape = inputs.get_shape().with_rank(3)
         if shape.as_list()[2] is None:
-            raise ValueError("Expecting inputs_shape[2] to be set: %s" % shape)
+            raise ValueError(f"Expecting inputs_shape[2] to be set: {shape}")
         batch = shape.as_list()[1] if shape.as_list()[1] is not None else tf("shape")(inputs)[1]
         if initial_state is None:
             if dtype is None:

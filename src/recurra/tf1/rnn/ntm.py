@@ -9,6 +9,7 @@ from recurra.cells import ntm
 from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.rnn.base import LayerRNNCell
+from recurra.tf1.rnn.contrib_cells import tf
 from recurra.tf1.rnn.library import library_call
 from recurra.tf1.shapes import TensorShape
 
@@ -17,7 +18,6 @@ NTMControllerState = export(
     "contrib.rnn.NTMControllerState",
     "contrib.rnn.python.ops.rnn_cell.NTMControllerState",
 )
-from recurra.tf1.rnn.contrib_cells import tf
 
 
 @tf_export("contrib.rnn.NTMCell", "contrib.rnn.python.ops.rnn_cell.NTMCell")

@@ -137,7 +137,7 @@ class DropoutWrapper(RNNCellWrapper):
         if known is None:
             return value
         if known < 0 or known > 1:
-            raise ValueError("Parameter %s must be between 0 and 1: %d" % (name, known))
+            raise ValueError(f"Parameter {name} must be between 0 and 1: {int(known)}")
         return float(known) if tensor is None else value
 
     def _make_noise(self, dtype: Any, input_size: Any) -> None:
