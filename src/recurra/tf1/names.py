@@ -33,6 +33,7 @@ MODULES: list[str] = [
     "tensor_array",
     "functional_ops",
     "python_functions",
+    "defun",
     "meta_graph",
     "ops",
     "overloads",
@@ -48,6 +49,7 @@ MODULES: list[str] = [
     "contrib",
     "platform",
     "testing",
+    "generated",
 ]
 
 

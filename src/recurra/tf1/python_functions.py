@@ -122,7 +122,9 @@ def _bind_custom(operation: Operation, session: Any, recording: bool) -> Callabl
 
         @staticmethod
         def backward(ctx: Any, *upstream: Any) -> Any:
-            found = backward(*ctx.saved_tensors, *upstream)
+            # values of their own: gradients taken inside end at them, and do not follow what made them
+            own = [v.view_as(v) if torch.is_grad_enabled() else v.detach() for v in ctx.saved_tensors]
+            found = backward(*own, *upstream)
             grads: list[Any] = [None] * (count + len(extra))
             for position, grad in zip(positions, found, strict=True):
                 grads[position] = grad

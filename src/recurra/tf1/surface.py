@@ -212,13 +212,18 @@ def _candidates(dotted: str) -> list[str]:
         if module.startswith("keras"):
             return [f"keras.{'.'.join(parts[2:])}", *(f"{c}.{last}" for c in ("keras.layers", "keras"))]
         public = _INNER.get(module, ())
-        if module.startswith("training"):
+        if _is_generated(parts[-2]):
+            last = last.lstrip("_")
+            public = ("python.ops.gen_ops", "raw_ops", "bitwise", "strings", "linalg", "sparse", "image", "random")
+        elif module.startswith("training"):
             public = ("train",)
         elif module.startswith("summary"):
             public = ("summary",)
         elif module.startswith("data"):
             public = ("data",)
         return [_join(p, last) for p in (*public, *(a for a in _ANYWHERE if a not in public))]
+    if parts[0] == "contrib" and _is_generated(parts[-2]):
+        return [_join("python.ops.gen_ops", last.lstrip("_"))]
     if parts[0] == "contrib" and "python" in parts[1:]:
         base = parts[: parts.index("python")]
         homes = [".".join(base), ".".join([*base, *parts[-2:-1]])]
@@ -240,6 +245,11 @@ def _candidates(dotted: str) -> list[str]:
     if parts[0] in ("array_ops", "math_ops", "nn_ops", "rnn_cell", "contrib_rnn"):
         return [last, f"nn.{last}", f"nn.rnn_cell.{last}"]
     return []
+
+
+def _is_generated(module: str) -> bool:
+    """gen_array_ops and its like: functions that add one operation each."""
+    return module.startswith("gen_") and module.endswith("_ops")
 
 
 def _join(base: str, name: str) -> str:

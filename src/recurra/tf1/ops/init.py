@@ -271,6 +271,9 @@ for _name, _class in {
     "glorot_normal": GlorotNormal,
 }.items():
     export(_class, f"{_name}_initializer", f"initializers.{_name}", f"keras.initializers.{_name}")
+    export(_class, f"python.ops.init_ops.{_class.__name__}")
+export(Identity, "python.ops.init_ops.Identity")
+export(Initializer, "python.ops.init_ops.Initializer")
 for _name, _class in {
     "Zeros": Zeros,
     "Ones": Ones,

@@ -5,6 +5,7 @@ Read `base.py` (what a cell is), `core_cells.py` (their equations are `recurra.c
 """  # noqa: E501
 
 from recurra.tf1.rnn import base as base
+from recurra.tf1.rnn import checkpoint_convert as checkpoint_convert
 from recurra.tf1.rnn import contrib_cells as contrib_cells
 from recurra.tf1.rnn import contrib_units as contrib_units
 from recurra.tf1.rnn import contrib_wide as contrib_wide

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from recurra.tf1 import names
+from recurra.tf1 import names, nest
+from recurra.tf1.build import convert_to_tensor
+from recurra.tf1.control_flow import while_loop
 from recurra.tf1.names import tf_export
+from recurra.tf1.python_functions import custom_gradient
 from recurra.tf1.rnn.dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from recurra.tf1.tensor_array import TensorArray
 
 
 @tf_export("contrib.recurrent.functional_rnn", "contrib.recurrent.python.ops.functional_rnn.functional_rnn")
@@ -66,3 +70,62 @@ def bidirectional_functional_rnn(
         time_major=time_major,
         scope=scope,
     )
+
+
+@tf_export("contrib.recurrent.Recurrent", "contrib.recurrent.python.ops.recurrent.Recurrent")
+def recurrent(
+    theta: Any,
+    state0: Any,
+    inputs: Any,
+    cell_fn: Any,
+    cell_grad: Any = None,
+    extras: Any = None,
+    max_input_length: Any = None,
+    use_tpu: bool = False,
+    aligned_end: bool = False,
+) -> tuple[Any, Any]:
+    """(states of all steps, last state) of state, extras = cell_fn(theta, state, inputs[t]), all of them structures.
+
+    `cell_grad(theta, state0, inputs[t], extras, dstate1) -> (dtheta, dstate0, dinputs)` takes the place of the step's
+    own gradient. Steps past `max_input_length` (before the last ones, with `aligned_end`) are left out: rows of 0.
+    """
+    tf = names.lookup
+    step = cell_fn if cell_grad is None else _with_gradient(cell_fn, cell_grad)
+    inputs, state0 = (nest.map_structure(convert_to_tensor, part) for part in (inputs, state0))
+    steps = tf("shape")(nest.flatten(inputs)[0])[0]
+    length = steps if max_input_length is None else convert_to_tensor(max_input_length, "int32")
+    start, end = (steps - length, steps) if aligned_end else (0, length)
+    arrays = [
+        TensorArray(leaf.dtype, size=steps, element_shape=leaf.shape, infer_shape=False)
+        for leaf in nest.flatten(state0)
+    ]
+
+    def body(t: Any, state: Any, written: Any) -> Any:
+        new, _ = step(theta, state, nest.map_structure(lambda x: tf("gather")(x, t), inputs))
+        nest.assert_same_structure(state, new)
+        return t + 1, new, [array.write(t, leaf) for array, leaf in zip(written, nest.flatten(new), strict=True)]
+
+    _, final, written = while_loop(lambda t, *_: t < end, body, [convert_to_tensor(start), state0, arrays])
+    return nest.pack_sequence_as(state0, [array.stack() for array in written]), final
+
+
+def _with_gradient(cell_fn: Any, cell_grad: Any) -> Any:
+    """`cell_fn` whose gradient is `cell_grad`."""
+
+    def step(*arguments: Any) -> Any:
+        extra: list[Any] = []
+
+        @custom_gradient
+        def flat_step(*flat: Any) -> Any:
+            theta, state, row = nest.pack_sequence_as(list(arguments), flat)
+            new, extras = cell_fn(theta, state, row)
+            extra.append(extras)
+
+            def grad(*upstream: Any) -> list[Any]:
+                return nest.flatten(list(cell_grad(theta, state, row, extras, nest.pack_sequence_as(new, upstream))))
+
+            return new, grad
+
+        return flat_step(*nest.flatten(list(arguments))), extra[0]
+
+    return step

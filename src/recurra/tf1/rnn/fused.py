@@ -432,6 +432,45 @@ export(
 tf_export("python.ops.gen_rnn_ops.BlockLSTM")(block_lstm_values)
 
 
+@tf_export("python.ops.gen_rnn_ops.block_lstmv2", "python.ops.gen_rnn_ops.BlockLSTMV2", "raw_ops.BlockLSTMV2")
+def block_lstm_v2(
+    seq_len_max: Any,
+    x: Any,
+    cs_prev: Any,
+    h_prev: Any,
+    w: Any,
+    wci: Any,
+    wcf: Any,
+    wco: Any,
+    b: Any,
+    cell_clip: float = 0,
+    use_peephole: bool = False,
+    name: str | None = None,
+) -> Any:
+    """The block operation with the gates in the order i, f, c, o and no bias added to the forget gate.
+
+    The gradients of `w` and `b` come in the order i, c, f, o, as those of 1.15's kernel do.
+    """
+    kernel, bias = (library_call(_InOldOrder.apply, value, count=1)[0] for value in (w, b))
+    for made, value in ((kernel, w), (bias, b)):
+        made.set_shape(value.shape)
+    peeps = wci, wcf, wco
+    return block_lstm_values(seq_len_max, x, cs_prev, h_prev, kernel, *peeps, bias, 0.0, cell_clip, use_peephole, name)
+
+
+class _InOldOrder(torch.autograd.Function):
+    """Gates i, f, c, o as i, c, f, o. 1.15's kernel forgets to put the gradients back."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        i, f, c, o = value.chunk(4, -1)
+        return torch.cat([i, c, f, o], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return grad
+
+
 @tf_export("contrib.rnn.python.ops.lstm_ops._block_lstm")
 def block_lstm(
     seq_len_max: Any,
