@@ -83,6 +83,9 @@ public:
 };
 
 }  // namespace
+
+int isa_in_use() { return current; }
+
 }  // namespace recurra
 
 using namespace recurra;
@@ -92,7 +95,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 3; }
+RECURRA_API int recurra_abi() { return 4; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }

@@ -4,6 +4,9 @@
 
 namespace recurra {
 
+// The instruction set in use: 0 portable, 1 AVX2, 2 AVX-512.
+int isa_in_use();
+
 // A recurrence of one instruction set and number type.
 struct Kernel {
     void (*forward)(const recurra_call&, const Plan&);

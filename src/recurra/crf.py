@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recurra.cells.checks import check_lengths
 from recurra.errors import InputError, StructureError
+from recurra.kernels import chain, chain_scan
 from recurra.kernels.scan import mask_inputs, valid_steps
 
 __all__ = ["log_likelihood", "log_norm", "marginals", "multitag_score", "sequence_score", "viterbi"]
@@ -29,7 +30,8 @@ def sequence_score(scores: Tensor, tags: Tensor, transitions: Tensor, lengths: T
         transitions: `[K, K]`, from a tag (row) to the next (column).
         lengths: `[B]` integers in `0..T`; None means T.
     """
-    scores, valid = _prepare(scores, transitions, lengths)
+    _check(scores, transitions, lengths)
+    scores, valid = _time_major(scores, lengths)
     tags = _prepare_tags(tags, scores, valid)
     unary = scores.gather(2, tags.unsqueeze(2)).squeeze(2)
     binary = transitions[tags[:-1], tags[1:]]
@@ -39,11 +41,15 @@ def sequence_score(scores: Tensor, tags: Tensor, transitions: Tensor, lengths: T
 
 def log_norm(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
     """The logarithm `[B]` of the sum of exp(score) over all paths; arguments as in `sequence_score`."""
-    scores, valid = _prepare(scores, transitions, lengths)
-    if scores.shape[0] == 0:
-        return scores.new_zeros(scores.shape[1])
-    total = torch.logsumexp(_forward(scores, transitions, valid)[-1], -1)
-    return torch.where(valid[0], total, total.new_zeros(()))
+    _check(scores, transitions, lengths)
+
+    def plain(scores: Tensor, transitions: Tensor) -> Tensor:
+        rows, valid = _time_major(scores, lengths)
+        return chain_scan.log_norm(rows, transitions, valid) if len(rows) else rows.new_zeros(rows.shape[1])
+
+    if chain.takes(scores, transitions):
+        return chain.log_norm(scores, transitions, lengths, plain)
+    return plain(scores, transitions)
 
 
 def log_likelihood(scores: Tensor, tags: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -60,16 +66,13 @@ def multitag_score(scores: Tensor, allowed: Tensor, transitions: Tensor, lengths
 
 def marginals(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> Tensor:
     """The probability `[B, T, K]` of each tag at each step under the chain; zeros past a row's length."""
-    scores, valid = _prepare(scores, transitions, lengths)
-    if scores.shape[0] == 0:
-        return scores.transpose(0, 1)
-    alphas = torch.stack(_forward(scores, transitions, valid))
-    betas = [torch.zeros_like(scores[0])]
-    for t in range(scores.shape[0] - 2, -1, -1):
-        step = torch.logsumexp(transitions + (scores[t + 1] + betas[-1]).unsqueeze(1), 2)
-        betas.append(torch.where(valid[t + 1].unsqueeze(1), step, betas[-1]))
-    probabilities = torch.softmax(alphas + torch.stack(betas[::-1]), -1)
-    return mask_inputs(probabilities, valid).transpose(0, 1)
+    _check(scores, transitions, lengths)
+    if chain.takes(scores, transitions, differentiable=False):
+        return chain.marginals(scores, transitions, lengths)
+    rows, valid = _time_major(scores, lengths)
+    if not len(rows):
+        return rows.transpose(0, 1)
+    return mask_inputs(chain_scan.marginals(rows, transitions, valid), valid).transpose(0, 1)
 
 
 def viterbi(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -79,36 +82,17 @@ def viterbi(scores: Tensor, transitions: Tensor, lengths: Tensor | None = None) 
         `(tags [B, T] int64, score [B])`. Ties go to the lower tag; tags past a row's length are 0. (TensorFlow decodes
         a row of length 0 as if it had one step: `lengths.clamp(min=1)` gives that.)
     """
-    scores, valid = _prepare(scores, transitions, lengths)
-    steps, batch, _ = scores.shape
-    if steps == 0:
-        return torch.zeros(batch, 0, dtype=torch.int64, device=scores.device), scores.new_zeros(batch)
-    best, pointers = scores[0], []
-    for t in range(1, steps):
-        reached, pointer = (best.unsqueeze(2) + transitions).max(1)
-        best = torch.where(valid[t].unsqueeze(1), reached + scores[t], best)
-        pointers.append(pointer)
-    score, tag = best.max(1)
-    path = [tag]
-    for t in range(steps - 1, 0, -1):
-        previous = pointers[t - 1].gather(1, tag.unsqueeze(1)).squeeze(1)
-        tag = torch.where(valid[t], previous, tag)
-        path.append(tag)
-    tags = mask_inputs(torch.stack(path[::-1]), valid).t()
-    return tags, torch.where(valid[0], score, score.new_zeros(()))
+    _check(scores, transitions, lengths)
+    if chain.takes(scores, transitions, differentiable=False):
+        return chain.viterbi(scores, transitions, lengths)
+    rows, valid = _time_major(scores, lengths)
+    if not len(rows):
+        return torch.zeros(rows.shape[1], 0, dtype=torch.int64, device=rows.device), rows.new_zeros(rows.shape[1])
+    tags, score = chain_scan.viterbi(rows, transitions, valid)
+    return mask_inputs(tags, valid).t(), score
 
 
-def _forward(scores: Tensor, transitions: Tensor, valid: Tensor) -> list[Tensor]:
-    """The log-weights of all paths into each tag, one `[B, K]` a step; past a row's end the last ones stay."""
-    alphas = [scores[0]]
-    for t in range(1, scores.shape[0]):
-        step = scores[t] + torch.logsumexp(alphas[-1].unsqueeze(2) + transitions, 1)
-        alphas.append(torch.where(valid[t].unsqueeze(1), step, alphas[-1]))
-    return alphas
-
-
-def _prepare(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Checked, time-major scores with the padding zeroed, and the running steps `[T, B]`."""
+def _check(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> None:
     if not isinstance(scores, Tensor) or scores.dim() != 3 or not scores.is_floating_point():
         raise InputError(f"`scores` must be a floating tensor [B, T, K], got {_shown(scores)}")
     K = scores.shape[2]
@@ -116,11 +100,16 @@ def _prepare(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> tup
         raise InputError(
             f"`transitions` must have shape [{K}, {K}] for scores {list(scores.shape)}: {_shown(transitions)}"
         )
+    if lengths is not None:
+        check_lengths(lengths, scores.shape[0], scores.shape[1], scores.device)
+
+
+def _time_major(scores: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`[T, B, K]` with the padding zeroed, and the running steps `[T, B]`."""
     batch, steps = scores.shape[:2]
     if lengths is None:
         valid = torch.ones(steps, batch, dtype=torch.bool, device=scores.device)
     else:
-        check_lengths(lengths, batch, steps, scores.device)
         valid = valid_steps(lengths, steps)
     return mask_inputs(scores.transpose(0, 1), valid), valid
 

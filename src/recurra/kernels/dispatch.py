@@ -97,6 +97,11 @@ def _refused_extras(masks: Masks, resets: Tensor | None, return_states: bool) ->
 
 
 def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
+    return refused_tensors([inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)])
+
+
+def refused_tensors(tensors: list[Any]) -> str | None:
+    """Why no kernel takes these tensors in this context."""
     compiling = torch.compiler.is_compiling()
     if torch.compiler.is_exporting():
         return "under torch.export: the exported program must run without recurra"
@@ -106,7 +111,6 @@ def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
         return "inside a functorch transform"
     if not compiling and torch.autograd.forward_ad._current_level >= 0:
         return "under forward-mode differentiation"
-    tensors = [inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)]
     for tensor in tensors:
         if type(tensor) not in (Tensor, torch.nn.Parameter):
             return f"{type(tensor).__name__} in place of a plain tensor"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_void_p
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 
 from recurra.errors import InputError
 
-ABI = 3
+ABI = 4
 GATES = 4
 FILE = "librecurra_core.so"
 
@@ -84,6 +85,10 @@ class Call(ctypes.Structure):
 class Library:
     """The loaded library, or the reason why there is none."""
 
+    chain_log_norm: Callable[[int, int], int]
+    chain_gradient: Callable[[int], int]
+    chain_viterbi: Callable[[int], int]
+
     def __init__(self) -> None:
         self.core: ctypes.CDLL | None = None
         self.missing: str | None = None
@@ -107,6 +112,10 @@ class Library:
         core.recurra_release.argtypes = [c_void_p]
         core.recurra_forward.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
+        for name in ("log_norm", "gradient", "viterbi"):
+            function = getattr(core, f"recurra_chain_{name}")
+            function.argtypes = [c_void_p, c_int] if name == "log_norm" else [c_void_p]
+            setattr(self, f"chain_{name}", function)
         self.core = core
         self._forward = core.recurra_forward
         if hasattr(os, "register_at_fork"):
@@ -133,7 +142,7 @@ class Library:
     def forward(self, call: Call, training: bool) -> Reserve | None:
         """Run a sequence; with `training`, returns what backward needs."""
         assert self.core is not None
-        self._check(self.core.recurra_forward(ctypes.addressof(call), training))
+        self.check(self.core.recurra_forward(ctypes.addressof(call), training))
         return Reserve(self.core, call.reserve) if training else None
 
     def peak(self, threads: int) -> float:
@@ -144,7 +153,7 @@ class Library:
     def forward_into(self, call: Call) -> None:
         """Run a sequence, leaving what backward needs in `call.reserve`, the caller's memory."""
         assert self.core is not None
-        self._check(self.core.recurra_forward(ctypes.addressof(call), 2))
+        self.check(self.core.recurra_forward(ctypes.addressof(call), 2))
 
     def reserve_row(self, family: int, H: int, R: int) -> int:
         """Elements that backward needs of each (step, row) pair of a plain call."""
@@ -160,10 +169,11 @@ class Library:
     def backward(self, call: Call) -> None:
         """Run the gradients of a sequence."""
         assert self.core is not None
-        self._check(self.core.recurra_backward(ctypes.addressof(call)))
+        self.check(self.core.recurra_backward(ctypes.addressof(call)))
 
     @staticmethod
-    def _check(status: int) -> None:
+    def check(status: int) -> None:
+        """Raise for a status that is not 0."""
         if status == -3:
             raise InputError("`lengths` must lie in 0..T")
         if status == -2:
