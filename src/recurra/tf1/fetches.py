@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.tf1.graph import Graph
 from recurra.tf1.names import export
-from recurra.tf1.tensor import Operation, Tensor
+from recurra.tf1.tensor import Operation, Tensor, TensorLike
 
 IndexedSlicesValue = export(
     namedtuple("IndexedSlicesValue", ["values", "indices", "dense_shape"]), "IndexedSlicesValue"
@@ -37,6 +37,22 @@ def conversion(value: Any) -> tuple[Callable[[Any], Any], Callable[[Any, Any], A
     return next(((fetch, feed) for kind, fetch, feed in _CONVERSIONS if isinstance(value, kind)), None)
 
 
+def structure(fetches: Any) -> Any:
+    """A key under which a fetch structure is found again: its containers, and the identities of its elements; None if unknown."""  # noqa: E501
+    kind = type(fetches)
+    if isinstance(fetches, TensorLike | Operation):
+        return id(fetches)
+    if kind is str:
+        return fetches
+    if kind is dict:
+        parts = [structure(item) for item in fetches.values()]
+        return None if None in parts else (kind, *fetches, *parts)
+    if kind in (list, tuple) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        parts = [structure(item) for item in fetches]
+        return None if None in parts else (kind, *parts)
+    return None
+
+
 class FetchMapper:
     """Flattens a fetch structure into graph elements, and nests their values again."""
 
@@ -45,6 +61,7 @@ class FetchMapper:
         self.elements: list[Any] = []
         self._positions: dict[int, int] = {}
         self._build = self._mapper(fetches)
+        self.key = tuple(map(id, self.elements))
 
     def build(self, values: list[Any]) -> Any:
         """The structure of the fetches with `values` (one per element; None for operations)."""

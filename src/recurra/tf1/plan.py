@@ -1,34 +1,22 @@
 """Plans: the ops that some fetches need, in order, as one generated Python function of torch calls.
 
-A plan is made once for its (fetches, feeds). Ops become lines `v7 = f7(v3, v4)`; constants are folded; values are dropped after their
-last use; only the ops between the ys and xs of a Gradients op are recorded by autograd. Bodies of loops and branches are compiled by the
-same `compile_function` and called by their own lowering.
-"""  # noqa: E501
+A plan is made once for its (fetches, feeds). Constants are folded; chains of cell steps become sequences; only the ops
+between the ys and xs of a Gradients op are recorded by autograd; `codegen` writes the function. Bodies of loops and
+branches are compiled by the same `compile_function` and called by their own lowering.
+"""
 
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-
-from recurra.tf1 import errors, fusion
+from recurra.tf1 import fusion
+from recurra.tf1.codegen import Generator, translate
 from recurra.tf1.constants import constant_value
 from recurra.tf1.tensor import Operation, Tensor
-from recurra.tf1.values import to_torch
 
-_set_grad = torch._C._set_grad_enabled
-_serial = itertools.count()
-_LINES: dict[str, dict[int, Operation]] = {}
-
-
-def leaf(value: Any) -> Any:
-    """A value to differentiate by: itself when autograd already follows it, else a fresh leaf that shares its memory."""  # noqa: E501
-    return value if value.requires_grad else value.detach().requires_grad_(True)
+__all__ = ["Plan", "compile_function", "gradient_targets", "is_differentiable", "needed_ops", "translate"]
 
 
 class Plan:
@@ -105,10 +93,6 @@ class _Compiler:
         self.session, self.args, self.results, self.targets = session, list(args), list(results), targets
         self.recording = recording
         self.given = set(args)
-        self.names: dict[Tensor, str] = {}
-        self.scope: dict[str, Any] = {"leaf": leaf, "set_grad": _set_grad}
-        self.lines: list[str] = []
-        self.line_ops: dict[int, Operation] = {}
         self.known: dict[Tensor, Any] = {}
         self.substituted: set[Tensor] = set()
         self.producers: dict[Tensor, Operation] = {}  # of the outputs of fused operations
@@ -261,166 +245,14 @@ class _Compiler:
     def _computed(self, tensor: Tensor) -> bool:
         return tensor not in self.known and (tensor not in self.given or tensor in self.substituted)
 
-    # -- code --------------------------------------------------------------------------------------------------------
     def _generate(self, ops: list[Operation], region: set[Operation], leaves: set[Tensor]) -> Plan:
-        self.region, self.leaves = region, leaves
-        number = next(_serial)
-        params = []
-        for tensor in self.args:
-            self.names[tensor] = f"v{len(self.names)}"
-            params.append(self.names[tensor])
-        self.lines.append(f"def plan({', '.join(params)}):")
-        for tensor in self.args:
-            if tensor in leaves and tensor not in self.substituted:
-                self.lines.append(f"    {self.names[tensor]} = leaf({self.names[tensor]})")
-        last = self._last_uses(ops)
-        grad_mode = False
-        self.stale_reads = self._stale_reads(ops)
-        for index, op in enumerate(ops):
-            record = op in region
-            if not self.recording and record != grad_mode:
-                self.lines.append(f"    set_grad({record})")
-                grad_mode = record
-            self._emit(op, index, record)
-            drop = last.get(index)
-            if drop:
-                self.lines.append("    " + " = ".join(self.names[t] for t in drop) + " = None")
-        if grad_mode:
-            self.lines.append("    set_grad(False)")
-        out = ", ".join(self._value(t) for t in self.results)
-        self.lines.append(f"    return ({out},)" if self.results else "    return ()")
-        filename = f"<plan {number}>"
-        exec(compile("\n".join(self.lines), filename, "exec"), self.scope)
-        _LINES[filename] = self.line_ops
-        return Plan(self.scope["plan"], (self.args, self.results, self.targets), ops)
-
-    def _last_uses(self, ops: list[Operation]) -> dict[int, list[Tensor]]:
-        last: dict[Tensor, int] = {}
-        for index, op in enumerate(ops):
-            for tensor in itertools.chain(op._inputs, op.outputs):
-                if tensor not in self.known:
-                    last[tensor] = index
-        kept = set(self.results)
-        drops: dict[int, list[Tensor]] = {}
-        for tensor, index in last.items():
-            if tensor not in kept:
-                drops.setdefault(index, []).append(tensor)
-        return drops
-
-    def _stale_reads(self, ops: list[Operation]) -> set[Operation]:
-        """Reads of resource variables whose value is still used after a write: they must copy."""
-        writes: dict[Tensor, int] = {}
-        for index, op in enumerate(ops):
-            if op.definition.writes:
-                for tensor in op._inputs:
-                    if tensor.dtype.name == "resource":
-                        writes.setdefault(tensor, index)
-        if not writes:
-            return set()
-        position = {op: i for i, op in enumerate(ops)}
-        stale: set[Operation] = set()
-        aliases: dict[Tensor, Operation] = {}
-        for index, op in enumerate(ops):
-            for tensor in op._inputs:
-                read = aliases.get(tensor)
-                if read is not None and index > writes[read._inputs[0]] > position[read]:
-                    stale.add(read)
-            if op.type == "ReadVariableOp" and op._inputs[0] in writes:
-                aliases[op.outputs[0]] = op
-            elif op.type in ("Identity", "Reshape") and op._inputs and op._inputs[0] in aliases:
-                aliases[op.outputs[0]] = aliases[op._inputs[0]]
-        for tensor in self.results:
-            if tensor in aliases and writes[aliases[tensor]._inputs[0]] > position[aliases[tensor]]:
-                stale.add(aliases[tensor])
-        return stale
-
-    def _value(self, tensor: Tensor, by_reference: bool = False) -> str:
-        """The expression for a tensor's value: its name, a constant, or the read of a variable."""
-        if tensor in self.known:
-            name = f"c{tensor._id}"
-            if name not in self.scope:
-                self.scope[name] = to_torch(np.asarray(self.known[tensor]))
-            return name
-        name = self.names[tensor]
-        if tensor.dtype._is_ref_dtype and not by_reference and (self.cells or tensor not in self.given):
-            return f"{name}.read()"
-        return name
-
-    def _emit(self, op: Operation, index: int, record: bool) -> None:
-        outputs = op.outputs
-        for tensor in outputs:
-            if tensor not in self.names:
-                self.names[tensor] = f"v{len(self.names)}"
-        function = f"f{index}"
-        self.scope[function] = self._function(op, record)
-        call = f"{function}({', '.join(self._arguments(op))})"
-        single = len(outputs) == 1 and op.definition.outputs[0].kind == "one"
-        fed = {t for t in outputs if t in self.given}
-        targets = [("_" if t in fed else self.names[t]) for t in outputs]
-        if not outputs:
-            line = f"    {call}"
-        elif single:
-            line = f"    {targets[0]} = {call}"
-        else:
-            line = f"    {', '.join(targets)}, = {call}" if len(targets) == 1 else f"    {', '.join(targets)} = {call}"
-        swapped = fed & self.substituted
-        if swapped:
-            line = line.replace("_ =", "computed_ =", 1) if single else line
-            if not single:
-                raise NotImplementedError(
-                    f"Feeding {op.name}, one of several outputs, while differentiating through it"
-                )
-        self.lines.append(line)
-        self.line_ops[len(self.lines)] = op
-        for tensor in swapped:
-            name = self.names[tensor]
-            self.scope["substitute"] = substitute
-            self.lines.append(f"    {name} = substitute(computed_, {name})")
-        for tensor in outputs:
-            if tensor in self.leaves and tensor not in fed:
-                self.lines.append(f"    {self.names[tensor]} = leaf({self.names[tensor]})")
-
-    def _arguments(self, op: Operation) -> list[str]:
-        texts: list[str] = []
-        index = 0
-        lengths = op.attrs.get("_lengths", {})
-        for arg in op.definition.inputs:
-            size = 1 if arg.kind == "one" else lengths.get(arg.name, 0)
-            part = [self._value(t, arg.ref) for t in op._inputs[index : index + size]]
-            texts.append(part[0] if arg.kind == "one" else f"[{', '.join(part)}]")
-            index += size
-        return texts
-
-    def _function(self, op: Operation, record: bool) -> Callable[..., Any]:
-        definition = op.definition
-        if op.type == "Gradients":
-            last = not any(g is not op for g in self.gradient_ops) and not record and not self.recording
-            return partial(
-                run_gradients,
-                n_ys=op.attrs["n_ys"],
-                gys=op.attrs["gys"],
-                retain=not last,
-                create=record or self.recording,
-            )
-        if definition.bind is not None:
-            if op.type in CONTROL_FLOW:
-                return definition.bind(op, self.session, record or self.recording)
-            return definition.bind(op, self.session)
-        if definition.fn is None:
-            raise NotImplementedError(f"Operation {op.name!r} ({op.type}) cannot be run")
-        keywords = definition.kwargs(op.attrs)
-        function = partial(definition.fn, **keywords) if keywords else definition.fn
-        if op in self.stale_reads:
-            return lambda cell: cell.read().clone()
-        return function
+        call = Generator(self, ops, region, leaves).function()
+        return Plan(call, (self.args, self.results, self.targets), ops)
 
 
 def _rank(op: Operation) -> int:
     """When an op that is ready runs: writes last, those marked `_early` (decoupled weight decay) first."""
     return -1 if "_early" in op.attrs else int(op.definition.writes)
-
-
-CONTROL_FLOW = {"While", "Cond", "CustomGradient"}
 
 
 def is_differentiable(tensor: Tensor) -> bool:
@@ -432,49 +264,3 @@ def is_differentiable(tensor: Tensor) -> bool:
 def gradient_targets(op: Operation) -> list[Tensor]:
     """The tensors that a Gradients op differentiates by."""
     return op.inputs[op.attrs["n_ys"] + sum(op.attrs["gys"]) :]
-
-
-def run_gradients(values: list[Any], n_ys: int, gys: list[bool], retain: bool, create: bool) -> list[Any]:
-    """d(sum of ys · their grad_ys)/d(targets); zeros where a value did not depend on the target in this run."""
-    given = iter(values[n_ys : n_ys + sum(gys)])
-    ys = list(zip(values[:n_ys], (next(given) if has else None for has in gys), strict=True))
-    targets = values[n_ys + sum(gys) :]
-    ys = [(y, g) for y, g in ys if y.requires_grad]
-    wanted = [t for t in targets if t.requires_grad]
-    if not ys or not wanted:
-        return [torch.zeros_like(t) for t in targets]
-    seeds = [torch.ones_like(y) if g is None else g.to(y.dtype).expand_as(y) for y, g in ys]
-    grads = iter(
-        torch.autograd.grad(
-            [y for y, _ in ys], wanted, seeds, retain_graph=retain or create, create_graph=create, allow_unused=True
-        )
-    )
-    found = [next(grads) if t.requires_grad else None for t in targets]
-    return [torch.zeros_like(t) if g is None else g for g, t in zip(found, targets, strict=True)]
-
-
-class _Substitute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, computed: torch.Tensor, fed: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        return fed.clone()
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
-        return grad, None
-
-
-def substitute(computed: Any, fed: Any) -> Any:
-    """The fed value with the computed one's history."""
-    return _Substitute.apply(computed, fed)
-
-
-def translate(error: Exception) -> Exception:
-    """The tf error for an exception that came out of a plan, naming the operation that raised it."""
-    op = None
-    trace = error.__traceback__
-    while trace is not None:
-        lines = _LINES.get(trace.tb_frame.f_code.co_filename)
-        if lines is not None:
-            op = lines.get(trace.tb_lineno, op)
-        trace = trace.tb_next
-    return errors.from_torch(error, op) if op is not None else error

@@ -50,8 +50,9 @@ class OpDef:
         stateful: bool,
         defaults: dict[str, Any],
         allow: dict[str, tuple[DType, ...]] | None = None,
+        many: Callable[..., None] | None = None,
     ):
-        self.type, self.fn, self.shape, self.bind = type_, fn, shape, bind
+        self.type, self.fn, self.shape, self.bind, self.many = type_, fn, shape, bind, many
         self.name = type_
         self.diff, self.writes, self.stateful = diff, writes, stateful or writes or bind is not None
         head, _, tail = signature.partition("->")
@@ -122,10 +123,12 @@ def op(
     writes: bool = False,
     stateful: bool = False,
     allow: dict[str, tuple[DType, ...]] | None = None,
+    many: Callable[..., None] | None = None,
     **defaults: Any,
 ) -> OpDef:
     """Declare a primitive. `defaults` are attribute values used when the caller gives none (and dtypes for unbound type attributes);
-    `allow` lists the dtypes that a type attribute may take."""  # noqa: E501
+    `allow` lists the dtypes that a type attribute may take. `many` runs neighbouring operations of the type at once: it gets a list of
+    their arguments. A lowering with a keyword `wanted` is told which of its outputs something uses."""  # noqa: E501
     definition = OpDef(
         type_,
         signature,
@@ -137,6 +140,7 @@ def op(
         stateful=stateful,
         defaults=defaults,
         allow=allow,
+        many=many,
     )
     OPS[type_] = definition
     return definition

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from recurra.tf1 import errors, nest, plan
-from recurra.tf1.fetches import FetchMapper, conversion
+from recurra.tf1 import errors, plan
+from recurra.tf1.feeding import Feed, flat_feed
+from recurra.tf1.fetches import FetchMapper, structure
 from recurra.tf1.graph import Graph, get_default_graph
 from recurra.tf1.names import tf_export
 from recurra.tf1.tensor import Operation, Tensor
-from recurra.tf1.values import Cell, feed_value, to_numpy
+from recurra.tf1.values import Cell, to_numpy
 
 _set_grad = torch._C._set_grad_enabled
 
@@ -50,7 +51,7 @@ class BaseSession:
         self._closed = False
         self._plans: dict[Any, tuple[plan.Plan, list[Any]]] = {}
         self._mappers: dict[Any, tuple[Any, FetchMapper]] = {}
-        self._feed_keys: dict[Any, Any] = {}
+        self._feed_keys: dict[Any, Feed] = {}
         self._lock = threading.RLock()
         self.cells: dict[Operation, Cell] = {}
         self._resources: dict[Any, Any] = {}
@@ -135,11 +136,8 @@ class BaseSession:
             self.run_count += 1
 
     def _mapper_for(self, fetches: Any) -> FetchMapper:
-        if isinstance(fetches, Tensor | Operation):
-            key: Any = id(fetches)
-        elif type(fetches) in (list, tuple) and all(isinstance(f, Tensor | Operation) for f in fetches):
-            key = (type(fetches), *map(id, fetches))
-        else:
+        key = structure(fetches)
+        if key is None:
             return FetchMapper(self._graph, fetches)
         found = self._mappers.get(key)
         if found is None:
@@ -147,7 +145,7 @@ class BaseSession:
         return found[1]
 
     def _plan_for(self, mapper: FetchMapper, keys: tuple[Tensor, ...]) -> tuple[plan.Plan, list[Any]]:
-        key = (tuple(map(id, mapper.elements)), tuple(map(id, keys)), self._graph._version)
+        key = (mapper.key, tuple(map(id, keys)), self._graph._version)
         found = self._plans.get(key)
         if found is None:
             with self._lock:
@@ -166,41 +164,23 @@ class BaseSession:
     def _feeds(self, feed_dict: Any) -> tuple[tuple[Tensor, ...], list[Any]]:
         keys: list[Tensor] = []
         values: list[Any] = []
-        for key, value in flat_feeds(self._graph, feed_dict):
-            tensor = self._feed_tensor(key)
-            if isinstance(value, Tensor):
-                raise TypeError(
-                    "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python scalars, "
-                    f"strings, lists, numpy ndarrays, or TensorHandles. For reference, the tensor object was {value} "
-                    f"which was passed to the feed with key {key}."
-                )
-            if isinstance(value, int) and not isinstance(value, bool) and tensor.dtype.base_dtype.is_integer:
-                kind = tensor.dtype.base_dtype
-                if not kind.min <= value <= kind.max:
-                    raise TypeError(
-                        f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
-                        f"{kind.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger "
-                        "type (e.g. int64)."
-                    )
-            fed = feed_value(value, tensor.dtype) if tensor.dtype.is_numpy_compatible else value
-            if hasattr(fed, "shape") and not tensor.shape.is_compatible_with(tuple(fed.shape)):
-                shown = str(tensor.shape)
-                raise ValueError(
-                    f"Cannot feed value of shape {tuple(fed.shape)} for Tensor {tensor.name!r}, which has shape {shown!r}"  # noqa: E501
-                )
-            if not self._graph.is_feedable(tensor):
-                raise ValueError(f"Tensor {tensor} may not be fed.")
-            keys.append(tensor)
-            values.append(fed)
-        return tuple(keys), values
-
-    def _feed_tensor(self, key: Any) -> Tensor:
-        try:
-            return self._graph.as_graph_element(key, allow_tensor=True, allow_operation=False)
-        except Exception as error:
+        if not hasattr(feed_dict, "items"):
             raise TypeError(
-                f"Cannot interpret feed_dict key as Tensor: {error.args[0] if error.args else error}"
-            ) from None
+                f"The feed_dict argument must be a dictionary of tensors to values, got {type(feed_dict).__name__}"
+            )
+        known = self._feed_keys
+        for key, value in feed_dict.items():
+            feed = known.get(key)
+            parts = flat_feed(key, value) if feed is None else ((key, value),)
+            for part, given in parts:
+                feed = known.get(part)
+                if feed is None:
+                    feed = Feed(self._graph, part)
+                    if isinstance(part, Tensor):
+                        known[part] = feed
+                keys.append(feed.tensor)
+                values.append(feed.value(given))
+        return tuple(keys), values
 
     def make_callable(self, fetches: Any, feed_list: Any = None, accept_options: bool = False) -> Callable[..., Any]:
         """A function of the values of `feed_list` that runs `fetches`."""
@@ -217,33 +197,6 @@ class BaseSession:
 
     def partial_run_setup(self, fetches: Any, feeds: Any = None) -> Any:
         raise errors.UnimplementedError(None, None, "recurra does not implement Session.partial_run")
-
-
-def flat_feeds(graph: Graph, feed_dict: Any) -> Iterator[tuple[Any, Any]]:
-    """(key, value) pairs of a feed_dict whose keys may be nests and composites."""
-    if not hasattr(feed_dict, "items"):
-        raise TypeError(
-            f"The feed_dict argument must be a dictionary of tensors to values, got {type(feed_dict).__name__}"
-        )
-    for key, value in feed_dict.items():
-        yield from _flat_feed(key, value)
-
-
-def _flat_feed(key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
-    found = conversion(key)
-    if found is not None and found[1] is not None:
-        yield from found[1](key, value)
-    elif nest.is_nested(key):
-        keys, values = nest.flatten(key), nest.flatten(value)
-        if len(keys) != len(values):
-            raise ValueError(
-                f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
-                f"Key: {keys}, value: {values}."
-            )
-        for k, v in zip(keys, values, strict=True):
-            yield from _flat_feed(k, v)
-    else:
-        yield key, value
 
 
 @contextmanager

@@ -111,8 +111,7 @@ class Tensor(TensorLike):
     def __repr__(self) -> str:
         return f"<tf.Tensor {self.name!r} shape={self._shape} dtype={self._dtype.name}>"
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity, without a call into Python: plans look tensors up by the thousand
 
     def __eq__(self, other: object) -> bool:
         return self is other

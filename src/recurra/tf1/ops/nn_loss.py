@@ -21,34 +21,52 @@ __all__ = [
 ]
 
 
-class _SoftmaxCrossEntropy(torch.autograd.Function):
-    """Loss per row and `softmax - labels`, computed once; the gradient for the labels is minus the log softmax."""
+_BOTH = (True, True)
+
+
+class _DenseCrossEntropy(torch.autograd.Function):
+    """Loss per row of logits and label distributions; the gradient for the labels is minus the log softmax."""
 
     @staticmethod
-    def forward(ctx: Any, features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
+    def forward(ctx: Any, features: TorchTensor, labels: TorchTensor) -> TorchTensor:
         log_p = torch.log_softmax(features, -1)
         ctx.save_for_backward(features, labels)
-        loss = -(labels * log_p).where(labels != 0, torch.zeros((), dtype=log_p.dtype)).sum(-1)
-        backprop = log_p.exp() - labels
-        ctx.mark_non_differentiable(backprop)
-        return loss, backprop
+        return -(labels * log_p).where(labels != 0, torch.zeros((), dtype=log_p.dtype)).sum(-1)
 
     @staticmethod
-    def backward(ctx: Any, grad: TorchTensor, _: TorchTensor) -> tuple[TorchTensor | None, TorchTensor | None]:
+    def backward(ctx: Any, grad: TorchTensor) -> tuple[TorchTensor | None, TorchTensor | None]:
         features, labels = ctx.saved_tensors
-        log_p = torch.log_softmax(features, -1)
-        for_features = (log_p.exp() - labels) * grad.unsqueeze(-1) if ctx.needs_input_grad[0] else None
-        for_labels = -log_p * grad.unsqueeze(-1) if ctx.needs_input_grad[1] else None
+        rows = grad.unsqueeze(-1)
+        for_features = (torch.softmax(features, -1) - labels) * rows if ctx.needs_input_grad[0] else None
+        for_labels = -torch.log_softmax(features, -1) * rows if ctx.needs_input_grad[1] else None
         return for_features, for_labels
 
 
-def _dense(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
+class _SparseCrossEntropy(torch.autograd.Function):
+    """Loss per row of logits and class numbers: over a vocabulary, every pass over the logits that is left out counts."""  # noqa: E501
+
+    @staticmethod
+    def forward(ctx: Any, features: TorchTensor, index: TorchTensor) -> TorchTensor:
+        ctx.save_for_backward(features, index)
+        return torch.nn.functional.nll_loss(torch.log_softmax(features, -1), index, reduction="none")
+
+    @staticmethod
+    def backward(ctx: Any, grad: TorchTensor) -> tuple[TorchTensor, None]:
+        features, index = ctx.saved_tensors
+        p, rows = torch.softmax(features, -1), grad.unsqueeze(-1)
+        if torch.is_grad_enabled():  # differentiated again
+            return (p - torch.nn.functional.one_hot(index, p.shape[-1])) * rows, None
+        return p.mul_(rows).scatter_add_(1, index.unsqueeze(-1), -rows), None
+
+
+def _dense(features: TorchTensor, labels: TorchTensor, wanted: tuple[bool, bool] = _BOTH) -> tuple[Any, Any]:
     features, labels = torch.broadcast_tensors(features, labels)
-    return _SoftmaxCrossEntropy.apply(features, labels)
+    backprop = torch.softmax(features.detach(), -1) - labels.detach() if wanted[1] else None
+    return _DenseCrossEntropy.apply(features, labels), backprop
 
 
-def _sparse(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, TorchTensor]:
-    index = labels.long().unsqueeze(-1)
+def _sparse(features: TorchTensor, labels: TorchTensor, wanted: tuple[bool, bool] = _BOTH) -> tuple[Any, Any]:
+    index = labels.long()
     classes = features.shape[-1]
     if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < classes):
         bad = index[(index < 0) | (index >= classes)][0].item()
@@ -61,10 +79,11 @@ def _sparse(features: TorchTensor, labels: TorchTensor) -> tuple[TorchTensor, To
             f"Received a label value of {bad} which is outside the valid range of [0, {classes}).  Label values:"
             f" {values}",
         )
-    loss = torch.nn.functional.nll_loss(torch.log_softmax(features, -1), index[:, 0], reduction="none")
-    with torch.no_grad():
-        backprop = torch.softmax(features, -1).scatter_add(1, index, torch.full_like(index, -1, dtype=features.dtype))
-    return loss, backprop
+    backprop = None
+    if wanted[1]:
+        hot = torch.nn.functional.one_hot(index, classes).to(features.dtype)
+        backprop = torch.softmax(features.detach(), -1) - hot
+    return _SparseCrossEntropy.apply(features, index), backprop
 
 
 def _dense_shapes(operation: Any) -> list[TensorShape]:

@@ -14,23 +14,29 @@ import torch
 from torch import Tensor
 
 from recurra.tf1.registry import op
+from recurra.tf1.train import fused
 
 Equation = Callable[..., None]
 GRAD = "grad"
 
 
-def declare(name: str, equation: Equation, cells: str, scalars: str, order: str = "") -> None:
+def declare(
+    name: str, equation: Equation, cells: str, scalars: str, order: str = "", many: fused.Fused | None = None
+) -> None:
     """Declare Apply<name> and ResourceApply<name>, and the SparseApply ones.
 
     `cells` and `scalars` are names separated by spaces; `order` gives the operation's own order of inputs where it is
-    not cells, scalars, grad (with "indices" after grad in the sparse one).
+    not cells, scalars, grad (with "indices" after grad in the sparse one);
+    `many` is torch's fused form of the equation.
     """
     inputs = (order or f"{cells} {scalars} grad").split()
     cell_names = cells.split()
     for prefix, kind, result in (("", "&T", "&T"), ("Resource", "resource", "")):
         kinds = {cell: kind for cell in cell_names} | {"global_step": "int64"}
         signature = ", ".join(f"{n}:{kinds.get(n, 'T')}" for n in inputs)
-        op(f"{prefix}Apply{name}", f"{signature} -> {result}", _dense(equation, inputs, cell_names), writes=True)
+        dense = _dense(equation, inputs, cell_names)
+        together = None if many is None else fused.together(many, dense, inputs, cell_names)
+        op(f"{prefix}Apply{name}", f"{signature} -> {result}", dense, writes=True, many=together)
         at = signature.replace(f"{GRAD}:T", f"{GRAD}:T, indices:Tindices")
         names = [part for n in inputs for part in ([n, "indices"] if n == GRAD else [n])]
         op(f"{prefix}SparseApply{name}", f"{at} -> {result}", _by_rows(equation, names, cell_names), writes=True)
@@ -42,7 +48,7 @@ def _dense(equation: Equation, inputs: list[str], cells: list[str]) -> Callable[
         for cell in cells:
             given[cell] = _data(given[cell])
         equation(**given, **({"use_nesterov": True} if use_nesterov else {}))
-        return given[cells[0]]
+        return values[0]
 
     return lowering
 
@@ -58,7 +64,7 @@ def _by_rows(equation: Equation, inputs: list[str], cells: list[str]) -> Callabl
         equation(**given, **({"use_nesterov": True} if use_nesterov else {}))
         for cell in cells:
             whole[cell].index_copy_(0, rows, given[cell])
-        return whole[cells[0]]
+        return values[0]
 
     return lowering
 
@@ -226,13 +232,13 @@ def power_sign(
     var.sub_(lr * torch.exp(logbase * sign_decay * torch.sign(grad) * torch.sign(m)) * grad)
 
 
-declare("GradientDescent", gradient_descent, "var", "alpha")
-declare("Momentum", momentum, "var accum", "lr momentum", "var accum lr grad momentum")
-declare("Adagrad", adagrad, "var accum", "lr")
+declare("GradientDescent", gradient_descent, "var", "alpha", many=fused.gradient_descent)
+declare("Momentum", momentum, "var accum", "lr momentum", "var accum lr grad momentum", fused.momentum)
+declare("Adagrad", adagrad, "var accum", "lr", many=fused.adagrad)
 declare("Adadelta", adadelta, "var accum accum_update", "lr rho epsilon")
 declare("RMSProp", rmsprop, "var ms mom", "lr rho momentum epsilon")
 declare("CenteredRMSProp", centered_rmsprop, "var mg ms mom", "lr rho momentum epsilon")
-declare("Adam", adam, "var m v", "beta1_power beta2_power lr beta1 beta2 epsilon")
+declare("Adam", adam, "var m v", "beta1_power beta2_power lr beta1 beta2 epsilon", many=fused.adam)
 declare("AdaMax", adamax, "var m v", "beta1_power lr beta1 beta2 epsilon")
 declare("Ftrl", ftrl, "var accum linear", "lr l1 l2 lr_power", "var accum linear grad lr l1 l2 lr_power")
 declare(
@@ -267,7 +273,7 @@ def _adam_all_rows(
     epsilon: Tensor,
     grad: Tensor,
     indices: Tensor,
-) -> Tensor:
+) -> Any:
     """Adam with a gradient that is zero but in the given rows, without making it dense."""
     rows = indices.long()
     weights, first, second = (_data(cell) for cell in (var, m, v))
@@ -275,7 +281,7 @@ def _adam_all_rows(
     second.mul_(beta2).index_add_(0, rows, grad * grad * (1 - beta2))
     step = lr * (1 - beta2_power).sqrt() / (1 - beta1_power)
     weights.sub_(first * step / second.sqrt().add_(epsilon))
-    return weights
+    return var
 
 
 def _data(cell: Any) -> Tensor:
