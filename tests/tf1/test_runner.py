@@ -242,3 +242,29 @@ def test_figures_go_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert runner.run(write(tmp_path, "f.py", source), options=QUIET) == 0
     assert [p.name for p in tmp_path.glob("*.png")] == ["f_figure_1.png"]
     assert "f_figure_1.png" in capsys.readouterr().err
+
+
+def test_a_class_may_be_derived_from_what_is_missing_but_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = write(
+        tmp_path,
+        "derives.py",
+        """
+import tensorflow as tf
+from tensorflow.python.keras.engine import network
+class A(tf.keras.Model, object): pass
+class B(network.Network): pass
+for kind in (A, B):
+    try:
+        kind(1)
+    except NotImplementedError as error:
+        print(error)
+print(hasattr(tf.keras, "Model"))
+""",
+    )
+    assert runner.run(path, options=QUIET) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("tf.keras.Model is not implemented in recurra (used at ")
+    assert lines[1].startswith("tf.python.keras.engine.network.Network is not implemented in recurra")
+    assert lines[2] == "False"

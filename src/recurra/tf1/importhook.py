@@ -3,7 +3,8 @@
 A finder at the head of `sys.meta_path` answers for `tensorflow.*`; it is there only between `Hook.install` and
 `Hook.remove`. A module is a view of the table of names (`surface.py`): `tensorflow.contrib.rnn.LSTMCell` looks up
 "contrib.rnn.LSTMCell". What is not in the table fails when it is used: an attribute at once, a name of a
-`from … import` at its first use (inside try/except at once, so that programs can fall back as they planned to).
+`from … import` at its first use (inside try/except at once, so that programs can fall back as they planned to), a
+base class when an instance of the derived one is made.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from recurra.tf1 import program, surface
 from recurra.tf1.compat import modules, python2
 from recurra.tf1.compat.patches import Patches
-from recurra.tf1.missing import Missing, missing_name, program_frames
+from recurra.tf1.missing import Missing, derives_from, missing_name, program_frames
 from recurra.tf1.usage import Usage
 
 ROOT = "tensorflow"
@@ -211,7 +212,7 @@ class Hook(importlib.abc.MetaPathFinder):
             return importlib.import_module(f"{module.__name__}.{attribute}")
         self.usage.add(dotted, missing=True)
         frame = next(program_frames(), None)
-        if frame is not None and _imports_from(frame) and not _guarded(frame):
+        if frame is not None and (derives_from(frame) or (_imports_from(frame) and not _guarded(frame))):
             return Missing(dotted, surface.names())
         raise missing_name(dotted, surface.names())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import dis
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,8 +70,19 @@ def program_place() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
 
 
+def derives_from(frame: FrameType) -> bool:
+    """Whether the frame is reading the bases of a class statement: `class Name(module.attribute, …`."""
+    before = [i for i in dis.get_instructions(frame.f_code) if i.offset < frame.f_lasti]
+    while before and before[-1].opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_ATTR", "LOAD_DEREF", "PUSH_NULL", "CACHE"):
+        before.pop()
+    return len(before) > 1 and before[-1].opname == "LOAD_CONST" and before[-2].opname == "MAKE_FUNCTION"
+
+
 class Missing:
-    """Stands for a name that was imported but is not here: any use of it raises MissingName."""
+    """Stands for a name that was imported but is not here: any use of it raises MissingName.
+
+    A class may be derived from it; making an instance of that class raises.
+    """
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.__dict__.update(_name=name, _known=known, __name__=name.rpartition(".")[2])
@@ -81,9 +93,18 @@ class Missing:
     def __getattr__(self, attribute: str) -> object:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
+        frame = next(program_frames(), None)
+        if frame is not None and derives_from(frame):
+            return Missing(f"{self._name}.{attribute}", self._known)
         raise missing_name(f"{self._name}.{attribute}", self._known)
 
-    __call__ = __getitem__ = __mro_entries__ = __iter__ = __enter__ = __instancecheck__ = _refuse  # type: ignore[assignment]
+    def __mro_entries__(self, _bases: object) -> tuple[type]:
+        def refuse(_cls: type, *_args: object, **_kwargs: object) -> object:
+            raise missing_name(self._name, self._known)
+
+        return (type(self.__name__, (), {"__new__": refuse}),)
+
+    __call__ = __getitem__ = __iter__ = __enter__ = __instancecheck__ = _refuse  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<tf.{self._name.removeprefix('tf.')}: not implemented>"

@@ -213,9 +213,11 @@ class Layer:
         return sum(int(w.shape.num_elements()) for w in self.weights)
 
     def get_weights(self) -> list[Any]:
+        """The values of the weights: in the default session, or in one of the graph's own, initialised as needed."""
         from recurra.tf1.session import get_default_session
 
-        return get_default_session().run(self.weights)
+        session = get_default_session()
+        return (_own_session(self.weights) if session is None and self.weights else session).run(self.weights)
 
     def set_weights(self, weights: Any) -> None:
         if len(weights) != len(self.weights):
@@ -416,6 +418,19 @@ class Layer:
             else:
                 setattr(result, key, copy.deepcopy(value, memo))
         return result
+
+
+def _own_session(variables: list[Any]) -> Any:
+    """The session of layers that are asked for their weights outside of any, with `variables` initialised."""
+    from recurra.tf1.session import Session
+
+    graph = variables[0].graph
+    if "layers_session" not in graph.extra:
+        graph.extra["layers_session"] = Session(graph=graph)
+    session = graph.extra["layers_session"]
+    fresh = [v for v in variables if v.op not in session.cells]
+    session.run([v.initializer for v in fresh])
+    return session
 
 
 def _as_tensor(value: Any) -> Any:

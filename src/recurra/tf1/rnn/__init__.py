@@ -15,6 +15,7 @@ from recurra.tf1.rnn import dynamic as dynamic
 from recurra.tf1.rnn import functional as functional
 from recurra.tf1.rnn import fused as fused
 from recurra.tf1.rnn import grid_rnn as grid_rnn
+from recurra.tf1.rnn import keras_cells as keras_cells
 from recurra.tf1.rnn import ntm as ntm
 from recurra.tf1.rnn import raw as raw
 from recurra.tf1.rnn import static as static

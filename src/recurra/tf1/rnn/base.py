@@ -177,7 +177,7 @@ class RNNCell(Layer):
             if batch_size is not None:
                 static = constant_value(batch_size) if isinstance(batch_size, Tensor) else batch_size
                 known = inputs.shape.as_list()[0]
-                if known is not None and static is not None and int(static) != known:
+                if known != (None if static is None else int(static)):
                     raise ValueError(
                         "batch size from input tensor is different from the input param. Input tensor batch: "
                         f"{known}, batch_size: {batch_size}"

@@ -121,7 +121,9 @@ class DropoutWrapper(RNNCellWrapper):
                 self._make_noise(dtype, input_size)
 
     def _own_config(self) -> dict[str, Any]:
+        visitor = self._dropout_state_filter
         return {
+            **({} if visitor is _default_filter else {"dropout_state_filter_visitor": visitor}),
             "input_keep_prob": self._input_keep_prob,
             "output_keep_prob": self._output_keep_prob,
             "state_keep_prob": self._state_keep_prob,

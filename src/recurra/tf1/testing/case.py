@@ -383,6 +383,19 @@ def main(argv: Any = None) -> None:
     unittest.main(module="__main__", argv=argv)
 
 
+@tf_export("python.keras.testing_utils.get_test_data")
+def get_test_data(
+    train_samples: int, test_samples: int, input_shape: Any, num_classes: int, random_seed: int | None = None
+) -> Any:
+    """((x, y) to train on, (x, y) to test on): classes of noisy copies of a random pattern each."""
+    if random_seed is not None:
+        np.random.seed(random_seed)
+    y = np.random.randint(0, num_classes, size=(train_samples + test_samples,))
+    patterns = 2 * num_classes * np.random.random((num_classes, *input_shape))
+    x = (patterns[y] + np.random.normal(0, 0.1, (len(y), *input_shape))).astype(np.float32)
+    return (x[:train_samples], y[:train_samples]), (x[train_samples:], y[train_samples:])
+
+
 @tf_export("test.get_temp_dir", "python.platform.googletest.GetTempDir")
 def get_temp_dir() -> str:
     """A folder for a test's files."""
