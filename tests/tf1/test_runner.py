@@ -141,6 +141,8 @@ for use in (lambda: Thing(3), lambda: Thing.x, lambda: tf.nn.dynamic_rn, lambda:
         print(error)
 class Sub(Thing):
     pass
+print("derived")
+Sub()
 """
     path = write(tmp_path, "m.py", source)
     assert runner.run(path, options=QUIET) == 1
@@ -149,6 +151,7 @@ class Sub(Thing):
     assert "tf.contrib.nowhere.Thing is not implemented in recurra" in lines[2] and "m.py:10" in lines[2]
     assert "the nearest name that is: tf.nn.dynamic_rnn" in lines[4]
     assert "tf.contrib.elsewhere.f" in lines[5]
+    assert lines[6] == "derived"
 
 
 def test_the_error_of_a_missing_name() -> None:

@@ -42,8 +42,19 @@ def _moved(num_units: Any, names_: tuple[str, ...], args: tuple[Any, ...], since
     return {**since, **dict(zip(names_, args, strict=False))}
 
 
+class _CoreCell(LayerRNNCell):
+    """A cell that knows the arguments which make an equal one."""
+
+    _config_names: tuple[str, ...] = ("num_units",)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal cell."""
+        given = {name: getattr(self, f"_{name}") for name in self._config_names}
+        return {**super().get_config(), **given, "reuse": self._reuse, "activation": activation_name(self._activation)}
+
+
 @tf_export("nn.rnn_cell.BasicRNNCell", "contrib.rnn.BasicRNNCell")
-class BasicRNNCell(LayerRNNCell):
+class BasicRNNCell(_CoreCell):
     """h' = activation([x; h] @ kernel + bias); output and state are h'."""
 
     def __init__(
@@ -94,13 +105,12 @@ class BasicRNNCell(LayerRNNCell):
         output = self._activation(tf("nn.bias_add")(gates, self._bias))
         return output, output
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_units": self._num_units}
-
 
 @tf_export("nn.rnn_cell.GRUCell", "contrib.rnn.GRUCell")
-class GRUCell(LayerRNNCell):
+class GRUCell(_CoreCell):
     """r, u = sigmoid([x; h] @ K + b); c = activation([x; r*h] @ Kc + bc); h' = u*h + (1-u)*c."""
+
+    _config_names = ("num_units", "kernel_initializer", "bias_initializer")
 
     def __init__(
         self,
@@ -165,18 +175,11 @@ class GRUCell(LayerRNNCell):
         return new, new
 
 
-class _LSTMBase(LayerRNNCell):
+class _LSTMBase(_CoreCell):
     """What both LSTMs share: the state's form and the step on library functions."""
 
     _state_is_tuple: bool
     _num_units: int
-
-    _config_names: tuple[str, ...] = ()
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal cell."""
-        given = {name: getattr(self, f"_{name}") for name in self._config_names}
-        return {**super().get_config(), **given, "reuse": self._reuse, "activation": activation_name(self._activation)}
 
     def _split_state(self, state: Any, units: int, width: int) -> tuple[Any, Any]:
         if self._state_is_tuple:
