@@ -253,8 +253,13 @@ struct ChainGradient : Lattice<V_> {
             const int width = this->tags.panel_width(panel);
             for (int64_t i = 0; i < K; i += M) {
                 const int count = K - i < M ? int(K - i) : M;
-                micro_for<V, true>(count, width)(at.w.p + i, ld, at.q_panels + panel * P * rows, rows,
-                                                 at.pairs.row(i) + panel * P, ld, true);
+                alignas(64) R sums[Tile<V>::size];
+                micro_for<V, true>(count, width)(at.w.p + i, ld, at.q_panels + panel * P * rows, rows, sums, false);
+                for (int r = 0; r < count; ++r)
+                    for (int v = 0; v < width; v += W) {
+                        R* pairs = at.pairs.row(i + r) + panel * P + v;
+                        (V::load(pairs) + V::load(sums + r * Tile<V>::ld + v)).store(pairs);
+                    }
             }
         }
     }

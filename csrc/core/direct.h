@@ -26,15 +26,15 @@ static void direct(const typename V::Real* a, int64_t K, const typename V::Real*
         for (int g = 0; g < GATES; ++g) sum[b][g].store(sums + (b * GATES + g) * W);
 }
 
-// The last, incomplete block.
+// The last, incomplete block, its gates `pitch` apart: what spills over is overwritten by the next.
 template <class V, int GATES>
 static void direct_part(const typename V::Real* a, int64_t K, const typename V::Real* const* gates, int64_t row, int valid,
-                        typename V::Real* sums) {
+                        int pitch, typename V::Real* sums) {
     V sum[GATES];
     for (int g = 0; g < GATES; ++g) sum[g] = V::zero();
     for (int64_t k = 0; k < K; ++k)
         for (int g = 0; g < GATES; ++g) sum[g] += V::all(a[k]) * V::load_part(gates[g] + k * row, valid);
-    for (int g = 0; g < GATES; ++g) sum[g].store(sums + g * V::width);
+    for (int g = 0; g < GATES; ++g) sum[g].store(sums + g * pitch);
 }
 
 // epilogue(row, block) like `product`, of sum_k a(row, k) * gates(k, unit); all gates have the row stride `row`.
@@ -45,27 +45,21 @@ RECURRA_INLINE void direct_product(const typename V::Real* a, int64_t ld, int64_
     using R = typename V::Real;
     constexpr int W = V::width;
     constexpr int many = (Tile<V>::rows * 2 + 4) / 2 / GATES >= 4 ? 4 : 2;
-    alignas(64) R sums[many * GATES * W], one[(GATES + 1) * W];
+    alignas(64) R sums[(many * GATES + 1) * W];
     for (int64_t r = 0; r < rows; ++r)
-        for (int64_t block = blocks.begin; block < blocks.end;) {
+        for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
             const R* at[GATES];
             for (int g = 0; g < GATES; ++g) at[g] = gates[g] + block * W;
-            int count = 1;
+            next = block + 1;
             if (block + many <= blocks.end && columns.valid(block + many - 1) == W) {
                 direct<V, GATES, many>(a + r * ld, K, at, row, sums);
-                count = many;
+                next = block + many;
             } else if (columns.valid(block) == W) {
                 direct<V, GATES, 1>(a + r * ld, K, at, row, sums);
             } else {
-                direct_part<V, GATES>(a + r * ld, K, at, row, columns.valid(block), sums);
+                direct_part<V, GATES>(a + r * ld, K, at, row, columns.valid(block), columns.pitch(block), sums);
             }
-            for (int b = 0; b < count; ++b, ++block) {
-                const int pitch = columns.pitch(block);
-                Block<V> each = {block, block * W, columns.valid(block), pitch, columns.begin(block), one};
-                // the bank's pitch, gate after gate: what spills over is overwritten by the next
-                for (int g = 0; g < GATES; ++g) V::load(sums + (b * GATES + g) * W).store(one + g * pitch);
-                epilogue(r, each);
-            }
+            deliver<V, GATES>(sums, columns, {block, next}, r, 1, epilogue);
         }
 }
 

@@ -9,8 +9,7 @@ namespace RECURRA_ISA {
 template <int N>
 RECURRA_INLINE Vec<float, N> falling_exp(Vec<float, N> x) {
     using V = Vec<float, N>;
-    const auto e = power_of_two<N>((x * 1.44269504088896341f).at_least(-126.0f));
-    return {x.v < -87.0f ? V::zero().v : (e.scale * e.rest + e.scale).v};
+    return {x.v < -87.0f ? V::zero().v : power_of_two<N>(x * 1.44269504088896341f, 0).v};
 }
 
 template <int N>

@@ -10,7 +10,7 @@ template <class Cell>
 struct WeightGradient {
     using V = typename Cell::V;
     using R = typename V::Real;
-    static constexpr int W = V::width, P = 2 * W, M = Tile<V>::rows;
+    static constexpr int W = V::width, P = 2 * W, M = Tile<V>::rows, ld = Tile<V>::ld;
 
     enum Kind { inputs, states, saved_rows };
     // Rows that were multiplied, `width` wide, then a one.
@@ -118,7 +118,7 @@ struct WeightGradient {
         int64_t total = 0;
         for (int t = 0; t < tasks; ++t) total += task[t].size(source, bank);
         const Range mine = piece(total, 1, team.member(), team.members());
-        alignas(64) R sums[M * P + W];  // + W: a narrow last block reads past its end
+        alignas(64) R sums[Tile<V>::size];
         int64_t done = 0;
         for (int t = 0; t < tasks; ++t) {
             const Source& rows = source[task[t].source];
@@ -131,7 +131,7 @@ struct WeightGradient {
                 const int width = columns.panel_width(panel), count = rows.tile_rows(tile);
                 micro_for<V, true>(count, width)(rows.tiles + tile * M * pairs, count,
                                                  panels[task[t].slot] + panel * P * plan.total + from * width, pairs,
-                                                 sums, P, false);
+                                                 sums, false);
                 put(task[t], rows, columns, panel, tile, sums, from > 0);
             }
             done += size;
@@ -194,7 +194,7 @@ struct WeightGradient {
                 base += top * row_stride + at.unit * unit_stride;
                 if (unit_stride == 1)
                     for (int64_t r = 0; r < real; ++r) {
-                        V sum = V::load(sums + r * P + v);
+                        V sum = V::load(sums + r * ld + v);
                         if (add) sum += V::load(base + r * row_stride, at.valid);
                         sum.store(base + r * row_stride, at.valid);
                     }
@@ -202,13 +202,13 @@ struct WeightGradient {
                     for (int u = 0; u < at.valid; ++u)
                         for (int64_t r = 0; r < real; ++r) {
                             R& out = base[r * row_stride + u * unit_stride];
-                            out = sums[r * P + v + u] + (add ? out : R(0));
+                            out = sums[r * ld + v + u] + (add ? out : R(0));
                         }
             }
             if (real < count) {
                 const bool joined = Cell::joins_h_bias(which);
-                if (what.of_inputs) put_bias(to.x_bias, at, sums + real * P + v, add);
-                if (what.of_inputs == joined) put_bias(to.h_bias, at, sums + real * P + v, add);
+                if (what.of_inputs) put_bias(to.x_bias, at, sums + real * ld + v, add);
+                if (what.of_inputs == joined) put_bias(to.h_bias, at, sums + real * ld + v, add);
             }
             v += at.pitch;
         }

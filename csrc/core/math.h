@@ -7,42 +7,88 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
+// (2^x + bias), bias 0, 1 or -1, x = n + r: 2^n (p(r) r) + (2^n + bias) keeps the last bits where bias is -1 and x is
+// small. The polynomial is the Taylor series of 2^r - 1 to r^6: relative error below 2e-7 at the ends, |r| <= 1/2.
 template <int N>
-struct Power {
-    Vec<float, N> scale;  // 2^n
-    Vec<float, N> rest;   // 2^r - 1 of the rest |r| <= 1/2
-};
-
-// 2^x, x = n + r. The polynomial is the Taylor series of 2^r - 1 to r^6: relative error below 2e-7 at the ends.
-template <int N>
-RECURRA_INLINE Power<N> power_of_two(Vec<float, N> x) {
+RECURRA_INLINE Vec<float, N> power_of_two(Vec<float, N> x, float bias) {
     using V = Vec<float, N>;
+#if defined(__AVX512DQ__)
+    static_assert(N == 16);
+    const V r = {(typename V::Native)_mm512_reduce_ps((__m512)x.v, 0)};
+    const V scale = {(typename V::Native)_mm512_scalef_ps(_mm512_set1_ps(1), _mm512_roundscale_ps((__m512)x.v, 0))};
+#else
+    x = x.at_least(-126.0f);  // a normal number
     typedef uint32_t Int __attribute__((vector_size(N * 4)));  // unsigned: NaN brings any bits
-    const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+    const float magic = 12582912.0f;                           // 1.5 * 2^23: adding it rounds to an integer
     const V shifted = x + magic;
     const V r = x - (shifted + (-magic));
+    const V scale = {(typename V::Native)(((Int)shifted.v << 23) + (127u << 23))};  // the low bits of `shifted` hold n
+#endif
     V p = V::all(1.5403530e-4f) * r + 1.3333558e-3f;
     p = p * r + 9.6181291e-3f;
     p = p * r + 5.5504109e-2f;
     p = p * r + 2.4022651e-1f;
     p = p * r + 6.9314718e-1f;
-    const Int bits = ((Int)shifted.v << 23) + (127u << 23);  // the low bits of `shifted` hold n
-    return {V{(typename V::Native)bits}, p * r};
+    return scale * (p * r) + (scale + bias);
 }
 
-// 1 / (1 + 2^(-x log2 e)); the bounds keep 2^n a normal number.
+// A quotient before it is divided: several share one division, the slowest of all operations.
+template <class V>
+struct Ratio {
+    V top, bottom;
+};
+
+// 1 / (1 + 2^(-x log2 e)); the bounds keep products of three bottoms finite.
 template <int N>
-RECURRA_INLINE Vec<float, N> sigmoid(Vec<float, N> x) {
-    const auto e = power_of_two<N>((x * -1.44269504088896341f).at_most(126.0f).at_least(-126.0f));
-    return Vec<float, N>::all(1) / (e.scale * e.rest + (e.scale + 1.0f));
+RECURRA_INLINE Ratio<Vec<float, N>> sigmoid_ratio(Vec<float, N> x) {
+    return {Vec<float, N>::all(1), power_of_two<N>((x * -1.44269504088896341f).at_most(40.0f), 1)};
 }
 
 // With m = exp(2x) - 1: m / (m + 2). Good to the last bits near zero, too.
 template <int N>
+RECURRA_INLINE Ratio<Vec<float, N>> tanh_ratio(Vec<float, N> x) {
+    const auto m = power_of_two<N>((x * 2.88539008177792681f).at_most(30.0f), -1);
+    return {m, m + 2.0f};
+}
+
+template <int N>
+RECURRA_INLINE Vec<float, N> sigmoid(Vec<float, N> x) {
+    const auto r = sigmoid_ratio<N>(x);
+    return r.top / r.bottom;
+}
+
+template <int N>
 RECURRA_INLINE Vec<float, N> tanh(Vec<float, N> x) {
-    const auto e = power_of_two<N>((x * 2.88539008177792681f).at_most(30.0f).at_least(-30.0f));
-    const Vec<float, N> m = e.scale * e.rest + (e.scale + (-1.0f));
-    return m / (m + 2.0f);
+    const auto r = tanh_ratio<N>(x);
+    return r.top / r.bottom;
+}
+
+// x = sigmoid(x), y = tanh(y).
+template <int N>
+RECURRA_INLINE void sigmoid_tanh(Vec<float, N>& x, Vec<float, N>& y) {
+    const auto a = sigmoid_ratio<N>(x), b = tanh_ratio<N>(y);
+    const auto q = 1.0f / (a.bottom * b.bottom);
+    x = b.bottom * q;
+    y = b.top * (a.bottom * q);
+}
+
+// x = sigmoid(x), y = sigmoid(y).
+template <int N>
+RECURRA_INLINE void sigmoid_sigmoid(Vec<float, N>& x, Vec<float, N>& y) {
+    const auto a = sigmoid_ratio<N>(x), b = sigmoid_ratio<N>(y);
+    const auto q = 1.0f / (a.bottom * b.bottom);
+    x = b.bottom * q;
+    y = a.bottom * q;
+}
+
+// x = sigmoid(x), y = sigmoid(y), z = tanh(z).
+template <int N>
+RECURRA_INLINE void sigmoid_sigmoid_tanh(Vec<float, N>& x, Vec<float, N>& y, Vec<float, N>& z) {
+    const auto a = sigmoid_ratio<N>(x), b = sigmoid_ratio<N>(y), c = tanh_ratio<N>(z);
+    const auto ab = a.bottom * b.bottom, q = 1.0f / (ab * c.bottom), cq = c.bottom * q;
+    x = b.bottom * cq;
+    y = a.bottom * cq;
+    z = c.top * (ab * q);
 }
 
 template <int N>
@@ -55,6 +101,24 @@ template <int N>
 RECURRA_INLINE Vec<double, N> tanh(Vec<double, N> x) {
     for (int i = 0; i < N; ++i) x.v[i] = std::tanh(x.v[i]);
     return x;
+}
+
+template <int N>
+RECURRA_INLINE void sigmoid_tanh(Vec<double, N>& x, Vec<double, N>& y) {
+    x = sigmoid(x);
+    y = tanh(y);
+}
+
+template <int N>
+RECURRA_INLINE void sigmoid_sigmoid(Vec<double, N>& x, Vec<double, N>& y) {
+    x = sigmoid(x);
+    y = sigmoid(y);
+}
+
+template <int N>
+RECURRA_INLINE void sigmoid_sigmoid_tanh(Vec<double, N>& x, Vec<double, N>& y, Vec<double, N>& z) {
+    sigmoid_sigmoid(x, y);
+    z = tanh(z);
 }
 
 }  // namespace RECURRA_ISA

@@ -89,7 +89,10 @@ template <class V>
 inline void copy_strided(Strided<typename V::Real> in, int64_t rows, int units, typename V::Real* out, int64_t out_ld) {
     constexpr int W = V::width;
     if (in.unit == 1) {
-        for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row, units).store(out + k * out_ld, units);
+        if (units == W)
+            for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row).store(out + k * out_ld);
+        else
+            for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row, units).store(out + k * out_ld, units);
         return;
     }
     int64_t k = 0;
@@ -112,7 +115,7 @@ inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Col
                  int64_t last, typename V::Real* panels) {
     using R = typename V::Real;
     // A few rows at a time where rows lie in one piece: the source is then read from front to back.
-    const int64_t step = gates[0].unit == 1 ? 4 : rows;
+    const int64_t step = gates[0].unit == 1 ? 8 : rows;
     for (int64_t row = 0; row < rows; row += step) {
         const int64_t count = rows - row < step ? rows - row : step;
         for (int64_t block = first; block < last; ++block) {

@@ -10,13 +10,17 @@ namespace RECURRA_ISA {
 template <class V>
 struct Tile {
     static constexpr int rows = sizeof(typename V::Native) == 64 ? 14 : sizeof(typename V::Native) == 32 ? 6 : 4;
+    // From row to row of a tile's sums: three panels, and a vector more, for a narrow last block reads past its end.
+    static constexpr int ld = 7 * V::width;
+    static constexpr int size = rows * ld;
 };
 
-// c[r][v] (+)= sum over k of a(r, k) * b[k][v]: MR rows, NV vectors. a(r, k) lies at a[r * a_row + k * a_k].
+// c[r][v] (+)= sum over k of a(r, k) * b[k][v]: MR rows, NV vectors. a(r, k) lies at a[r * a_stride + k], or at
+// a[r + k * a_stride] if KMAJOR; rows of c are Tile::ld apart.
 template <class V, int MR, int NV, bool KMAJOR>
 static void micro(const typename V::Real* a, int64_t a_stride, const typename V::Real* b, int64_t K,
-                  typename V::Real* c, int64_t c_row, bool add) {
-    constexpr int W = V::width;
+                  typename V::Real* c, bool add) {
+    constexpr int W = V::width, c_row = Tile<V>::ld;
     V sum[MR][NV];
     if (add) {
 #pragma GCC unroll 16
@@ -27,16 +31,22 @@ static void micro(const typename V::Real* a, int64_t a_stride, const typename V:
         for (int r = 0; r < MR; ++r)
             for (int v = 0; v < NV; ++v) sum[r][v] = V::zero();
     }
+    // A pointer for every three rows, which their addresses count from: the compiler, left alone, runs out of registers.
+    const typename V::Real* at[(MR + 2) / 3];
+    for (int i = 0; i < (MR + 2) / 3; ++i) {
+        at[i] = a + 3 * i * (KMAJOR ? 1 : a_stride);
+        __asm__("" : "+r"(at[i]));
+    }
     for (int64_t k = 0; k < K; ++k) {
         V row[NV];
         for (int v = 0; v < NV; ++v) row[v] = V::load(b + v * W);
         b += NV * W;
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r) {
-            const V x = V::all(KMAJOR ? a[r] : a[r * a_stride]);
+            const V x = V::all(at[r / 3][r % 3 * (KMAJOR ? 1 : a_stride)]);
             for (int v = 0; v < NV; ++v) sum[r][v] += x * row[v];
         }
-        a += KMAJOR ? a_stride : 1;
+        for (auto& p : at) p += KMAJOR ? a_stride : 1;
     }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r)
@@ -64,8 +74,7 @@ static void micro_row(const typename V::Real* a, const typename V::Real* b, int6
 }
 
 template <class V>
-using Micro = void (*)(const typename V::Real*, int64_t, const typename V::Real*, int64_t, typename V::Real*, int64_t,
-                       bool);
+using Micro = void (*)(const typename V::Real*, int64_t, const typename V::Real*, int64_t, typename V::Real*, bool);
 
 template <class V, int NV, bool KMAJOR, int... MR>
 struct MicroTable {
@@ -114,51 +123,52 @@ struct Block {
     }
 };
 
+// Hands the sums of `rows` rows (Tile::ld apart) of some blocks to the epilogue. A function of its own: every product of
+// a cell shares the one copy of its equations, with their constants kept in registers from row to row.
+template <class V, int GATES, class Epilogue>
+static __attribute__((noinline)) void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks,
+                                              int64_t row, int rows, Epilogue& epilogue) {
+    constexpr int W = V::width;
+    for (int64_t index = blocks.begin; index < blocks.end; ++index) {
+        Block<V> block = {index, index * W, columns.valid(index), columns.pitch(index), columns.begin(index), sums};
+        for (int r = 0; r < rows; ++r, block.sums += Tile<V>::ld) epilogue(row + r, block);
+        sums += GATES * W;
+    }
+}
+
 // epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * panels.
 template <class V, int GATES, int TERMS, class Epilogue>
 RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
                             Range blocks, Epilogue&& epilogue) {
     using R = typename V::Real;
     constexpr int W = V::width, P = 2 * W;
-    constexpr int group_panels = GATES == 4 ? 2 : 1;       // panels until all gates of a block are there
-    constexpr int group_blocks = GATES == 1 ? 2 : 1;       // blocks in them
-    constexpr int ld = group_panels * P + W;               // + W: a narrow last block reads past its end
-    alignas(64) R sums[Tile<V>::rows * ld + W];
+    constexpr int group_blocks = GATES % 2 == 1 ? 2 : 1;  // blocks until panels end with them
+    constexpr int group_panels = GATES * group_blocks / 2;
+    constexpr int wide_blocks = 8 / GATES, wide_panels = GATES * wide_blocks / 2;  // of a single row
+    alignas(64) R sums[Tile<V>::size + W];
     const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
-    int64_t start = blocks.begin;
-    if constexpr (GATES == 1) {
-        constexpr int many = 4;  // panels
-        alignas(64) R wide[many * P];
-        for (; rows == 1 && (start + 2 * many) * W <= columns.units && start + 2 * many <= blocks.end; start += 2 * many) {
-            for (int t = 0; t < TERMS; ++t)
-                micro_row<V, many>(terms[t].a, terms[t].panels + columns.begin(start) / P * P * terms[t].K, P * terms[t].K,
-                                   terms[t].K, wide, t > 0);
-            for (int64_t b = start; b < start + 2 * many; ++b)
-                epilogue(0, Block<V>{b, b * W, W, W, columns.begin(b), wide + (b - start) * W});
-        }
-    }
-    for (int64_t block = start; block < blocks.end; block += group_blocks) {
+    for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
         const int64_t first_panel = columns.begin(block) / P;
+        const bool wide = rows == 1 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
+        next = block + (wide ? wide_blocks : group_blocks);
+        if (next > blocks.end) next = blocks.end;
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t row = rows * tile / tiles;
             const int count = int(rows * (tile + 1) / tiles - row);
-            for (int p = 0; p < group_panels; ++p) {
-                const int64_t panel = first_panel + p;
-                if (panel >= columns.panels()) break;
-                const int width = columns.panel_width(panel);
-                const Micro<V> kernel = micro_for<V, false>(count, width);
+            if (wide) {
                 for (int t = 0; t < TERMS; ++t)
-                    kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
-                           terms[t].K, sums + p * P, ld, t > 0);
-            }
-            for (int b = 0; b < group_blocks && block + b < blocks.end; ++b) {
-                const int64_t index = block + b;
-                Block<V> one = {index, index * W, columns.valid(index), columns.pitch(index), columns.begin(index), sums};
-                for (int r = 0; r < count; ++r) {
-                    one.sums = sums + r * ld + b * W;
-                    epilogue(row + r, one);
+                    micro_row<V, wide_panels>(terms[t].a, terms[t].panels + first_panel * P * terms[t].K, P * terms[t].K,
+                                              terms[t].K, sums, t > 0);
+            } else {
+                for (int p = 0; p < group_panels && first_panel + p < columns.panels(); ++p) {
+                    const int64_t panel = first_panel + p;
+                    const Micro<V> kernel = micro_for<V, false>(count, columns.panel_width(panel));
+                    for (int t = 0; t < TERMS; ++t)
+                        kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
+                               terms[t].K, sums + p * P, t > 0);
                 }
             }
+            deliver<V, GATES>(sums, columns, {block, next}, row, count, epilogue);
         }
     }
 }
@@ -168,8 +178,8 @@ template <class V, int TERMS, class Epilogue>
 RECURRA_INLINE void plain_product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
                                   Range panels, Epilogue&& epilogue) {
     using R = typename V::Real;
-    constexpr int W = V::width, P = 2 * W;
-    alignas(64) R sums[Tile<V>::rows * P];
+    constexpr int W = V::width, P = 2 * W, ld = Tile<V>::ld;
+    alignas(64) R sums[Tile<V>::size];
     const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
         const int width = columns.panel_width(panel);
@@ -179,9 +189,9 @@ RECURRA_INLINE void plain_product(const Term<typename V::Real> (&terms)[TERMS], 
             const Micro<V> kernel = micro_for<V, false>(count, width);
             for (int t = 0; t < TERMS; ++t)
                 kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
-                       terms[t].K, sums, P, t > 0);
+                       terms[t].K, sums, t > 0);
             for (int r = 0; r < count; ++r)
-                for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * P + v));
+                for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * ld + v));
         }
     }
 }

@@ -22,7 +22,7 @@ struct Vec {
     using Real = R;
     static constexpr int width = N;
     typedef R Native __attribute__((vector_size(N * sizeof(R))));
-    typedef R Loose __attribute__((vector_size(N * sizeof(R)), aligned(alignof(R)), may_alias));
+    typedef R Loose __attribute__((vector_size(N * sizeof(R)), aligned(alignof(R))));  // aliases R, as GCC and Clang have it
 
     Native v;
 
@@ -67,6 +67,7 @@ struct Vec {
     friend RECURRA_INLINE Vec operator+(Vec a, R b) { return {a.v + b}; }
     friend RECURRA_INLINE Vec operator*(Vec a, R b) { return {a.v * b}; }
     friend RECURRA_INLINE Vec operator-(R a, Vec b) { return {a - b.v}; }
+    friend RECURRA_INLINE Vec operator/(R a, Vec b) { return {a / b.v}; }
     RECURRA_INLINE Vec operator-() const { return {-v}; }
     RECURRA_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
 
