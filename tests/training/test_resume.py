@@ -87,7 +87,8 @@ def unbroken(request, tmp_path_factory, text):
 DEADLY = """
 import os, signal, sys
 from recurra.cli.main import main
-from recurra.training import files, loop
+from recurra import _files as files
+from recurra.training import loop
 
 moment, left = sys.argv[1], int(sys.argv[2])
 

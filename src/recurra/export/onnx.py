@@ -23,6 +23,7 @@ from torch import Tensor
 
 import recurra
 from recurra import _nest, errors
+from recurra._files import write_bytes
 from recurra.attention.wrapper import AttentionWrapper
 from recurra.cells import BaseCell
 from recurra.errors import StructureError
@@ -224,7 +225,5 @@ def greatest_difference(name: str, got: Sequence[np.ndarray], want: Sequence[Ten
 def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> str:
     """Write a model atomically; returns the file's name."""
     name = os.fspath(path)
-    temporary = f"{name}.tmp{os.getpid()}"
-    onnx.save(model, temporary)
-    os.replace(temporary, name)
+    write_bytes(name, model.SerializeToString())
     return name

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import recurra
+from recurra._files import write_bytes
 from recurra.cells import BaseCell
 from recurra.errors import CheckpointError, StructureError
 from recurra.export.describe import build_cell, describe_cell
@@ -86,12 +87,7 @@ def _write(path: str | os.PathLike[str], module: nn.Module, kind: str, config: A
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     metadata = {_KIND: kind, _CONFIG: json.dumps(config), "recurra.version": recurra.__version__}
     name = os.fspath(path)
-    temporary = f"{name}.tmp{os.getpid()}"
-    with open(temporary, "wb") as stream:
-        stream.write(save(tensors, metadata))
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, name)
+    write_bytes(name, save(tensors, metadata))
     return name
 
 

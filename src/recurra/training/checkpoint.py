@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from recurra._files import write_atomic
 from recurra.errors import CheckpointError
-from recurra.training.files import write_atomic
 
 FORMAT = 1
 

@@ -7,8 +7,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recurra._files import write_text
 from recurra.training import plots
-from recurra.training.files import write_text
 from recurra.training.runfolder import RunFolder
 from recurra.training.task import Section
 

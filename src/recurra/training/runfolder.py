@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
+from recurra._files import write_json, write_text
 from recurra.errors import CheckpointError, ConfigError
-from recurra.training.files import write_atomic, write_json, write_text
 
 Row = dict[str, float | int | str]
 METRIC_COLUMNS = ("step", "epoch", "part", "loss", "metric", "value", "learning_rate", "seconds", "cpu_seconds")
@@ -134,15 +134,11 @@ class RunFolder:
     def rewind_metrics(self, step: int) -> None:
         """Drop the rows after `step`: a resumed run writes them again."""
         kept = [row for row in self.metrics() if int(row["step"]) <= step]
-
-        def write(file: Any) -> None:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept)
-            file.write(text.getvalue().encode())
-
-        write_atomic(self.path / "metrics.csv", write)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(self.path / "metrics.csv", text.getvalue())
 
 
 def _fresh(runs: Path, recipe: str) -> Path:

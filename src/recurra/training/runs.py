@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from recurra._files import write_json
 from recurra.errors import CheckpointError, ConfigError
 from recurra.training import checkpoint, distributed, report
 from recurra.training.config import RunConfig, build, dump
-from recurra.training.files import write_json
 from recurra.training.loop import Loop
 from recurra.training.registry import get
 from recurra.training.runfolder import RunFolder

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
+
+from recurra._files import write_bytes
 
 from .errors import CheckpointError, CheckpointNotFoundError
 from .files import Checkpoint, open, write
@@ -82,7 +83,7 @@ def _write_safetensors(path: str, tensors: Mapping[str, np.ndarray]) -> str:
             raise ValueError(f"variable {name!r} is complex128, which safetensors cannot hold")
         if name in arrays:
             arrays[name] = arrays[name].reshape(values.shape)  # ascontiguousarray makes a scalar a vector
-    _atomically(path, save(arrays, {_STRINGS: json.dumps(strings)} if strings else None))
+    write_bytes(path, save(arrays, {_STRINGS: json.dumps(strings)} if strings else None))
     return path
 
 
@@ -135,7 +136,7 @@ def _write_torch(path: str, tensors: Mapping[str, np.ndarray]) -> str:
             state[name] = torch.from_numpy(np.array(values))
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    _atomically(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
     return path
 
 
@@ -163,17 +164,6 @@ def io_open(path: str) -> Any:
     import builtins
 
     return builtins.open(path, "rb")
-
-
-def _atomically(path: str, data: bytes) -> None:
-    import builtins
-
-    temporary = f"{path}.tmp{secrets.token_hex(8)}"
-    with builtins.open(temporary, "xb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 @dataclass(frozen=True)

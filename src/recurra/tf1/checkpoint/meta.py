@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
+
+from recurra._files import write_bytes
 
 from .dtypes import STRING, dtype_name, numpy_dtype
 from .errors import CheckpointError
@@ -267,10 +268,5 @@ def read_meta(path: str | os.PathLike[str]) -> Meta:
 def write_meta(path: str | os.PathLike[str], proto: Any) -> str:
     """Write a MetaGraphDef atomically."""
     name = os.fspath(path)
-    temporary = f"{name}.tmp{secrets.token_hex(8)}"
-    with open(temporary, "xb") as stream:
-        stream.write(proto.SerializeToString())
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, name)
+    write_bytes(name, proto.SerializeToString())
     return name

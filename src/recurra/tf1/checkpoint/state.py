@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from recurra._files import write_text
 
 from .errors import CheckpointError
 
@@ -87,13 +88,8 @@ def write_state(
     if last_preserved_timestamp is not None:
         lines.append(f"last_preserved_timestamp: {last_preserved_timestamp!r}")
     path = state_path(base, latest_filename)
-    temporary = f"{path}.tmp{secrets.token_hex(8)}"
     try:
-        with open(temporary, "x", encoding="utf-8") as stream:
-            stream.write("\n".join(lines) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        write_text(path, "\n".join(lines) + "\n")
     except OSError as error:
         raise CheckpointError(path, f"cannot be written: {error.strerror}") from error
     return path
