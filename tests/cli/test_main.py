@@ -1,6 +1,7 @@
 """The command line from outside: what it prints, what it refuses, how it ends."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,19 +14,7 @@ from recurra.errors import DataError
 from recurra.training.config import build
 from recurra.training.registry import RECIPES
 from recurra.training.runs import train
-
-FAST = ["--no-report", "--no-progress", "--threads", "1"]
-
-
-def call(capsys, *arguments):
-    """Exit code, standard output, standard error."""
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from tests.cli.calling import FAST, call
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +66,11 @@ def test_a_slip_in_an_option_names_the_nearest(capsys):
     [
         (["train", "digits", "--dropout", "2"], "dropout = '2': input should be less than 1"),
         (["train", "digits", "--optimizer", "adm"], "optimizer = 'adm': input should be 'adam' or 'sgd'"),
-        (["train", "digits", "--cell", "lstmm"], "'lstmm'"),
+        (["train", "digits", "--optimizer", "adan"], "input should be 'adam' or 'sgd'; did you mean 'adam'?"),
+        (["train", "digits", "--read", "state-hh"], "did you mean 'state-h'?"),
+        (["train", "digits", "--cell", "lstmm"], "did you mean 'lstm'?"),
+        (["train", "digits", "--cell", "lstmm", "--devices", "2"], "did you mean 'lstm'?"),
+        (["train", "digits", "--device", "gpu"], "device = 'gpu': not usable here"),
         (["train", "names", "--cell", "gru", "--data", "document"], "cell 'gru' has no memory c"),
         (["train", "lm", "nowhere.txt"], "nowhere.txt: No such file"),
         (["train", "ptb", "--data-dir", "/nowhere"], "no free licence"),
@@ -92,7 +85,13 @@ def test_one_clear_line_and_no_traceback(capsys, tmp_path, monkeypatch, argument
     code, _, err = call(capsys, *arguments)
     assert code == 1
     assert message in err and err.startswith("error: ") and err.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*/last.pt"))
+    assert not list(tmp_path.iterdir()), "nothing is left of a run that could not begin"
+
+
+@pytest.mark.parametrize("arguments", [["trian", "digits"], ["train", "digist"]])
+def test_a_slip_in_a_command_names_the_nearest(capsys, arguments):
+    code, _, err = call(capsys, *arguments)
+    assert code == 2 and f"did you mean '{'train' if arguments[0] == 'trian' else 'digits'}'?" in " ".join(err.split())
 
 
 BAD_FILES = {
@@ -223,6 +222,41 @@ def test_evaluate_and_runs(capsys, classifier, table):
     assert code == 0 and float(dict(line.split("\t") for line in out.splitlines())["accuracy"]) > 0.9
     code, out, _ = call(capsys, "runs", classifier.parent)
     assert code == 0 and "classify" in out
+
+
+@pytest.mark.parametrize("name", ["mnist-static-20261128-153428", "toy-binary-20261128-153428"])
+def test_the_table_of_runs_keeps_to_one_line_a_run(capsys, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = tmp_path / name
+    run.mkdir()
+    (run / "config.yaml").write_text("recipe: " + name[:-16])
+    result = {
+        "metric": "worst_point",
+        "best": 0.123456,
+        "test": {"worst_point": 0.987654},
+        "seconds": 3599.0,
+        "steps": 3000,
+    }
+    (run / "result.json").write_text(json.dumps(result))
+    (run / "metrics.csv").write_text("step\n3000\n")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.yaml").write_text("recipe: lm")
+    lines = call(capsys, "runs", tmp_path)[1].splitlines()
+    rows = [line.split() for line in lines if line.strip().startswith((name, "half"))]
+    assert sorted(rows) == sorted(
+        [["half", "lm", "unfinished", "0"], [name, name[:-16], "worst_point", "0.1235", "0.9877", "3000", "60.0"]]
+    )
+
+
+def test_a_run_by_the_beginning_of_its_name(capsys, classifier, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("classify-20260101-000000", "classify-20260102-000000", "mine-a", "mine-b"):
+        shutil.copytree(classifier, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "classify-20260101-000000" / "best.pt").write_bytes(b"")
+    for name in ("classify", "runs/classify", "mine-a", "runs/mine-b"):
+        assert call(capsys, "predict", name, "ababab")[0] == 0, name
+    code, _, err = call(capsys, "predict", "runs/mine", "ab")
+    assert code == 1 and "several runs begin so: mine-a, mine-b" in err
 
 
 def test_generate_needs_a_language_model(capsys, classifier):

@@ -80,3 +80,14 @@ def test_bad_input(change: dict[str, object], says: str) -> None:
     call = {"logits": torch.zeros(2, 3, 4), "targets": torch.zeros(2, 3, dtype=torch.int64)}
     with pytest.raises(ValueError, match=says):
         sequence_loss(**{**call, **change})  # type: ignore[arg-type]
+
+
+def test_a_mark_for_no_target_counts_only_with_a_weight() -> None:
+    logits, targets = torch.randn(2, 3, 5), torch.tensor([[1, 2, -100], [4, -100, -100]])
+    weights = (targets >= 0).float()
+    want = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())  # torch's mean leaves -100 out
+    assert sequence_loss(logits, targets, weights).item() == pytest.approx(want.item())
+    with pytest.raises(ValueError, match=r"`targets` must lie in 0..4, got -100; steps without a target take weight 0"):
+        sequence_loss(logits, targets)
+    with pytest.raises(ValueError, match=r"`targets` must lie in 0..4, got 5"):
+        sequence_loss_by_example(logits, torch.full((2, 3), 5))

@@ -3,6 +3,7 @@ part breaks nothing."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import Any, NamedTuple
 
@@ -35,10 +36,18 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command, when one is called."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], self.table, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self.table)}"
+            ctx.fail(f"No such command {args[0]!r}; {hint}")
         name, command, rest = super().resolve_command(ctx, args)
         if name in self.table:
-            command = _load(name, self.table[name])
+            command = self.load(name)
         return name, command, rest
+
+    def load(self, name: str) -> Any:
+        """The command called `name` in `table`."""
+        return _load(name, self.table[name])
 
 
 def _stand_in(name: str, help: str) -> Any:

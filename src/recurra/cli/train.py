@@ -19,9 +19,8 @@ class Recipes(LazyGroup):
 
     table = {name: Command("", recipe.help) for name, recipe in RECIPES.items()}
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, _, rest = super(LazyGroup, self).resolve_command(ctx, args)
-        return name, _command(RECIPES[str(name)]), rest
+    def load(self, name: str) -> Any:
+        return _command(RECIPES[name])
 
 
 app = typer.Typer(cls=Recipes, invoke_without_command=True, add_completion=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,17 +22,24 @@ generate_app = typer.Typer(add_completion=False)
 runs_app = typer.Typer(add_completion=False)
 
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint file in it.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder or the beginning of its name, or a checkpoint file in it.",
+        show_default=False,
+    ),
 ]
 
 
 @evaluate_app.command(help="Measure a trained model on a file in the format it was trained on.")
 def evaluate(
-    run: RunArgument, data: Annotated[str, typer.Argument(metavar="DATA", help="The file.", show_default=False)]
+    run: RunArgument,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The file.", show_default=False)],
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read.")] = False,
 ) -> None:
     from recurra.training.runs import load
 
-    for name, value in load(run).evaluate(data).items():
+    for name, value in load(run).evaluate(data, skip_bad=skip_bad).items():
         typer.echo(f"{name}\t{value:.6g}")
 
 
@@ -87,6 +94,7 @@ def generate(
 
 @runs_app.command(help="A table of the runs in a folder.")
 def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folders.")] = Path("runs")) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -94,17 +102,21 @@ def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folder
 
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    table = Table()
-    for name in ("run", "recipe", "steps", "best (validation)", "test", "minutes", "finished"):
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in ("run", "recipe", "metric"):
         table.add_column(name, overflow="fold")
+    for name in ("valid", "test", "steps", "min"):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in list_runs(folder):
-        result = run["result"]
-        if result is None:
-            table.add_row(run["run"], run["recipe"], str(run["steps"]), "", "", "", "not finished")
-            continue
-        metric = result["metric"]
-        best = "" if result["best"] is None else f"{metric} {result['best']:.4f}"
-        test = f"{metric} {result['test'][metric]:.4f}"
-        minutes = f"{result['seconds'] / 60:.1f}"
-        table.add_row(run["run"], run["recipe"], str(result["steps"]), best, test, minutes, result["finished"])
+        table.add_row(*_table_row(run))
     Console().print(table)
+
+
+def _table_row(run: dict[str, Any]) -> tuple[str, ...]:
+    result = run["result"]
+    if result is None:
+        return run["run"], run["recipe"], "unfinished", "", "", str(run["steps"]), ""
+    metric = result["metric"]
+    best = "" if result["best"] is None else f"{result['best']:.4g}"
+    minutes = f"{result['seconds'] / 60:.1f}"
+    return run["run"], run["recipe"], metric, best, f"{result['test'][metric]:.4g}", str(result["steps"]), minutes

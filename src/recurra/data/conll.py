@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from recurra.data.text import read_text
+from recurra.data.text import SKIP_HINT, read_text
 from recurra.errors import DataError
 
 
@@ -29,24 +29,35 @@ def read(path: Path, *, skip_bad: bool = False) -> Sentences:
     sentences: list[list[list[str]]] = [[]]
     columns, skipped = 0, 0
     for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip() or line.startswith("-DOCSTART-"):
+        if is_separator(line):
             if sentences[-1]:
                 sentences.append([])
             continue
-        cells = line.rstrip("\t").split("\t") if "\t" in line.strip() else line.split()
-        columns = columns or len(cells)
-        if len(cells) != columns or columns < 2:
+        found = cells(line)
+        columns = columns or len(found)
+        if len(found) != columns or columns < 2:
             if not skip_bad:
                 expected = columns if columns > 1 else "at least 2 (token and tag)"
                 raise DataError(
-                    f"{path}, line {number}: {len(cells)} columns, expected {expected}: {line.strip()[:60]!r}"
+                    f"{path}, line {number}: {len(found)} columns, expected {expected}: {line.strip()[:60]!r} "
+                    f"{SKIP_HINT}"
                 )
             skipped += 1
             continue
-        sentences[-1].append(cells)
-    found = [sentence for sentence in sentences if sentence]
-    if not found:
+        sentences[-1].append(found)
+    whole = [sentence for sentence in sentences if sentence]
+    if not whole:
         raise DataError(f"{path}: no sentence with tokens and tags")
-    tokens = [[cells[0] for cells in sentence] for sentence in found]
-    tags = [[cells[-1].strip() for cells in sentence] for sentence in found]
+    tokens = [[row[0] for row in sentence] for sentence in whole]
+    tags = [[row[-1].strip() for row in sentence] for sentence in whole]
     return Sentences(tokens, tags, skipped)
+
+
+def is_separator(line: str) -> bool:
+    """Whether a line stands between sentences."""
+    return not line.strip() or line.startswith("-DOCSTART-")
+
+
+def cells(line: str) -> list[str]:
+    """The columns of a line."""
+    return line.rstrip("\t").split("\t") if "\t" in line.strip() else line.split()

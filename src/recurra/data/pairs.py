@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.data import dates
+from recurra.data.text import SKIP_HINT
 from recurra.errors import DataError
 
 BUILT_IN = "dates"
@@ -47,7 +48,9 @@ def read(path: str, *, skip_bad: bool = False) -> Pairs:
         elif skip_bad:
             skipped += 1
         else:
-            raise DataError(f"{path}:{number}: expected a source and a target apart by one tab, got {line[:60]!r}")
+            raise DataError(
+                f"{path}:{number}: expected a source and a target apart by one tab, got {line[:60]!r} {SKIP_HINT}"
+            )
     if not sources:
         raise DataError(f"{path}: no pairs")
     return Pairs(sources, targets, skipped)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from recurra.data.tables import delimiter_of, is_number
-from recurra.data.text import read_text
+from recurra.data.text import SKIP_HINT, read_text
 from recurra.errors import DataError
 
 
@@ -38,6 +39,7 @@ def read(
     target: str | None = None,
     series: str | None = None,
     time: str | None = None,
+    columns: Sequence[str] | None = None,
     skip_bad: bool = False,
 ) -> SeriesTable:
     """Read the numeric columns of a CSV file with a header.
@@ -47,6 +49,7 @@ def read(
         target: the column to forecast; default the last numeric one.
         series: the column that names the series a row belongs to; default: all rows are one series.
         time: a column that is left out of the features; columns that hold no numbers are left out anyway.
+        columns: the features, which a trained model needs in this order; default: all that hold numbers.
         skip_bad: leave out rows with missing or unparsable values, and count them.
 
     Raises:
@@ -60,7 +63,8 @@ def read(
     names = [name.strip() for name in next(reader)]
     if all(is_number(name) for name in names):
         raise DataError(f"{path}, line 1: numbers, expected a header with the columns' names")
-    for wanted in (target, series, time):
+    # a model that was trained knows its columns, and needs no time any more
+    for wanted in (target, series, time) if columns is None else (series, *columns):
         if wanted is not None and wanted not in names:
             raise DataError(f"{path}: no column {wanted!r}; columns: {', '.join(names)}")
     rows: list[tuple[int, list[str]]] = []
@@ -73,12 +77,12 @@ def read(
         elif skip_bad:
             skipped += 1
         else:
-            raise DataError(f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)}")
+            raise DataError(f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)} {SKIP_HINT}")
     if not rows:
         raise DataError(f"{path}: a header and no rows")
-    columns = _numeric(names, rows, {series, time}, target)
-    chosen = target or columns[-1]
-    where = [names.index(name) for name in columns]
+    used = list(columns) if columns is not None else _numeric(path, names, rows, {series, time}, target)
+    chosen = target or used[-1]
+    where = [names.index(name) for name in used]
     group = None if series is None else names.index(series)
     found: dict[str, list[list[float]]] = {}
     for line, cells in rows:
@@ -86,16 +90,18 @@ def read(
             values = [_number(cells[i], names[i]) for i in where]
         except ValueError as error:
             if not skip_bad:
-                raise DataError(f"{path}, line {line}: {error} (--skip-bad leaves such rows out)") from error
+                raise DataError(f"{path}, line {line}: {error} {SKIP_HINT}") from error
             skipped += 1
             continue
         found.setdefault("" if group is None else cells[group].strip(), []).append(values)
     arrays = {name: np.array(values) for name, values in found.items()}
-    return SeriesTable(arrays, columns, columns.index(chosen), skipped)
+    if not arrays:
+        raise DataError(f"{path}: no row could be read ({skipped} bad ones)")
+    return SeriesTable(arrays, used, used.index(chosen), skipped)
 
 
 def _numeric(
-    names: list[str], rows: list[tuple[int, list[str]]], leave: set[str | None], target: str | None
+    path: Path, names: list[str], rows: list[tuple[int, list[str]]], leave: set[str | None], target: str | None
 ) -> list[str]:
     """Columns that hold numbers: in most of the first hundred rows, so that one bad cell is an error, not another
     kind of column."""
@@ -106,9 +112,9 @@ def _numeric(
         if name not in leave and sum(is_number(cells[i]) for _, cells in head) * 2 > len(head)
     ]
     if target is not None and target not in columns:
-        raise DataError(f"column {target!r} holds no numbers; columns that do: {', '.join(columns) or 'none'}")
+        raise DataError(f"{path}: column {target!r} holds no numbers; columns that do: {', '.join(columns) or 'none'}")
     if not columns:
-        raise DataError(f"no column holds numbers; columns: {', '.join(names)}")
+        raise DataError(f"{path}: no column holds numbers; columns: {', '.join(names)}")
     return columns
 
 

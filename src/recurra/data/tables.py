@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recurra.data.text import read_text
+from recurra.data.text import SKIP_HINT, read_text
 from recurra.errors import DataError
 
 LABEL_NAMES = ("label", "class", "target", "category", "y")
@@ -109,7 +110,9 @@ def _csv_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
             elif choice.skip_bad:
                 yield reader.line_num, None
             else:
-                raise DataError(f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)}")
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)} {SKIP_HINT}"
+                )
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
 
@@ -132,7 +135,9 @@ def header_of(cells: Sequence[str]) -> list[str] | None:
 
 
 def _json_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    """An object per line; the lines of an indented list count as one, so that its items are numbered from 1."""
+    text = read_text(path)
+    for number, line in enumerate(_items(path, text) if text.lstrip().startswith("[") else text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -141,10 +146,18 @@ def _json_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
                 raise ValueError(f"expected an object, got {type(row).__name__}")
         except ValueError as error:
             if not choice.skip_bad:
-                raise DataError(f"{path}, line {number}: not JSON: {error}") from error
+                raise DataError(f"{path}, line {number}: not JSON: {error} {SKIP_HINT}") from error
             yield number, None
             continue
         yield number, row
+
+
+def _items(path: Path, text: str) -> list[str]:
+    """The items of one JSON list, each as a line of its own."""
+    try:
+        return [json.dumps(item) for item in json.loads(text)]
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
 
 
 def _label_column(path: Path, names: list[str], wanted: str | None) -> str:
@@ -170,22 +183,26 @@ def _fill(path: Path, data: Labelled, rows: list[tuple[int, Row]], label: str, c
     if not wide and len(others) > 1:
         named = [name for name in others if name.lower() in TEXT_NAMES]
         others = (named or sorted(others, key=lambda name: -_mean_length(rows, name)))[:1]
-    numeric = wide or parse_sequence(sample[others[0]]) is not None
+    looks = (_looks_numeric(row.get(others[0])) for _, row in rows)
+    numeric = wide or bool(next((answer for answer in looks if answer is not None), False))
     data.kind = "values" if numeric else "text"
     data.source = others
     data.columns = (
         f"{'numbers' if numeric else 'text'} from {others[0]}{f' … {others[-1]}' if wide else ''}, class from {label}"
     )
+    width = _width(rows, others[0]) if numeric and not wide else 1
     for line, row in rows:
         try:
             value = _value(row, others, wide, numeric)
+            if numeric and value.shape[1] != width:
+                value = _resized(value, width, others[0])
             name = str(row[label]).strip()
             if not name:
                 raise ValueError(f"column {label!r} is empty")
         except (ValueError, KeyError) as error:
             if not choice.skip_bad:
                 problem = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
-                raise DataError(f"{path}, line {line}: {problem}") from error
+                raise DataError(f"{path}, line {line}: {problem} {SKIP_HINT}") from error
             data.skipped += 1
             continue
         data.inputs.append(value)
@@ -198,7 +215,7 @@ def _value(row: Row, columns: list[str], wide: bool, numeric: bool) -> Any:
     if wide:
         values = [[_finite(row[name], name)] for name in columns]
         return np.array(values, dtype=np.float32)
-    sequence = parse_sequence(row[columns[0]])
+    sequence = parse_sequence(row[columns[0]], least=0)
     if sequence is None:
         raise ValueError(f"column {columns[0]!r}: not a sequence of numbers: {str(row[columns[0]])[:40]!r}")
     return sequence
@@ -214,12 +231,42 @@ def _finite(cell: Any, name: str) -> float:
     return number
 
 
-def parse_sequence(cell: Any) -> np.ndarray | None:
-    """`[T, F]` of a JSON list (of numbers, or of rows) or of at least two numbers separated by blanks, commas or
-    semicolons."""
+def _looks_numeric(cell: Any) -> bool | None:
+    """Whether a cell holds a sequence of numbers; None where an empty one leaves it open."""
+    if cell in ("", [], None):
+        return None
+    return parse_sequence(cell) is not None
+
+
+def _width(rows: list[tuple[int, Row]], name: str) -> int:
+    """Numbers per step: what most rows have."""
+    found = (parse_sequence(row.get(name), least=0) for _, row in rows)
+    widths = Counter(value.shape[1] for value in found if value is not None and len(value))
+    return widths.most_common(1)[0][0] if widths else 1
+
+
+def _resized(value: np.ndarray, width: int, name: str) -> np.ndarray:
+    if len(value):
+        raise ValueError(f"column {name!r}: steps of {value.shape[1]} numbers, expected {width}")
+    return np.zeros((0, width), dtype=np.float32)
+
+
+def parse_sequence(cell: Any, least: int = 2) -> np.ndarray | None:
+    """`[T, F]` of a JSON list (of numbers, or of rows), also as text, or of numbers separated by blanks, commas or
+    semicolons; None for anything else.
+
+    A list may hold any number of steps, a text at least `least`: one number alone is no sign of a sequence.
+    """
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool) and least < 2:
+        cell = [cell]
+    if isinstance(cell, str) and cell.lstrip().startswith("[["):
+        try:
+            cell = json.loads(cell)
+        except ValueError:
+            return None
     if isinstance(cell, str):
         parts = cell.replace(",", " ").replace(";", " ").strip("[] ").split()
-        if len(parts) < 2 or not all(is_number(part) for part in parts):
+        if len(parts) < least or not all(is_number(part) for part in parts):
             return None
         cell = [float(part) for part in parts]
     if not isinstance(cell, list):
@@ -288,9 +335,4 @@ def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | Non
 
 def parse_line(line: str) -> np.ndarray | None:
     """A sequence `[T, F]` typed in: numbers separated by blanks or commas, or a JSON list of numbers or of rows."""
-    if line.lstrip().startswith("[["):
-        try:
-            return parse_sequence(json.loads(line))
-        except ValueError:
-            return None
-    return parse_sequence(line)
+    return parse_sequence(line, least=0)

@@ -10,6 +10,7 @@ from recurra.errors import DataError
 
 Level = Literal["char", "word"]
 END_OF_LINE = "<eos>"
+SKIP_HINT = "(--skip-bad leaves such rows out)"  # ends every message about a row that it helps with
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]", re.UNICODE)
 
 

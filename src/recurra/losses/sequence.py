@@ -31,7 +31,7 @@ def sequence_loss(
 
     Args:
         logits: `[B, T, C]`.
-        targets: `[B, T]` class indices.
+        targets: `[B, T]` class indices in `0..C-1` (anything where the weight is 0).
         weights: `[B, T]`; default 1, and 0 past a row's length.
         lengths: `[B]`: steps past them count for nothing, whatever logits and targets hold there.
         over: the axes to sum over. "both": a scalar (the sum over everything divided once, not a mean of means);
@@ -98,8 +98,24 @@ def _weighted(
         logits = torch.where(valid.unsqueeze(2), logits, logits.new_zeros(()))
         targets = torch.where(valid, targets, targets.new_zeros(()))
         weights = torch.where(valid, weights, weights.new_zeros(()))
+    if loss is None:
+        targets = _checked(targets, weights, logits.shape[2])
     compute = _cross_entropy if loss is None else loss
     return compute(logits.flatten(0, 1), targets.flatten()).view(batch, steps) * weights, weights
+
+
+def _checked(targets: Tensor, weights: Tensor, classes: int) -> Tensor:
+    """`targets` with 0 where the weight is 0, so that a mark as -100 for "no target" is no class; the rest must be
+    classes: torch would count a -100 as a loss of 0 and still divide by its weight."""
+    targets = torch.where(weights == 0, targets.new_zeros(()), targets)
+    if not torch.compiler.is_compiling() and targets.numel() and not targets.is_meta:
+        low, high = int(targets.min()), int(targets.max())
+        if not 0 <= low <= high < classes:
+            wrong = low if low < 0 else high
+            raise InputError(
+                f"`targets` must lie in 0..{classes - 1}, got {wrong}; steps without a target take weight 0"
+            )
+    return targets
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

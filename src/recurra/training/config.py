@@ -8,6 +8,7 @@ here imports torch, so that `recurra train RECIPE --help` answers at once.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -101,6 +102,10 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "config"
     message = problem["msg"][:1].lower() + problem["msg"][1:]
+    if problem["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        close = difflib.get_close_matches(str(problem["input"]), choices, n=1, cutoff=0.5)
+        message += f"; did you mean {close[0]!r}?" if close else ""
     return f"{where} = {problem['input']!r}: {message}" if problem["loc"] else message
 
 

@@ -10,10 +10,12 @@ result.json       final numbers                   report.html      curves, pictu
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -48,11 +50,7 @@ class RunFolder:
         Raises:
             ConfigError: the folder holds a run already, or cannot be made.
         """
-        path = out if out is not None else _fresh(runs, recipe)
-        if (path / "config.yaml").exists():
-            raise ConfigError(
-                f"--out {path}: holds a run already; go on with `recurra train --resume {path}` or name another folder"
-            )
+        path = new_path(recipe, out, runs)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -66,15 +64,16 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run; `runs/lm` stands for the newest `runs/lm-<date>-<time>`.
+        """An existing run, by its folder or the beginning of its name, which is looked for in `runs` too.
+
+        `lm` stands for the newest `lm-<date>-<time>`; any other beginning must fit one run only.
 
         Raises:
-            CheckpointError: there is none.
+            CheckpointError: there is none, or there are several.
         """
         if not path.exists():
-            dated = sorted(path.parent.glob(f"{path.name}-[0-9]*/config.yaml"))
-            begun = [config for config in dated if (config.parent / "artifacts.json").is_file()]
-            path = (begun or dated)[-1].parent if dated else path
+            places = [path] if len(path.parts) > 1 else [path, Path("runs") / path]
+            path = next(filter(None, map(_begins_with, places)), path)
         if not (path / "config.yaml").is_file():
             raise CheckpointError(
                 f"{path}: no run here (config.yaml is missing); `recurra runs` lists the runs there are"
@@ -141,13 +140,36 @@ class RunFolder:
         write_text(self.path / "metrics.csv", text.getvalue())
 
 
-def _fresh(runs: Path, recipe: str) -> Path:
+def new_path(recipe: str, out: Path | None, runs: Path) -> Path:
+    """The folder of a new run: `out`, or a dated one in `runs`.
+
+    Raises:
+        ConfigError: `out` holds a run already.
+    """
+    if out is not None:
+        if (out / "config.yaml").exists():
+            raise ConfigError(
+                f"--out {out}: holds a run already; go on with `recurra train --resume {out}` or name another folder"
+            )
+        return out
     stem = f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = runs / stem, 1
     while path.exists():
         number += 1
         path = runs / f"{stem}-{number}"
     return path
+
+
+def _begins_with(path: Path) -> Path | None:
+    """The run whose name begins as `path` does; of a recipe's dated ones the newest that began to train."""
+    runs = sorted(config.parent for config in path.parent.glob(f"{glob.escape(path.name)}*/config.yaml"))
+    dated = [run for run in runs if re.match(r"-\d{8}-\d{6}", run.name.removeprefix(path.name))]
+    if dated:
+        begun = [run for run in dated if (run / "artifacts.json").is_file()]
+        return (begun or dated)[-1]
+    if len(runs) > 1:
+        raise CheckpointError(f"{path}: several runs begin so: {', '.join(run.name for run in runs)}")
+    return runs[0] if runs else None
 
 
 def environment() -> dict[str, Any]:

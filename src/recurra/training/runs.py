@@ -19,7 +19,7 @@ from recurra.training import checkpoint, distributed, report
 from recurra.training.config import RunConfig, build, dump
 from recurra.training.loop import Loop
 from recurra.training.registry import get
-from recurra.training.runfolder import RunFolder
+from recurra.training.runfolder import RunFolder, new_path
 from recurra.training.task import Task, parameter_count
 
 
@@ -54,13 +54,10 @@ def train(recipe: str, config: RunConfig, data: str | None = None) -> Result:
     values = dump(config)
     if data is not None:
         values["data_path"] = data
-    if distributed.under_torchrun():
-        return _train_in(recipe, config, data, values)
-    # data and options are looked at before a folder is made, so that a slip leaves nothing behind
-    if config.devices > 1:
-        folder = RunFolder.create(recipe, config.out, config.runs, values)
-        distributed.launch(_spawned, config.devices, str(folder.path))
-        return read_result(folder)
+    if config.devices > 1 and not distributed.under_torchrun():
+        path = new_path(recipe, config.out, config.runs)
+        distributed.launch(_spawned, config.devices, recipe, values | {"out": str(path)})
+        return read_result(RunFolder.open(path))
     return _train_in(recipe, config, data, values)
 
 
@@ -71,20 +68,29 @@ def resume(path: Path) -> Result:
         return read_result(folder)
     recipe, config, data = read_config(folder)
     if config.devices > 1 and not distributed.under_torchrun():
-        distributed.launch(_spawned, config.devices, str(path))
+        distributed.launch(_spawned_again, config.devices, str(folder.path))
         return read_result(folder)
     return _run(recipe, config, data, folder)
 
 
-def _spawned(rank: int, path: str) -> None:
+def _spawned(rank: int, recipe: str, values: dict[str, Any]) -> None:
+    _, config, data = _resolved({"recipe": recipe, **values}, recipe)
+    _train_in(recipe, config, data, values)
+
+
+def _spawned_again(rank: int, path: str) -> None:
     folder = RunFolder.open(Path(path))
     _run(*read_config(folder), folder)
 
 
 def _train_in(recipe: str, config: RunConfig, data: str | None, values: dict[str, Any]) -> Result:
+    """Data and options are looked at before a folder is made, so that a slip leaves nothing behind."""
+    check_device(config.device)
     share = distributed.start(config.device)
     task = make_task(recipe, config, data)
     lines = task.prepare()
+    task.build_model()
+    task.epoch(0)
     path = None
     if share.rank == 0:
         folder = RunFolder.create(recipe, config.out, config.runs, values | dump(task.config))
@@ -184,6 +190,19 @@ def _resolved(values: dict[str, Any], where: str) -> tuple[str, RunConfig, str |
     return recipe, build(get(recipe).config_class(), values, where), data
 
 
+def check_device(device: str) -> None:
+    """Whether torch can compute there.
+
+    Raises:
+        ConfigError: it cannot; says why.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0].partition(". ")[0]
+        raise ConfigError(f"device = {device!r}: not usable here ({reason}); try cpu") from error
+
+
 def make_task(recipe: str, config: RunConfig, data: str | None) -> Task[Any]:
     """The task of a recipe; `data` is the person's own file for recipes that take one."""
     known = get(recipe)
@@ -238,8 +257,12 @@ class Trained:
         """Predictions for a file: per line, or in the format the model was trained on."""
         return self.task.predict_file(self.model, Path(path))
 
-    def evaluate(self, data: str) -> dict[str, float]:
-        """Metrics on a file."""
+    def evaluate(self, data: str, *, skip_bad: bool = False) -> dict[str, float]:
+        """Metrics on a file; with `skip_bad` rows that cannot be read are left out, as in training."""
+        if hasattr(self.config, "skip_bad"):
+            self.config.skip_bad |= skip_bad
+        elif skip_bad:
+            raise ConfigError(f"skip_bad: a run of recipe {self.recipe!r} has no rows to leave out")
         return self.task.evaluate_file(self.model, data)
 
     def generate(self, prompt: str = "", *, length: int = 200, temperature: float = 0.8, seed: int = 0) -> str:
@@ -270,7 +293,7 @@ def list_runs(runs: Path) -> list[dict[str, Any]]:
         rows = folder.metrics()
         found.append(
             {
-                "run": str(config.parent),
+                "run": config.parent.name,
                 "recipe": folder.config().get("recipe", "?"),
                 "steps": int(rows[-1]["step"]) if rows else 0,
                 "result": result,

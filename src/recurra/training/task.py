@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.errors import ConfigError
 from recurra.training.config import RunConfig
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
@@ -138,9 +139,7 @@ class Task(ABC, Generic[ConfigT]):
         Raises:
             ConfigError: by default; a recipe that can predict overrides this.
         """
-        from recurra.errors import ConfigError
-
-        raise ConfigError(f"this recipe ({type(self).__name__}) has no `predict`")
+        raise ConfigError(f"{type(self).__name__}: a run of this recipe cannot predict")
         yield ""
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
@@ -151,9 +150,7 @@ class Task(ABC, Generic[ConfigT]):
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         """Metrics on a person's own data."""
-        from recurra.errors import ConfigError
-
-        raise ConfigError(f"this recipe ({type(self).__name__}) cannot be evaluated on other data")
+        raise ConfigError(f"{type(self).__name__}: a run of this recipe cannot be evaluated on other data")
 
 
 class Lazy(Sequence[Any]):

@@ -14,7 +14,7 @@ from torch import nn
 from recurra.data import tables
 from recurra.data.batching import Examples, pad_tokens, pad_values
 from recurra.data.tables import Choice, Labelled
-from recurra.data.text import Level, tokenize
+from recurra.data.text import SKIP_HINT, Level, tokenize
 from recurra.data.vocab import Vocabulary
 from recurra.errors import DataError
 from recurra.training.configs import ClassifyConfig
@@ -93,17 +93,23 @@ class Classify(Classification[ClassifyConfig]):
         if len(known) < 2:
             raise DataError(f"{self.data}: one class only ({next(iter(known))!r}), expected at least two")
         for name in ("valid", "test"):
-            part = parts[name]
-            foreign = Counter(label for label in part.labels if label not in known)
-            if foreign and not self.config.skip_bad:
-                label, count = foreign.most_common(1)[0]
-                raise DataError(
-                    f"{name}: class {label!r} ({count} rows) never occurs in training; "
-                    f"known: {', '.join(sorted(known)[:20])} (--skip-bad leaves such rows out)"
-                )
-            if foreign:
-                keep = [i for i, label in enumerate(part.labels) if label in known]
-                parts[name] = Labelled(part.kind, [part.inputs[i] for i in keep], [part.labels[i] for i in keep])
+            parts[name] = self._known_classes(parts[name], name, known)
+
+    def _known_classes(self, part: Labelled, where: str, known: set[str]) -> Labelled:
+        """`part` without the rows of classes that training never saw."""
+        foreign = Counter(label for label in part.labels if label not in known)
+        if not foreign:
+            return part
+        label, count = foreign.most_common(1)[0]
+        names = ", ".join(sorted(known)[:20])
+        if not self.config.skip_bad:
+            raise DataError(
+                f"{where}: class {label!r} ({count} rows) never occurs in training; known: {names} {SKIP_HINT}"
+            )
+        keep = [i for i, label in enumerate(part.labels) if label in known]
+        if not keep:
+            raise DataError(f"{where}: no row of a class that occurs in training; known: {names}")
+        return Labelled(part.kind, [part.inputs[i] for i in keep], [part.labels[i] for i in keep])
 
     def _fit(self, train: Labelled) -> None:
         """Vocabulary or normalisation, from the training part alone."""
@@ -128,6 +134,8 @@ class Classify(Classification[ClassifyConfig]):
     def _encode(self, value: Any, where: str) -> Any:
         if self.vocabulary is not None:
             return self.vocabulary.encode(tokenize(value, self.level))[: self.config.max_length]
+        if not len(value):
+            return np.zeros((0, self.features), dtype=np.float32)
         if value.shape[1] != self.features:
             raise DataError(f"{where}: a sequence with {value.shape[1]} features, expected {self.features}")
         return ((value - self.mean) / self.scale).astype(np.float32)[: self.config.max_length]
@@ -198,13 +206,11 @@ class Classify(Classification[ClassifyConfig]):
         value = tables.parse_line(line)
         if value is None:
             raise DataError(f"line {number}: not a sequence of numbers: {line[:60]!r}")
-        values = self._encode(value, f"line {number}")
-        return torch.from_numpy(values)[None], torch.tensor([len(values)])
+        return pad_values([self._encode(value, f"line {number}")])
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         part = self._read(data)
-        parts = {"train": Labelled(self.kind, labels=self.classes), "valid": part, "test": Labelled(self.kind)}  # type: ignore[arg-type]
         if part.kind != self.kind:
             raise DataError(f"{data}: holds {part.kind}, the model was trained on {self.kind}")
-        self._check_classes(parts)
-        return self.scores(*self.logits_of(model, self._examples(parts["valid"], data)))
+        part = self._known_classes(part, data, set(self.classes))
+        return self.scores(*self.logits_of(model, self._examples(part, data)))

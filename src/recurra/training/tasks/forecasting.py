@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from recurra.data import series, tables
 from recurra.data.batching import Batch, Examples, shuffled_batches
 from recurra.data.series import SeriesTable, Windows
-from recurra.data.text import read_text
 from recurra.errors import DataError
 from recurra.models.forecaster import Forecaster
 from recurra.training import plots
@@ -64,10 +63,15 @@ class Forecasting(Task[ForecastConfig]):
         ]
         return [*lines, f"{table.skipped} bad rows left out"] if table.skipped else lines
 
-    def _read(self, path: str) -> SeriesTable:
+    def _read(self, path: str, columns: list[str] | None = None) -> SeriesTable:
         config = self.config
         return series.read(
-            Path(path), target=config.target, series=config.series, time=config.time, skip_bad=config.skip_bad
+            Path(path),
+            target=config.target,
+            series=config.series,
+            time=config.time,
+            columns=columns,
+            skip_bad=config.skip_bad,
         )
 
     def _split(self, table: SeriesTable) -> dict[str, dict[str, np.ndarray]]:
@@ -83,7 +87,7 @@ class Forecasting(Task[ForecastConfig]):
             parts["test"][name] = values[max(0, cuts[1] - config.window) :]
         for name, file in (("valid", config.valid), ("test", config.test)):
             if file is not None:
-                parts[name] = self._read(str(file)).series
+                parts[name] = self._read(str(file), table.columns).series
         return parts
 
     def _cut(self, part: dict[str, np.ndarray], stride: int = 1) -> Windows:
@@ -195,23 +199,16 @@ class Forecasting(Task[ForecastConfig]):
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """For a CSV with the training file's header: the values after its end, a line per series (its name first)."""
-        header = read_text(path).split("\n", 1)[0]
-        if not all(column in header for column in self.columns):
+        if path.suffix.lower() not in (".csv", ".tsv"):
             yield from super().predict_file(model, path)
             return
-        table = self._read(str(path))
-        if table.columns != self.columns:
-            raise DataError(f"{path}: columns {', '.join(table.columns)}, expected {', '.join(self.columns)}")
+        table = self._read(str(path), self.columns)
         for name, values in table.series.items():
             guess = next(self.predict(model, [json.dumps(values[-self.config.window :].tolist())]))
             yield f"{name}\t{guess}" if name else guess
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
-        table = self._read(data)
-        if table.columns != self.columns:
-            raise DataError(
-                f"{data}: columns {', '.join(table.columns)}; the model was trained on {', '.join(self.columns)}"
-            )
+        table = self._read(data, self.columns)
         windows = self._cut(table.series)
         if not len(windows.inputs):
             raise DataError(

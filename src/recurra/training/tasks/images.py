@@ -78,6 +78,9 @@ class Images(Classification[ConfigT]):
                 raise DataError(f"{data}, line {n}: {len(row)} numbers, expected {size} (the last one is the label)")
         if not rows:
             raise DataError(f"{data}: empty")
+        for n, row in enumerate(rows, 1):
+            if row[-1] not in range(len(self.classes)):
+                raise DataError(f"{data}, line {n}: label {row[-1]:g}, expected one of {', '.join(self.classes)}")
         table = np.array(rows, dtype=np.float32)
         images = (table[:, :-1] / self.scale).reshape(-1, *self.shape)
         return self.scores(*self.logits_of(model, Examples(images, table[:, -1].astype(np.int64))))

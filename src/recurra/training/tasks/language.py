@@ -155,9 +155,10 @@ class Language(Task[ConfigT]):
                 inputs = torch.tensor([[self.start_token(), *tokens]])
                 logs = model(inputs)[0][0].log_softmax(-1)
                 best = int(logs[-1].argmax())
-                nats = -float(logs[:-1].gather(1, inputs[0, 1:, None]).mean()) if tokens else math.nan
+                nats = -float(logs[:-1].gather(1, inputs[0, 1:, None]).mean())
                 token, probability = self.vocabulary.tokens[best], math.exp(float(logs[-1, best]))
-                yield f"{token!r}\t{probability:.4f}\tperplexity {math.exp(nats):.2f}"
+                known = f"{math.exp(nats):.2f}" if tokens else "–"
+                yield f"{token!r}\t{probability:.4f}\tperplexity {known}"
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         numbers = np.array(self.encode(read_text(Path(data))), dtype=np.int64)

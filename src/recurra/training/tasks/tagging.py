@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from recurra import crf
 from recurra.data import conll
 from recurra.data.batching import batches_by_length, epoch_generator, pad_tokens
 from recurra.data.conll import Sentences
+from recurra.data.text import SKIP_HINT, read_text
 from recurra.data.vocab import Vocabulary
 from recurra.errors import DataError
 from recurra.models.tagger import Tagger, Tokens
@@ -24,6 +26,7 @@ from recurra.training.configs import TagConfig
 from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
 
 EVAL_SENTENCES = 100
+CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".tsv")
 UNKNOWN_NUMBER = 1
 
 
@@ -65,7 +68,7 @@ class Tagging(Task[TagConfig]):
         if len(self.tags) < 2:
             raise DataError(f"{self.data}: one tag only ({self.tags.tokens[0]!r}), expected at least two")
         for name in ("valid", "test"):
-            self._check_tags(self.parts[name], name)
+            self.parts[name] = self._known_tags(self.parts[name], name)
         self._choose_metric()
         self.numbers = [self._encode(sentence) for sentence in train.tokens]
         sizes = ", ".join(f"{len(part.tokens)} {name}" for name, part in self.parts.items())
@@ -73,7 +76,7 @@ class Tagging(Task[TagConfig]):
             f"sentences: {sizes}; {len(self.words)} words, {len(self.characters)} characters, {len(self.tags)} tags"
         ]
         skipped = sum(part.skipped for part in self.parts.values())
-        return [*lines, f"{skipped} bad lines left out"] if skipped else lines
+        return [*lines, f"{skipped} bad lines or sentences left out"] if skipped else lines
 
     def _read(self, path: str) -> Sentences:
         return conll.read(Path(path), skip_bad=self.config.skip_bad)
@@ -99,11 +102,19 @@ class Tagging(Task[TagConfig]):
         train = Sentences([everything.tokens[i] for i in rest], [everything.tags[i] for i in rest], everything.skipped)
         return {"train": train, **parts}
 
-    def _check_tags(self, part: Sentences, name: str) -> None:
-        foreign = {tag for sentence in part.tags for tag in sentence if tag not in self.tags}
-        if foreign:
-            known = ", ".join(self.tags.tokens)
-            raise DataError(f"{name}: tag {sorted(foreign)[0]!r} never occurs in training; known: {known}")
+    def _known_tags(self, part: Sentences, where: str) -> Sentences:
+        """`part` without the sentences that hold a tag which training never saw."""
+        foreign = sorted({tag for sentence in part.tags for tag in sentence if tag not in self.tags})
+        if not foreign:
+            return part
+        known = ", ".join(self.tags.tokens)
+        if not self.config.skip_bad:
+            raise DataError(f"{where}: tag {foreign[0]!r} never occurs in training; known: {known} {SKIP_HINT}")
+        keep = [i for i, tags in enumerate(part.tags) if all(tag in self.tags for tag in tags)]
+        if not keep:
+            raise DataError(f"{where}: no sentence without tags that never occur in training; known: {known}")
+        left = part.skipped + len(part.tags) - len(keep)
+        return Sentences([part.tokens[i] for i in keep], [part.tags[i] for i in keep], left)
 
     def _choose_metric(self) -> None:
         if not any(tag.startswith("B-") for tag in self.tags.tokens):
@@ -260,15 +271,35 @@ class Tagging(Task[TagConfig]):
             if not tokens:
                 yield ""
                 continue
-            tags = self.decode(model, [tokens])[0]
-            with inference(model):
-                scores = model(self._batch([self._encode(tokens)]))[0].softmax(-1)
-            sure = scores[torch.arange(len(tags)), self.tags.encode(tags)].mean()
-            yield " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True)) + f"\t{float(sure):.4f}"
+            tags, sure = self._tag(model, tokens)
+            pairs = " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
+            yield f"{pairs}\t{sum(sure) / len(sure):.4f}"
+
+    def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
+        """A CoNLL file (with tags or without): `token<TAB>tag<TAB>probability` for each line that holds a token."""
+        if path.suffix.lower() not in CONLL_SUFFIXES:
+            yield from super().predict_file(model, path)
+            return
+        lines = read_text(path).removesuffix("\n").split("\n")
+        for separate, rows in itertools.groupby(lines, conll.is_separator):
+            if separate:
+                yield from rows
+            else:
+                tokens = [conll.cells(row)[0] for row in rows]
+                tags, sure = self._tag(model, tokens)
+                yield from (f"{token}\t{tag}\t{p:.4f}" for token, tag, p in zip(tokens, tags, sure, strict=True))
+
+    def _tag(self, model: nn.Module, tokens: Sequence[str]) -> tuple[list[str], list[float]]:
+        """A sentence's best tags, and the probability of each (under the chain, where there is a CRF)."""
+        tags = self.decode(model, [tokens])[0]
+        with inference(model):
+            scores = model(self._batch([self._encode(tokens)]))
+            transitions: Any = model.transitions
+            chances = scores.softmax(-1) if transitions is None else crf.marginals(scores, transitions)
+        return tags, chances[0, torch.arange(len(tags)), self.tags.encode(tags)].tolist()
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
-        part = self._read(data)
-        self._check_tags(part, data)
+        part = self._known_tags(self._read(data), data)
         return self._scores(part.tags, self.decode(model, part.tokens))
 
 

@@ -97,7 +97,7 @@ class ToyBinary(Task[ToyConfig]):
 
     def baselines(self) -> dict[str, dict[str, float]]:
         return {
-            "the last digit alone (a coin for the one before)": {
+            "the last digit alone": {
                 "loss": float(np.log(2)),
                 "accuracy": 0.5,
                 "worst_point": 0.5,
