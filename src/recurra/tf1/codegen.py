@@ -44,6 +44,7 @@ class Generator:
         self.line_ops: dict[int, Operation] = {}
         self.alias: dict[Tensor, Tensor] = {}
         self.grad_mode = False
+        self.loops: dict[str, str] = {}
 
     def function(self) -> Callable[..., tuple[Any, ...]]:
         """The compiled function of the values of the plan's arguments."""
@@ -248,9 +249,14 @@ class Generator:
                 retain=not last,
                 create=record or plan.recording,
             )
+        if op.type in ("CellSequence", "CellStep"):
+            self.loops[op.name] = "sequence" if op.type == "CellSequence" else "steps"
         if definition.bind is not None:
             if op.type in CONTROL_FLOW:
-                return definition.bind(op, plan.session, record or plan.recording)
+                bound = definition.bind(op, plan.session, record or plan.recording)
+                if op.type == "While":
+                    self.loops[op.name] = "sequence" if getattr(bound, "as_sequence", False) else "steps"
+                return bound
             return definition.bind(op, plan.session)
         if definition.fn is None:
             raise NotImplementedError(f"Operation {op.name!r} ({op.type}) cannot be run")
@@ -325,7 +331,7 @@ def run_gradients(values: list[Any], n_ys: int, gys: list[bool], retain: bool, c
         allow_unreachable=True,
         accumulate_grad=False,
     )
-    if len(wanted) == len(targets) and None not in found:
+    if len(wanted) == len(targets) and all(g is not None for g in found):
         return found
     grads = iter(found)
     found = [next(grads) if t.requires_grad else None for t in targets]

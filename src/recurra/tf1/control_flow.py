@@ -198,6 +198,7 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
             state = body(*state, *captures)
         return state
 
+    run.as_sequence = whole is not None  # type: ignore[attr-defined]
     return run
 
 

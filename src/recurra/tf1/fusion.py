@@ -33,19 +33,15 @@ def fuse(compiler: _Compiler, ops: list[Operation], region: set[Operation], leav
             member.update(dict.fromkeys(chain, chain))
     if not accepted:
         return ops
-    fused = {id(chain): _Fused(compiler, chain, ops).operation() for chain in accepted}
+    replaced = _Rewrite(compiler, accepted, ops, region).operations()
     result = []
     for op in ops:
         chain = member.get(op)
-        if chain is None:
-            result.append(op)
-        elif op is chain[-1]:
-            made = fused[id(chain)]
-            if any(step in region for step in chain):
-                region.add(made)
-            for tensor in made.outputs:
-                compiler.producers[tensor] = made
+        if chain is None or op is chain[-1]:
+            made = replaced.get(op, op)
             result.append(made)
+            if made is not op:
+                compiler.producers.update(dict.fromkeys(made.outputs, made))
     compiler.reordered = True
     return result
 
@@ -120,64 +116,140 @@ def _feeds_itself(chain: list[Operation], member: dict[Operation, list[Operation
     return False
 
 
-class _Fused:
-    """One chain as one operation: inputs, lowering, outputs."""
+class _Rewrite:
+    """The accepted chains as operations, and the operations that join all outputs of one, on its sequence."""
 
-    def __init__(self, compiler: _Compiler, chain: list[Operation], ops: list[Operation]):
-        self.compiler, self.chain = compiler, chain
-        first = chain[0]
-        self.count = first.attrs["_lengths"]["state"]
-        self.state = first.inputs[1 : self.count + 1]
-        self.params = first.inputs[self.count + 1 :]
-        self.xs = [op.inputs[0] for op in chain]
-        inside = set(chain)
-        wanted = {t for op in ops if op not in inside for t in op._inputs} | set(compiler.results)
-        self.rows = [op.outputs[-1] for op in chain[:-1]]
-        self.rows_wanted = any(t in wanted for t in self.rows)
+    def __init__(
+        self, compiler: _Compiler, chains: list[list[Operation]], ops: list[Operation], region: set[Operation]
+    ):
+        self.compiler, self.chains, self.ops, self.region = compiler, chains, ops, region
+        self.rows = {_rows(chain): chain for chain in chains}  # all outputs of a chain, in order
+        inside = {op for chain in chains for op in chain}
+        self.joins = [op for op in ops if op.type in ("Pack", "ConcatV2") and _parts(op) in self.rows and _turn(op)]
+        self.wanted = set(compiler.results)
+        for op in ops:
+            if op not in inside and op not in self.joins:
+                self.wanted.update(op._inputs)
+        for chain in chains:
+            xs = tuple(op.inputs[0] for op in chain)
+            self.wanted.update(chain[0].inputs[1:])
+            self.wanted.update(() if xs in self.rows else xs)
 
-    def operation(self) -> Operation:
-        """The fused operation; its outputs are the tensors of the steps that something else uses."""
-        source, take = self._source()
-        outputs = [*(self.rows if self.rows_wanted else []), *self.chain[-1].outputs]
-        inputs = [*source, *self.state, *self.params]
-        definition = OpDef(
-            "CellSequence",
-            "xs:K*T, state:S*T, params:P*T -> M*T",
-            self._lowering(take),
-            shape=None,
-            bind=None,
-            diff=True,
-            writes=False,
-            stateful=False,
-            defaults={},
-        )
-        lengths = {"xs": len(source), "state": len(self.state), "params": len(self.params)}
-        made = Operation(
-            self.chain[0].graph, "CellSequence", self.chain[0].name, inputs, {"_lengths": lengths}, definition
-        )
-        made._outputs = outputs
+    def operations(self) -> dict[Operation, Operation]:
+        """The last step of each chain, and each join, with what takes its place."""
+        made: dict[Operation, Operation] = {}
+        self.sequences: dict[int, Tensor] = {}
+        for chain in self._in_order():
+            sequence = made[chain[-1]] = self._sequence(chain)
+            self._record(sequence, chain)
+        for op in self.joins:
+            source = self.sequences[id(self.rows[_parts(op)])]
+            made[op] = _operation(op, "JoinSequence", "sequence:T -> T", [source], list(op.outputs), _turn(op), {})
+            self._record(made[op], [op])
         return made
 
-    def _source(self) -> tuple[list[Tensor], Callable[[list[Any]], Any]]:
+    def _in_order(self) -> list[list[Operation]]:
+        """Chains after those whose outputs they read."""
+        place = {op: i for i, op in enumerate(self.ops)}
+        return sorted(self.chains, key=lambda chain: place[chain[0]])
+
+    def _record(self, made: Operation, steps: list[Operation]) -> None:
+        if any(step in self.region for step in steps):
+            self.region.add(made)
+
+    def _sequence(self, chain: list[Operation]) -> Operation:
+        first, last = chain[0], chain[-1]
+        count = first.attrs["_lengths"]["state"]
+        source, take = self._source([op.inputs[0] for op in chain])
+        lengths = {"xs": len(source), "state": count, "params": len(first.inputs) - count - 1}
+        rows = [op.outputs[-1] for op in chain[:-1]]
+        apart = any(t in self.wanted for t in rows)
+        whole = Tensor(last, 0, last.outputs[-1].dtype)
+        self.sequences[id(chain)] = whole
+        outputs = [whole, *(rows if apart else []), *last.outputs]
+        inputs = [*source, *first.inputs[1:]]
+        signature = "xs:K*T, state:S*T, params:P*T -> M*T"
+        lowering = _sequence_lowering(first, take, apart)
+        return _operation(first, "CellSequence", signature, inputs, outputs, lowering, {"_lengths": lengths})
+
+    def _source(self, xs: list[Tensor]) -> tuple[list[Tensor], Callable[[list[Any]], Any]]:
         """The tensors to start from, and how they become [T, B, I]."""
-        whole = _whole(self.xs, self.compiler)
+        below = self.rows.get(tuple(xs))
+        if below is not None and id(below) in self.sequences:
+            return [self.sequences[id(below)]], _first
+        whole = _whole(xs, self.compiler)
         if whole is None:
-            return self.xs, torch.stack
+            return xs, torch.stack
         tensor, axis = whole
-        if axis == 0:
-            return [tensor], lambda parts: parts[0]
-        return [tensor], lambda parts: parts[0].transpose(0, axis)
+        return [tensor], _first if axis == 0 else lambda parts: parts[0].transpose(0, axis)
 
-    def _lowering(self, take: Callable[[list[Any]], Any]) -> Callable[..., Any]:
-        from recurra.tf1.rnn.sequence import call_of
 
-        call, rows = call_of(self.chain[0]), self.rows_wanted
+def _operation(
+    like: Operation,
+    kind: str,
+    signature: str,
+    inputs: list[Tensor],
+    outputs: list[Tensor],
+    lowering: Callable[..., Any],
+    attrs: dict[str, Any],
+) -> Operation:
+    """An operation of a plan only, in the place of `like`."""
+    definition = OpDef(
+        kind, signature, lowering, shape=None, bind=None, diff=True, writes=False, stateful=False, defaults={}
+    )
+    made = Operation(like.graph, kind, like.name, inputs, attrs, definition)
+    made._outputs = outputs
+    return made
 
-        def run(xs: list[Any], state: list[Any], params: list[Any]) -> tuple[Any, ...]:
-            outputs, final = call(take(xs), state, params)
-            return (*outputs.unbind(0)[:-1], *final) if rows else final
 
-        return run
+def _first(parts: list[Any]) -> Any:
+    return parts[0]
+
+
+def _sequence_lowering(step: Operation, take: Callable[[list[Any]], Any], apart: bool) -> Callable[..., Any]:
+    from recurra.tf1.rnn.sequence import call_of
+
+    call = call_of(step)
+
+    def run(xs: list[Any], state: list[Any], params: list[Any]) -> tuple[Any, ...]:
+        outputs, final = call(take(xs), state, params)
+        return (outputs, *outputs.unbind(0)[:-1], *final) if apart else (outputs, *final)
+
+    return run
+
+
+def _rows(chain: list[Operation]) -> tuple[Tensor, ...]:
+    return tuple(op.outputs[-1] for op in chain)
+
+
+def _parts(op: Operation) -> tuple[Tensor, ...]:
+    """The tensors that a Pack or ConcatV2 joins."""
+    return tuple(op._inputs if op.type == "Pack" else op._inputs[:-1])
+
+
+def _turn(op: Operation) -> Callable[[Any], Any] | None:
+    """What a Pack or ConcatV2 of all outputs makes of the sequence [T, B, H]; None when that is not known."""
+    if op._control_inputs:
+        return None
+    axis = op.attrs.get("axis", 0) if op.type == "Pack" else constant_value(op._inputs[-1])
+    known = {("Pack", 0): _same, ("Pack", 1): _batch_first, ("ConcatV2", 0): _long, ("ConcatV2", 1): _wide}
+    return known.get((op.type, int(axis))) if axis is not None else None
+
+
+def _same(sequence: Any) -> Any:
+    return sequence
+
+
+def _batch_first(sequence: Any) -> Any:
+    return sequence.transpose(0, 1)
+
+
+def _long(sequence: Any) -> Any:
+    return sequence.flatten(0, 1)
+
+
+def _wide(sequence: Any) -> Any:
+    return sequence.transpose(0, 1).flatten(1)
 
 
 def _whole(xs: list[Tensor], compiler: _Compiler) -> tuple[Tensor, int] | None:

@@ -20,10 +20,13 @@ __all__ = ["Plan", "compile_function", "gradient_targets", "is_differentiable", 
 
 
 class Plan:
-    """A compiled function together with the elements it was made for (kept alive: plans are found by their ids)."""
+    """A compiled function together with the elements it was made for (kept alive: plans are found by their ids).
 
-    def __init__(self, call: Callable[..., tuple[Any, ...]], keep: Any, ops: list[Operation]):
-        self.call, self.keep, self.ops = call, keep, ops
+    `loops` says of every loop (by the name of its first operation) and cell step whether it runs as a "sequence" or in "steps".
+    """  # noqa: E501
+
+    def __init__(self, call: Callable[..., tuple[Any, ...]], keep: Any, ops: list[Operation], loops: dict[str, str]):
+        self.call, self.keep, self.ops, self.loops = call, keep, ops, loops
 
 
 def compile_function(
@@ -246,8 +249,8 @@ class _Compiler:
         return tensor not in self.known and (tensor not in self.given or tensor in self.substituted)
 
     def _generate(self, ops: list[Operation], region: set[Operation], leaves: set[Tensor]) -> Plan:
-        call = Generator(self, ops, region, leaves).function()
-        return Plan(call, (self.args, self.results, self.targets), ops)
+        written = Generator(self, ops, region, leaves)
+        return Plan(written.function(), (self.args, self.results, self.targets), ops, written.loops)
 
 
 def _rank(op: Operation) -> int:

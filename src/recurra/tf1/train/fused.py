@@ -54,12 +54,12 @@ def _fit(lists: dict[str, list[Tensor]]) -> bool:
     kind = lists["var"][0].dtype
     if kind not in (torch.float32, torch.float64):
         return False
-    lists["grad"] = [g.detach().contiguous() for g in lists["grad"]]
-    return all(
-        t.dtype == kind and t.is_contiguous() and t.shape == var.shape
-        for tensors in lists.values()
-        for t, var in zip(tensors, lists["var"], strict=True)
-    )
+    if any(t.dtype != kind for tensors in lists.values() for t in tensors):
+        return False
+    if any(g.shape != var.shape for g, var in zip(lists["grad"], lists["var"], strict=True)):
+        return False
+    lists["grad"] = [g.detach() if g.is_contiguous() else g.detach().contiguous() for g in lists["grad"]]
+    return True
 
 
 def gradient_descent(var: list[Tensor], alpha: float, grad: list[Tensor]) -> None:
