@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -27,16 +28,12 @@ def snake(op_type: str) -> str:
 def raw_function(definition: OpDef) -> Callable[..., Any]:
     """A function of the operation's inputs, then its attributes, by position or by name."""
     inputs = [arg.name for arg in definition.inputs]
-    bound = {part for arg in definition.inputs for part in (arg.type, arg.count)}
-    typed = [part for arg in definition.outputs for part in (arg.count, arg.type) if part and arg.fixed is None]
-    attributes = [name for name in dict.fromkeys([*typed, *definition.defaults]) if name not in bound]
 
     def function(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        if len(args) > len(inputs) + len(attributes):
-            raise TypeError(
-                f"{definition.type} takes at most {len(inputs) + len(attributes)} arguments, got {len(args)}"
-            )
-        given = dict(zip([*inputs, *attributes], args, strict=False))
+        accepted = inputs if len(args) <= len(inputs) else [*inputs, *_attributes(definition)]
+        if len(args) > len(accepted):
+            raise TypeError(f"{definition.type} takes at most {len(accepted)} arguments, got {len(args)}")
+        given = dict(zip(accepted, args, strict=False))
         if doubled := given.keys() & kwargs.keys():
             raise TypeError(f"{definition.type} got multiple values for argument {min(doubled)!r}")
         given.update(kwargs)
@@ -47,6 +44,14 @@ def raw_function(definition: OpDef) -> Callable[..., Any]:
     function.__name__ = snake(definition.type)
     function.__doc__ = f"The operation {definition.type} of {', '.join(inputs) or 'no inputs'}."
     return function
+
+
+def _attributes(definition: OpDef) -> list[str]:
+    """The attributes that may follow the inputs by position: dtypes of outputs, then the function's own arguments."""
+    bound = {part for arg in definition.inputs for part in (arg.name, arg.type, arg.count)}
+    typed = [part for arg in definition.outputs for part in (arg.count, arg.type) if part and arg.fixed is None]
+    own = list(inspect.signature(definition.fn).parameters) if definition.fn and definition.keywords else []
+    return [name for name in dict.fromkeys([*typed, *own, *definition.defaults]) if name not in bound]
 
 
 def register() -> None:

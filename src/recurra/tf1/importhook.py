@@ -26,6 +26,7 @@ from recurra.tf1.missing import Missing, derives_from, missing_name, program_fra
 from recurra.tf1.usage import Usage
 
 ROOT = "tensorflow"
+_ABSENT = object()
 
 
 class Namespace(ModuleType):
@@ -201,8 +202,8 @@ class Hook(importlib.abc.MetaPathFinder):
         try:
             found = surface.lookup(dotted)
         except KeyError:
-            found = None
-        if found is None:  # outside of `except`, so that the program's traceback shows its own error alone
+            found = _ABSENT
+        if found is _ABSENT:  # outside of `except`, so that the program's traceback shows its own error alone
             return self._unknown(module, dotted, attribute)
         self.usage.add(dotted)
         return found

@@ -26,6 +26,7 @@ MODULES: list[str] = [
     "variables",
     "variable_functions",
     "scopes",
+    "template",
     "differentiation",
     "nest",
     "control_flow",

@@ -38,11 +38,14 @@ _INNER: dict[str, tuple[str, ...]] = {
     "ops.image_ops": ("image",),
     "ops.metrics": ("metrics",),
     "ops.losses.losses": ("losses",),
+    "ops.losses.util": ("losses", "contrib.losses"),
     "ops.losses.losses_impl": ("losses",),
     "ops.data_flow_ops": ("", "queue"),
     "ops.parsing_ops": ("", "io"),
     "ops.io_ops": ("", "io"),
-    "ops.lookup_ops": ("contrib.lookup", ""),
+    "ops.lookup_ops": ("lookup", "contrib.lookup", ""),
+    "util.compat": ("compat",),
+    "compat.compat": ("compat",),
     "ops.check_ops": ("", "debugging"),
     "ops.logging_ops": ("", "summary"),
     "ops.math_ops": ("", "math"),
@@ -221,7 +224,8 @@ def _candidates(dotted: str) -> list[str]:
             public = ("summary",)
         elif module.startswith("data"):
             public = ("data",)
-        return [_join(p, last) for p in (*public, *(a for a in _ANYWHERE if a not in public))]
+        homes = [*public, *(a for a in _ANYWHERE if a not in public)]
+        return [_join(home, last) for home in (*homes, *(("python.ops.gen_ops",) if parts[1] == "ops" else ()))]
     if parts[0] == "contrib" and _is_generated(parts[-2]):
         return [_join("python.ops.gen_ops", last.lstrip("_"))]
     if parts[0] == "contrib" and "python" in parts[1:]:

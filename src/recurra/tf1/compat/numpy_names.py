@@ -64,6 +64,7 @@ def apply(patches: Patches) -> None:
             patches.add(np, name, value)
     patches.set(np, "load", _allow_pickle(np.load))
     patches.set(np, "fromstring", _fromstring(np.fromstring))
+    patches.set(np, "reshape", _reshape(np.reshape))
     for name in ("array", "asarray", "asanyarray"):
         patches.set(np, name, _ragged(getattr(np, name)))
     before = np.get_printoptions()
@@ -91,6 +92,18 @@ def _fromstring(fromstring: Callable) -> Callable:
             return fromstring(string, dtype=dtype, count=count, sep=sep, **kwargs)
         data = string.encode("latin1") if isinstance(string, str) else string
         return np.frombuffer(data, dtype=dtype, count=count).copy()
+
+    return wrapper
+
+
+def _reshape(reshape: Callable) -> Callable:
+    """np.reshape's second argument was `newshape`."""
+
+    @functools.wraps(reshape)
+    def wrapper(a: Any, *args: Any, **kwargs: Any) -> np.ndarray:
+        if "newshape" in kwargs:
+            args = (kwargs.pop("newshape"),)
+        return reshape(a, *args, **kwargs)
 
     return wrapper
 

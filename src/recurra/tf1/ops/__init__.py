@@ -41,6 +41,7 @@ _MODULES = (
     "image",
     "image_colour",
     "lookup",
+    "vocabularies",
     "signal",
     "printing",
     "decode",

@@ -18,7 +18,7 @@ from recurra.tf1.ops.slices import SparseTensor
 from recurra.tf1.registry import op
 from recurra.tf1.shapes import TensorShape
 
-__all__ = ["HashTable", "index_table_from_file"]
+__all__ = ["HashTable", "LookupInterface", "map_keys"]
 
 
 class _Store:
@@ -68,6 +68,12 @@ def _insert(table: _Store, keys: Any, values: Any) -> None:
     table.entries.update(zip(_items(keys), _items(values), strict=True))
 
 
+def _remove(table: _Store, keys: Any) -> None:
+    assert table.entries is not None
+    for key in _items(keys):
+        table.entries.pop(key, None)
+
+
 def _export(table: _Store, Tkeys: Any, Tvalues: Any) -> tuple[Any, Any]:
     entries = table.entries or {}
 
@@ -88,6 +94,7 @@ op(
     shape=lambda o: o.inputs[1].shape,
 )
 op("LookupTableInsertV2", "table:resource, keys:Tin, values:Tout ->", _insert, stateful=True)
+op("LookupTableRemoveV2", "table:resource, keys:Tin ->", _remove, stateful=True)
 op(
     "LookupTableSizeV2",
     "table:resource -> int64",
@@ -133,7 +140,15 @@ class TextFileIndex:
 def _column(line: str, number: int, index: int, delimiter: str) -> str | int:
     if index == TextFileIndex.LINE_NUMBER:
         return number
-    return line if index == TextFileIndex.WHOLE_LINE else line.split(delimiter)[index]
+    if index == TextFileIndex.WHOLE_LINE:
+        return line
+    columns = line.split(delimiter)
+    if index >= len(columns):
+        raise InvalidArgumentError(
+            None, None,
+            f"Invalid number of columns in line {number} ({line}): expected at least {index + 1} got {len(columns)}",
+        )  # fmt: skip
+    return columns[index]
 
 
 def _read_entries(
@@ -158,7 +173,12 @@ def _read_entries(
         lines = lines[:vocab_size]
 
     def convert(text, kind):
-        return str(text).encode() if kind == dtypes.string else (int(text) if kind.is_integer else float(text))
+        try:
+            return str(text).encode() if kind == dtypes.string else (int(text) if kind.is_integer else float(text))
+        except ValueError:
+            raise InvalidArgumentError(
+                None, None, f"Field {text} in line is not a valid {'int64' if kind.is_integer else kind.name}."
+            ) from None
 
     keys = [convert(_column(line, n, key_index, delimiter), key_dtype) for n, line in enumerate(lines)]
     if len(set(keys)) != len(keys):
@@ -189,6 +209,26 @@ class TextFileInitializer:
         self._vocab_size, self._delimiter = -1 if vocab_size is None else vocab_size, delimiter
         if vocab_size is not None and vocab_size <= 0:
             raise ValueError(f"Invalid vocab_size {vocab_size}.")
+        self._check_columns()
+
+    def _check_columns(self) -> None:
+        for what, index, kind in (
+            ("key", self._key_index, self.key_dtype),
+            ("value", self._value_index, self.value_dtype),
+        ):
+            if index < -2:
+                raise ValueError(f"Invalid {what} index {index}.")
+            if index == TextFileIndex.LINE_NUMBER and kind != dtypes.int64:
+                raise ValueError(f"Signature mismatch. {what.capitalize()}s must be dtype {dtypes.int64}, got {kind}.")
+            if index == TextFileIndex.WHOLE_LINE and not (kind == dtypes.string or (what == "key" and kind.is_integer)):
+                raise ValueError(f"Signature mismatch. {what.capitalize()}s must be integer or string, got {kind}.")
+
+    @property
+    def _shared_name(self) -> str:
+        """The name under which TensorFlow shares the table of a file."""
+        size = [] if self._vocab_size < 0 else [str(self._vocab_size)]
+        name = self._filename if isinstance(self._filename, str) else getattr(self._filename, "name", "")
+        return "_".join(["hash_table", str(name), *size, str(self._key_index), str(self._value_index)])
 
     def initialize(self, table: Any) -> Any:
         filename = convert_to_tensor(self._filename, dtypes.string, name="asset_filepath")
@@ -236,7 +276,7 @@ class LookupInterface:
     name: str
 
 
-def _map_keys(keys: Any, find: Callable[[Any], Any]) -> Any:
+def map_keys(keys: Any, find: Callable[[Any], Any]) -> Any:
     if isinstance(keys, SparseTensor):
         return SparseTensor(keys.indices, find(keys.values), keys.dense_shape)
     return find(keys)
@@ -261,7 +301,7 @@ class _Table(LookupInterface):
         if keys.dtype.base_dtype != self.key_dtype:
             raise TypeError(f"Signature mismatch. Keys must be dtype {self.key_dtype}, got {keys.dtype}.")
         with name_scope(name, f"{self.name}_Lookup"):
-            return _map_keys(
+            return map_keys(
                 keys,
                 lambda k: apply_op("LookupTableFindV2", self._handle, k, self._default_value, Tout=self.value_dtype),
             )
@@ -275,7 +315,7 @@ class _Table(LookupInterface):
         )
 
 
-@tf_export("contrib.lookup.HashTable", "lookup.StaticHashTable")
+@tf_export("contrib.lookup.HashTable", "lookup.StaticHashTable", "python.ops.lookup_ops.StaticHashTableV1")
 class HashTable(_Table):
     """A table that its initializer fills once."""
 
@@ -291,7 +331,12 @@ class HashTable(_Table):
     init = property(lambda self: self._init_op)
 
 
-@tf_export("contrib.lookup.MutableHashTable", "contrib.lookup.MutableDenseHashTable")
+@tf_export(
+    "contrib.lookup.MutableHashTable",
+    "contrib.lookup.MutableDenseHashTable",
+    "lookup.experimental.DenseHashTable",
+    "python.ops.lookup_ops.DenseHashTable",
+)
 class MutableHashTable(_Table):
     """A table that `insert` fills."""
 
@@ -312,157 +357,11 @@ class MutableHashTable(_Table):
         keys, values = convert_to_tensor(keys, self.key_dtype), convert_to_tensor(values, self.value_dtype)
         return apply_op("LookupTableInsertV2", self._handle, keys, values, name=name)
 
-
-@tf_export("contrib.lookup.HasherSpec")
-class HasherSpec:
-    def __init__(self, hasher: str, key: Any = None) -> None:
-        self.hasher, self.key = hasher, key
-
-
-export(HasherSpec("fasthash"), "contrib.lookup.FastHashSpec")
-
-
-@tf_export("contrib.lookup.IdTableWithHashBuckets")
-class IdTableWithHashBuckets(LookupInterface):
-    """A table whose unknown keys go to hash buckets behind the vocabulary."""
-
-    def __init__(
-        self, table: Any, num_oov_buckets: int, hasher_spec: Any = None, name: str | None = None, key_dtype: Any = None
-    ) -> None:
-        self._table, self._buckets = table, num_oov_buckets
-        self.key_dtype = dtypes.as_dtype(key_dtype or (table.key_dtype if table is not None else dtypes.string))
-        self.value_dtype = dtypes.int64
-        self.name = name or "string_to_index"
-
-    @property
-    def initializer(self) -> Any:
-        return self._table.initializer if self._table is not None else no_op()
-
-    init = initializer
-
-    def size(self, name: str | None = None) -> Any:
-        known = self._table.size() if self._table is not None else convert_to_tensor(0, dtypes.int64)
-        return known + self._buckets
-
-    def lookup(self, keys: Any, name: str | None = None) -> Any:
-        keys = keys if isinstance(keys, SparseTensor) else convert_to_tensor(keys)
-        return _map_keys(keys, self._lookup)
-
-    def _lookup(self, keys: Any) -> Any:
-        text = (
-            keys
-            if keys.dtype.base_dtype == dtypes.string
-            else apply_op("AsString", keys, precision=-1, scientific=False, shortest=False, width=-1, fill="")
-        )
-        if self._table is None:
-            return apply_op("StringToHashBucketFast", text, num_buckets=self._buckets)
-        ids = self._table.lookup(keys)
-        if not self._buckets:
-            return ids
-        buckets = apply_op("StringToHashBucketFast", text, num_buckets=self._buckets) + self._table.size()
-        return apply_op("Select", apply_op("NotEqual", ids, self._table.default_value), ids, buckets)
-
-
-@tf_export("contrib.lookup.index_table_from_file", "lookup.index_table_from_file")
-def index_table_from_file(
-    vocabulary_file: Any = None,
-    num_oov_buckets: int = 0,
-    vocab_size: int | None = None,
-    default_value: int = -1,
-    hasher_spec: Any = None,
-    key_dtype: Any = dtypes.string,
-    name: str | None = None,
-    key_column_index: int = -2,
-    value_column_index: int = -1,
-    delimiter: str = "\t",
-) -> Any:
-    """Line number of a word."""
-    if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
-        raise ValueError("vocabulary_file must be specified and must not be empty.")
-    if num_oov_buckets < 0:
-        raise ValueError("num_oov_buckets must be greater or equal than 0, got %d." % num_oov_buckets)  # noqa: UP031
-    if vocab_size is not None and vocab_size < 1:
-        raise ValueError("vocab_size must be greater than 0, got %d." % vocab_size)  # noqa: UP031
-    with name_scope(name, "string_to_index"):
-        table_init = TextFileInitializer(
-            vocabulary_file, key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter
-        )
-        table = HashTable(table_init, default_value)
-        return (
-            IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec, key_dtype=key_dtype)
-            if num_oov_buckets
-            else table
-        )
-
-
-@tf_export("contrib.lookup.index_table_from_tensor", "lookup.index_table_from_tensor")
-def index_table_from_tensor(
-    mapping: Any,
-    num_oov_buckets: int = 0,
-    default_value: int = -1,
-    hasher_spec: Any = None,
-    dtype: Any = dtypes.string,
-    name: str | None = None,
-) -> Any:
-    """Position of a word in a vector."""
-    if mapping is None:
-        raise ValueError("mapping must be specified.")
-    with name_scope(name, "string_to_index"):
-        keys = convert_to_tensor(mapping)
-        count = apply_op("Size", keys, out_type=dtypes.int64)
-        values = apply_op("Range", convert_to_tensor(0, dtypes.int64), count, convert_to_tensor(1, dtypes.int64))
-        table = HashTable(KeyValueTensorInitializer(keys, values), default_value)
-        return IdTableWithHashBuckets(table, num_oov_buckets, hasher_spec) if num_oov_buckets else table
-
-
-export(
-    lambda tensor, mapping, default_value=-1, name=None: index_table_from_tensor(
-        mapping, default_value=default_value, name=name
-    ).lookup(tensor),
-    "contrib.lookup.string_to_index",
-)
-export(
-    lambda mapping, default_value=-1, name=None: index_table_from_tensor(
-        mapping, default_value=default_value, name=name
-    ),
-    "contrib.lookup.string_to_index_table_from_tensor",
-)
-export(index_table_from_file, "contrib.lookup.string_to_index_table_from_file")
-
-
-@tf_export("contrib.lookup.index_to_string_table_from_file", "lookup.index_to_string_table_from_file")
-def index_to_string_table_from_file(
-    vocabulary_file: Any,
-    vocab_size: int | None = None,
-    default_value: str = "UNK",
-    name: str | None = None,
-    key_column_index: int = -1,
-    value_column_index: int = -2,
-    delimiter: str = "\t",
-) -> Any:
-    """The word of a line."""
-    with name_scope(name, "index_to_string"):
-        source = TextFileInitializer(
-            vocabulary_file, dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter
-        )
-        return HashTable(source, default_value)
-
-
-@tf_export("contrib.lookup.index_to_string_table_from_tensor", "lookup.index_to_string_table_from_tensor")
-def index_to_string_table_from_tensor(mapping: Any, default_value: str = "UNK", name: str | None = None) -> Any:
-    with name_scope(name, "index_to_string"):
-        values = convert_to_tensor(mapping)
-        count = apply_op("Size", values, out_type=dtypes.int64)
-        keys = apply_op("Range", convert_to_tensor(0, dtypes.int64), count, convert_to_tensor(1, dtypes.int64))
-        return HashTable(KeyValueTensorInitializer(keys, values), default_value)
-
-
-export(
-    lambda tensor, mapping, default_value="UNK", name=None: index_to_string_table_from_tensor(
-        mapping, default_value, name
-    ).lookup(tensor),
-    "contrib.lookup.index_to_string",
-)
+    def remove(self, keys: Any, name: str | None = None) -> Any:
+        keys = convert_to_tensor(keys, None if hasattr(keys, "op") else self.key_dtype)
+        if keys.dtype != self.key_dtype:
+            raise TypeError(f"Signature mismatch. Keys must be dtype {self.key_dtype}, got {keys.dtype}.")
+        return apply_op("LookupTableRemoveV2", self._handle, keys, name=name)
 
 
 @tf_export("tables_initializer", "initialize_all_tables", "initializers.tables_initializer")

@@ -35,12 +35,14 @@ for _name in [
     "enable_c_shapes",
     "with_c_api",
     "with_c_shapes",
-    "disable_control_flow_v2",
     "assert_no_new_tensors",
     "assert_no_garbage_created",
     "assert_no_new_pyobjects_executing_eagerly",
     "enable_all_xla",
     "run_all_without_tensor_float_32",
+    "enable_tf_xla_constant_folding",
+    "disable_mlir_bridge",
+    "disable_tfrt",
 ]:
     export(_as_is, f"{_HOME}.{_name}")
 
@@ -49,7 +51,6 @@ for _name in [
     f"{_HOME}.run_v1_only",
     f"{_HOME}.disable_xla",
     f"{_HOME}.disable_all_xla",
-    f"{_HOME}.disable_control_flow_v2",
     f"{_HOME}.with_forward_compatibility_horizons",
 )
 def with_reason(*reasons: Any, **kwargs: Any) -> Any:
@@ -143,11 +144,29 @@ export(_skipping("Test is only compatible with v2"), f"{_HOME}.run_v2_only")
 export(_skipping("Test requires GPU"), f"{_HOME}.run_gpu_only", f"{_HOME}.run_cuda_only")
 
 
-@tf_export(
-    f"{_HOME}.with_control_flow_v2", f"{_HOME}.enable_control_flow_v2", f"{_HOME}.build_as_function_and_v1_graph"
-)
-def with_control_flow_v2(func: Any) -> Any:
-    """There is one control flow here: the test runs once."""
+@tf_export(f"{_HOME}.with_control_flow_v2")
+def with_control_flow_v2(cls: Any) -> Any:
+    """Adds each test a second time as `…WithControlFlowV2`: the one control flow here must do for both."""
+    for name, value in list(vars(cls).items()):
+        if callable(value) and name.startswith("test") and not hasattr(value, "_disable_control_flow_v2"):
+            setattr(cls, f"{name}WithControlFlowV2", value)
+    return cls
+
+
+@tf_export(f"{_HOME}.disable_control_flow_v2")
+def disable_control_flow_v2(unused_msg: str = "") -> Any:
+    """Leaves a test out of with_control_flow_v2."""
+
+    def decorator(func: Any) -> Any:
+        func._disable_control_flow_v2 = True
+        return func
+
+    return decorator
+
+
+@tf_export(f"{_HOME}.enable_control_flow_v2", f"{_HOME}.build_as_function_and_v1_graph")
+def enable_control_flow_v2(func: Any) -> Any:
+    """There is one control flow here."""
     return func
 
 
@@ -213,9 +232,3 @@ def nchw_to_nhwc(input_tensor: Any) -> Any:
     if isinstance(input_tensor, tf.Tensor):
         return tf.transpose(input_tensor, axes[input_tensor.shape.ndims])
     return [input_tensor[a] for a in axes[len(input_tensor)]]
-
-
-@tf_export(f"{_HOME}.create_local_cluster", "test.create_local_cluster")
-def create_local_cluster(*args: Any, **kwargs: Any) -> Any:
-    """Refused: there are no clusters here."""
-    raise NotImplementedError("recurra runs on one machine: create_local_cluster is outside its scope")

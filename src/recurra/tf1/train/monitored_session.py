@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -10,13 +11,12 @@ from recurra.tf1 import errors
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.train.coordinator import Coordinator
-from recurra.tf1.train.hooks import SessionRunArgs, SessionRunContext, SessionRunValues
 from recurra.tf1.train.queue_runner import start_queue_runners
+from recurra.tf1.train.session_layers import CoordinatedSession, HookedSession, RecoverableSession, StepContext
 from recurra.tf1.train.session_manager import Scaffold, SessionManager
 
 tf = space("")
 USE_DEFAULT = object()
-_PREEMPTION = (errors.AbortedError, errors.UnavailableError)
 
 
 @tf_export("train.SessionCreator")
@@ -81,23 +81,22 @@ class WorkerSessionCreator(SessionCreator):
         return manager.wait_for_session(self._master, config=self._config, max_wait_secs=self._max_wait_secs)
 
 
-class StepContext:
-    """What run_step_fn hands to its function."""
+class _CoordinatedSessionCreator(SessionCreator):
+    """Sessions of `session_creator` with hooks and a coordinator around them; `tf_sess` is the newest."""
 
-    def __init__(self, session: Any, run_with_hooks_fn: Callable[..., Any]) -> None:
-        self._session, self._run_with_hooks = session, run_with_hooks_fn
+    def __init__(self, session_creator: SessionCreator, hooks: list[Any], stop_grace_period_secs: float) -> None:
+        self._creator, self._hooks, self._grace = session_creator, hooks, stop_grace_period_secs
+        self.coord: Any = None
+        self.tf_sess: Any = None
 
-    @property
-    def session(self) -> Any:
-        return self._session
-
-    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
-        """session.run with the hooks."""
-        return self._run_with_hooks(*args, **kwargs)
-
-    def request_stop(self) -> None:
-        """End the loop: raises StopIteration."""
-        raise StopIteration("step_fn has requested the iterations to stop.")
+    def create_session(self) -> Any:
+        self.tf_sess = self._creator.create_session()
+        self.coord = Coordinator(clean_stop_exception_types=[])
+        if tf.get_collection(tf.GraphKeys.QUEUE_RUNNERS):
+            start_queue_runners(sess=self.tf_sess, coord=self.coord)
+        for hook in self._hooks:
+            hook.after_create_session(self.tf_sess, self.coord)
+        return CoordinatedSession(HookedSession(self.tf_sess, self._hooks), self.coord, self._grace)
 
 
 class _Base:
@@ -116,84 +115,40 @@ class _Base:
         self._hooks = list(hooks or [])
         for hook in self._hooks:
             hook.begin()
-        self._creator = session_creator or ChiefSessionCreator()
-        self._recovers, self._grace = should_recover, stop_grace_period_secs
-        self._stop = False
-        self._sess: Any = None
-        self._open()
-
-    def _open(self) -> None:
-        self._sess = self._creator.create_session()
-        self._coord = Coordinator()
-        start_queue_runners(sess=self._sess, coord=self._coord)
-        for hook in self._hooks:
-            hook.after_create_session(self._sess, self._coord)
+        self._creator = _CoordinatedSessionCreator(
+            session_creator or ChiefSessionCreator(), self._hooks, stop_grace_period_secs
+        )
+        self._sess: Any = RecoverableSession(self._creator) if should_recover else self._creator.create_session()
 
     @property
     def graph(self) -> Any:
-        return None if self._sess is None else self._sess.graph
+        return None if self._tf_sess() is None else self._tf_sess().graph
 
     def _tf_sess(self) -> Any:
-        return self._sess
+        return self._creator.tf_sess
+
+    def _is_closed(self) -> bool:
+        return self._tf_sess() is None
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """As Session.run, with what the hooks ask for."""
-        while True:
-            try:
-                return self._run_once(fetches, feed_dict, options, run_metadata)
-            except _PREEMPTION as error:
-                if not self._recovers:
-                    raise
-                tf.logging.info("An error was raised, the session is created anew: %s", error)
-                self._close_session()
-                self._open()
-
-    def _run_once(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any) -> Any:
         if self._sess is None:
             raise RuntimeError("Run called even after should_stop requested.")
-        context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._sess)
-        wanted: dict[Any, Any] = {"caller": fetches}
-        feeds = dict(feed_dict or {})
-        for i, hook in enumerate(self._hooks):
-            request = hook.before_run(context)
-            if request is None:
-                continue
-            if request.fetches is not None:
-                wanted[str(i)] = request.fetches
-            for key, value in (request.feed_dict or {}).items():
-                if key in feeds:
-                    raise RuntimeError(f"Same tensor is fed by two hooks: {key}")
-                feeds[key] = value
-        try:
-            results = self._sess.run(wanted, feed_dict=feeds or None, options=options, run_metadata=run_metadata)
-        except Exception as error:
-            self._coord_error(error)
-            raise
-        for i, hook in enumerate(self._hooks):
-            hook.after_run(context, SessionRunValues(results.get(str(i)), options, run_metadata))
-        self._stop = self._stop or context.stop_requested
-        return results["caller"]
-
-    def _coord_error(self, error: Exception) -> None:
-        """Where a queue runner failed first, its exception is the cause."""
-        if isinstance(error, errors.OutOfRangeError | errors.CancelledError):
-            self._coord.raise_requested_exception()
+        return self._sess.run(fetches, feed_dict=feed_dict, options=options, run_metadata=run_metadata)
 
     def run_step_fn(self, step_fn: Callable[..., Any]) -> Any:
         """Call step_fn(step_context), or step_fn(self, step_context) of a method."""
-        names = step_fn.__code__.co_varnames[: step_fn.__code__.co_argcount]
-        if "step_context" not in names:
-            raise ValueError("The step_fn function is expected to have a step_context argument")
-        context = StepContext(self._sess, self.run)
-        try:
-            return step_fn(context)
-        except StopIteration:
-            self._stop = True
-            return None
+        given = tuple(inspect.signature(getattr(step_fn, "__func__", step_fn)).parameters)
+        if given not in (("step_context",), ("self", "step_context")):
+            raise ValueError(
+                "`step_fn` may either have one `step_context` argument, or two, `self` and `step_context`, if it is a "
+                f"method. Got {given} instead."
+            )
+        return self._sess.run_step_fn(step_fn, self._tf_sess(), run_with_hooks=None)
 
     def should_stop(self) -> bool:
         """Whether the loop is over."""
-        return self._sess is None or self._stop or self._coord.should_stop()
+        return self._sess is None or self._sess.should_stop()
 
     def close(self) -> None:
         """End the loop: hooks' end, threads, session."""
@@ -201,29 +156,24 @@ class _Base:
 
     def _close(self, kind: type | None) -> None:
         try:
-            if kind is None and self._sess is not None:
+            if kind is None:
                 for hook in self._hooks:
-                    hook.end(self._sess)
+                    hook.end(self._tf_sess())
         finally:
-            self._close_session()
-            if not self._graph_was_finalized:
-                tf.get_default_graph()._unsafe_unfinalize()
-
-    def _close_session(self) -> None:
-        if self._sess is None:
-            return
-        self._coord.request_stop()
-        sess, self._sess = self._sess, None
-        try:
-            self._coord.join(stop_grace_period_secs=self._grace, ignore_live_threads=True)
-        finally:
-            sess.close()
+            try:
+                if self._sess is None:
+                    raise RuntimeError("Session is already closed.")
+                self._sess.close()
+            finally:
+                self._sess = self._creator.tf_sess = self._creator.coord = None
+                if not self._graph_was_finalized:
+                    tf.get_default_graph()._unsafe_unfinalize()
 
     def __enter__(self) -> Any:
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> bool:
-        clean = kind is not None and issubclass(kind, errors.OutOfRangeError | StopIteration)
+        clean = kind in (errors.OutOfRangeError, StopIteration)
         self._close(None if clean else kind)
         return clean
 
@@ -257,7 +207,7 @@ class SingularMonitoredSession(_Base):
 
     def raw_session(self) -> Any:
         """The tf.Session."""
-        return self._sess
+        return self._tf_sess()
 
 
 @tf_export("train.MonitoredTrainingSession")

@@ -62,6 +62,46 @@ def get_or_create_global_step(graph: Any = None) -> Any:
     return create_global_step(graph) if step is None else step
 
 
+_HOME = "python.training.training_util"
+_READS = "global_step_read_op_cache"
+
+
+@tf_export(f"{_HOME}._get_global_step_read")
+def get_global_step_read(graph: Any = None) -> Any:
+    """The graph's one read of the step, None where there is none yet."""
+    reads = (graph or tf.get_default_graph()).get_collection(_READS)
+    if len(reads) > 1:
+        raise RuntimeError(f"There are multiple items in collection {_READS}. There should be only one.")
+    return reads[0] if reads else None
+
+
+@tf_export(f"{_HOME}._get_or_create_global_step_read")
+def get_or_create_global_step_read(graph: Any = None) -> Any:
+    """The graph's one read of the step (+ 0, so that an increment can wait for it), None without a step."""
+    graph = graph or tf.get_default_graph()
+    read, step = get_global_step_read(graph), get_global_step(graph)
+    if read is not None or step is None:
+        return read
+    with graph.as_default() as g, g.name_scope(None), g.name_scope(f"{step.op.name}/"):
+        value = step.initialized_value() if isinstance(step, tf.Variable) else step
+        tf.add_to_collection(_READS, value + 0)
+    return get_global_step_read(graph)
+
+
+@tf_export(f"{_HOME}._increment_global_step")
+def increment_global_step(increment: Any, graph: Any = None) -> Any:
+    """An operation that adds to the step after it was read."""
+    graph = graph or tf.get_default_graph()
+    step = get_global_step(graph)
+    if step is None:
+        raise ValueError(
+            "Global step tensor should be created by tf.train.get_or_create_global_step before calling increment."
+        )
+    read = get_or_create_global_step_read(graph)
+    with graph.as_default() as g, g.name_scope(None), g.name_scope(f"{step.op.name}/"), tf.control_dependencies([read]):
+        return tf.assign_add(step, increment)
+
+
 @tf_export("train.assert_global_step", "contrib.framework.assert_global_step")
 def assert_global_step(global_step_tensor: Any) -> None:
     """TypeError unless an integer scalar (variable or tensor)."""
