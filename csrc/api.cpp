@@ -7,6 +7,8 @@
 
 #include "core/kernels.h"
 #include "core/memory.h"
+#include "core/mlstm.h"
+#include "core/scan.h"
 #include "core/team.h"
 
 namespace recurra {
@@ -61,6 +63,15 @@ const Kernel* choose(const recurra_call& call) {
     }
 }
 
+#if defined(RECURRA_X86)
+#define RECURRA_PICK_FUNCTION(name) (current == avx512_isa ? avx512::name : current == avx2_isa ? avx2::name : portable::name)
+#else
+#define RECURRA_PICK_FUNCTION(name) (portable::name)
+#endif
+
+// How many threads some operations are worth.
+int worth_waking(int64_t threads, int64_t operations) { return int(std::min(threads, operations / 100000 + 1)); }
+
 bool lengths_fit(const recurra_call& call) {
     for (int64_t b = 0; call.lengths && b < call.B; ++b)
         if (call.lengths[b] < 0 || call.lengths[b] > call.T) return false;
@@ -95,7 +106,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 4; }
+RECURRA_API int recurra_abi() { return 5; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -152,17 +163,41 @@ RECURRA_API int recurra_backward(const recurra_call* call) {
     }
 }
 
+RECURRA_API int64_t recurra_scan_call_bytes() { return sizeof(recurra_scan_call); }
+
+// Runs a linear scan, or with `backward` its gradients.
+RECURRA_API void recurra_scan(const recurra_scan_call* call, int backward) {
+    struct Work {
+        const recurra_scan_call* call;
+        bool backward;
+
+        static void body(void* work, const Team& team) {
+            const Work& given = *static_cast<Work*>(work);
+            RECURRA_PICK_FUNCTION(scan)(*given.call, team, given.backward);
+        }
+    };
+    Work work{call, backward != 0};
+    run_team(worth_waking(call->threads, call->T * call->B * call->N), 1, Work::body, &work);
+}
+
+RECURRA_API int64_t recurra_mlstm_call_bytes() { return sizeof(recurra_mlstm_call); }
+
+// Runs the memory of an mLSTM; the state is written in place.
+RECURRA_API void recurra_mlstm(const recurra_mlstm_call* call) {
+    struct Work {
+        static void body(void* call, const Team& team) {
+            RECURRA_PICK_FUNCTION(mlstm)(**static_cast<const recurra_mlstm_call**>(call), team);
+        }
+    };
+    run_team(worth_waking(call->threads, call->T * call->B * call->N * call->D * call->D), 1, Work::body, &call);
+}
+
 // Floating-point operations per second, in 10^9, of multiply-adds in registers on `threads` threads.
 RECURRA_API double recurra_peak(int threads) {
     struct Work {
         static void body(void* total, const Team& team) {
             float sink;
-#if defined(RECURRA_X86)
-            const auto run = current == avx512_isa ? avx512::multiply_add : current == avx2_isa ? avx2::multiply_add : portable::multiply_add;
-#else
-            const auto run = portable::multiply_add;
-#endif
-            const double done = run(4000000, &sink);
+            const double done = RECURRA_PICK_FUNCTION(multiply_add)(4000000, &sink);
             // the sink keeps the compiler from dropping the work
             if (team.member() == 0) *static_cast<double*>(total) = done * team.members() + 0 * double(sink);
         }

@@ -20,7 +20,7 @@ class Coefficients(NamedTuple):
     """What the input says about `h' = a * h + b`, and what the output needs beside h."""
 
     a: Tensor
-    """`[..., B, H]` for a state `[B, H]`, or what broadcasts to it."""
+    """`[..., B, H]` for a state `[B, H]`, or what broadcasts to it: `[H]` where it never changes."""
     b: Tensor
     rest: Any = None
 
@@ -31,6 +31,8 @@ class LinearRecurrence(NamedTuple):
     family: str
     coefficients: Callable[..., Coefficients]
     emit: Callable[..., Tensor]
+    prepare: Callable[[Any], Any] = lambda params: params
+    """What is computed from the parameters alone, once a call: it takes their place in the other two."""
     complex_state: bool = False
     """Whether h is complex: the state's leaf is then its real view, with a last axis of (real, imaginary)."""
 
@@ -49,19 +51,19 @@ class LinearRecurrence(NamedTuple):
         """The same equation in the form of every other cell."""
 
         def project(params: Any, inputs: Tensor, options: Any) -> Coefficients:
-            found = self.coefficients(params, inputs, options)
+            found = self.coefficients(self.prepare(params), inputs, options)
             return found._replace(a=found.a.expand(found.b.shape))
 
         def recur(
             params: Any, projected: Coefficients, state: Tensor, options: Any, masks: Masks = None
         ) -> tuple[Tensor, Tensor]:
             h = projected.a * self.enter(state) + projected.b
-            return self.emit(params, projected.rest, h, options), self.leave(h, state.dtype)
+            return self.emit(self.prepare(params), projected.rest, h, options), self.leave(h, state.dtype)
 
         return Recurrence(self.family, project, recur)
 
 
-BLOCK = 1 << 20
+BLOCK = 1 << 17
 """State numbers that are computed at a time (steps * B * H): so many stay in the processor's caches."""
 
 
@@ -82,7 +84,7 @@ def linear_sequence(
 
     Past a row's end a is 1 and b is 0, so that the state stays; run in reverse, a row then starts at its own end.
     """
-    total = inputs.shape[0]
+    params, total = recurrence.prepare(params), inputs.shape[0]
     valid = None if lengths is None else valid_steps(lengths, total)
     steps = max(1, BLOCK // max(1, state.numel())) if inputs.device.type == "cpu" else max(1, total)
     parts = [slice(start, start + steps) for start in range(0, max(1, total), steps)]
@@ -122,7 +124,8 @@ def _block(
 ) -> tuple[Tensor, Tensor]:
     """Some steps: outputs and states `[T, B, …]`."""
     a, b, rest = recurrence.coefficients(params, mask_inputs(inputs, valid), options)
-    a = a.expand(b.shape)
+    if resets is not None or valid is not None:
+        a = a.expand(b.shape)
     if resets is not None and reset_state is not None:
         fresh = b + a * recurrence.enter(reset_state)
         b = select(resets.flatten(), fresh.flatten(0, 1), b.flatten(0, 1)).unflatten(0, b.shape[:2])

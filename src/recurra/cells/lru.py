@@ -29,14 +29,32 @@ class LRUParams(NamedTuple):
     """`[I, H]`: D."""
 
 
-def lru_coefficients(params: LRUParams, inputs: Tensor, options: None) -> Coefficients:
-    """`s' = λ * s + exp(γ) * (B x)`; the output adds `D x`."""
+class LRUPrepared(NamedTuple):
+    """The parameters as a sequence takes them: complex numbers as pairs side by side, so that nothing is copied."""
+
+    eigenvalues: Tensor
+    """`[N]`, complex."""
+    input_kernel: Tensor
+    """`[I, 2N]`: columns (real, imaginary), γ multiplied in."""
+    output_kernel: Tensor
+    """`[2N, H]`: rows (real, minus imaginary)."""
+    skip_kernel: Tensor
+
+
+def lru_prepare(params: LRUParams) -> LRUPrepared:
+    """What needs no input."""
     radius, angle = torch.exp(-torch.exp(params.nu_log)), torch.exp(params.theta_log)
     a = as_complex(torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], -1))
-    real, imaginary = params.input_kernel.chunk(2, -1)
-    kernel = torch.stack([real, imaginary], -1) * torch.exp(params.gamma_log).unsqueeze(-1)
-    b = (inputs @ kernel.flatten(1)).unflatten(-1, (-1, 2))  # pairs lie side by side: no copy to make them complex
-    return Coefficients(a, as_complex(b), inputs @ params.skip_kernel)
+    enter = torch.stack(params.input_kernel.chunk(2, -1), -1) * torch.exp(params.gamma_log).unsqueeze(-1)
+    real, imaginary = params.output_kernel.chunk(2)
+    leave = torch.stack([real, -imaginary], 1).flatten(0, 1)
+    return LRUPrepared(a, enter.flatten(1), leave, params.skip_kernel)
+
+
+def lru_coefficients(params: LRUPrepared, inputs: Tensor, options: None) -> Coefficients:
+    """`s' = λ * s + exp(γ) * (B x)`; the output adds `D x`."""
+    b = (inputs @ params.input_kernel).unflatten(-1, (-1, 2))
+    return Coefficients(params.eigenvalues, as_complex(b), inputs)
 
 
 def as_complex(pairs: Tensor) -> Tensor:
@@ -45,11 +63,11 @@ def as_complex(pairs: Tensor) -> Tensor:
     return torch.view_as_complex(wide)
 
 
-def lru_emit(params: LRUParams, rest: Tensor, h: Tensor, options: None) -> Tensor:
+def lru_emit(params: LRUPrepared, rest: Tensor, h: Tensor, options: None) -> Tensor:
     """`Re(C s) + D x`."""
-    real, imaginary = params.output_kernel.chunk(2)
-    kernel = torch.stack([real, -imaginary], 1).flatten(0, 1)
-    return torch.view_as_real(h).flatten(-2).to(rest.dtype) @ kernel + rest
+    found = torch.view_as_real(h).flatten(-2).to(rest.dtype)
+    passed = (rest @ params.skip_kernel).flatten(0, -2)
+    return torch.addmm(passed, found.flatten(0, -2), params.output_kernel).unflatten(0, rest.shape[:-1])
 
 
 class LRUCell(LinearCell):
@@ -73,7 +91,7 @@ class LRUCell(LinearCell):
         common: `init`, `device`, `dtype`.
     """
 
-    linear = LinearRecurrence("lru", lru_coefficients, lru_emit, complex_state=True)
+    linear = LinearRecurrence("lru", lru_coefficients, lru_emit, lru_prepare, complex_state=True)
     tf_scope = "lru_cell"
 
     def __init__(

@@ -7,6 +7,7 @@ memory. Both forms carry the same stabiliser m and give the same numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Unpack
 
 import torch
@@ -18,7 +19,7 @@ from recurra._typing import Masks, State
 from recurra.cells.checks import positive
 from recurra.cells.family import Common, FamilyCell, affine
 from recurra.cells.slstm import ForgetGate, check_forget_gate, check_heads
-from recurra.kernels import Recurrence
+from recurra.kernels import Recurrence, matrix_memory
 from recurra.kernels.scan import After, mask_inputs, valid_steps
 
 CHUNK = 32
@@ -51,8 +52,9 @@ class MLSTMInput(NamedTuple):
     """What a step needs of its input."""
 
     q: Tensor
-    """`[..., N, D]`, with its two sisters; keys are divided by √D."""
+    """`[..., N, D]`, with its two sisters."""
     k: Tensor
+    """Not yet divided by √D: what it is multiplied with is smaller."""
     v: Tensor
     o: Tensor
     """`[..., H]`: the output gate, open."""
@@ -63,13 +65,17 @@ class MLSTMInput(NamedTuple):
 
 
 def mlstm_project(params: MLSTMParams, inputs: Tensor, options: MLSTMOptions) -> MLSTMInput:
-    """Everything but the memory, for one step or all."""
+    """Everything but the memory, for one step or all. A product for each part: the heads' products then take them as
+    they lie."""
     heads = options.heads
     width = (params.kernel.shape[1] - 2 * heads) // 4
-    q, k, v, o, i, f = affine(inputs, params.kernel, params.bias).split([width] * 4 + [heads] * 2, -1)
+    sizes = [width] * 4 + [2 * heads]
+    parts = zip(params.kernel.split(sizes, -1), params.bias.split(sizes), strict=True)
+    q, k, v, o, gates = (affine(inputs, kernel, bias) for kernel, bias in parts)
+    i, f = gates.chunk(2, -1)
     q, k, v = (part.unflatten(-1, (heads, -1)) for part in (q, k, v))
     log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
-    return MLSTMInput(q, k / math.sqrt(k.shape[-1]), v, torch.sigmoid(o), i, log_f)
+    return MLSTMInput(q, k, v, torch.sigmoid(o), i, log_f)
 
 
 def one_of(m: Tensor) -> Tensor:
@@ -83,7 +89,7 @@ def mlstm_recur(
     """Equations 19 to 27 of the paper, stabilised."""
     q, k, v, o, i, log_f = projected
     m = torch.maximum(log_f + state.m, i)
-    keep, enter = torch.exp(log_f + state.m - m), torch.exp(i - m)
+    keep, enter = torch.exp(log_f + state.m - m), torch.exp(i - m) / math.sqrt(k.shape[-1])
     c = keep[..., None, None] * state.c + enter[..., None, None] * (k.unsqueeze(-1) * v.unsqueeze(-2))
     n = keep[..., None] * state.n + enter[..., None] * k
     found = (q.unsqueeze(-2) @ c).squeeze(-2)
@@ -99,28 +105,29 @@ def mlstm_chunk(part: MLSTMInput, state: MLSTMState) -> tuple[Tensor, MLSTMState
     """L steps at once: leaves of `part` `[L, B, …]` -> (h `[L, B, H]`, the state after them).
 
     With F the running sum of log f: step t takes of step s <= t the weight `exp(F_t - F_s + i_s)`, and of the state
-    before the chunk `exp(F_t)`.
+    before the chunk `exp(F_t)`. Below, a batch row and a head are one row: M = B * N.
     """
-    q, k, v = (leaf.permute(1, 2, 0, 3) for leaf in (part.q, part.k, part.v))  # [B, N, L, D]
-    i, log_f = part.i.permute(1, 2, 0), part.log_f.permute(1, 2, 0)  # [B, N, L]
+    (B, N), (steps, D) = state.m.shape, part.q.shape[:: part.q.dim() - 1]
+    q, k, v = (leaf.flatten(1, 2).transpose(0, 1) for leaf in part[:3])  # [M, L, D], not copied
+    i, log_f = (leaf.flatten(1).t() for leaf in (part.i, part.log_f))  # [M, L]
+    m_before, scale = state.m.flatten().unsqueeze(-1), math.log(D) / 2
     total = log_f.cumsum(-1)
-    steps = total.shape[-1]
+    before, enter = total + m_before, i - total
+    m = torch.maximum(before, total + enter.cummax(-1).values)  # [M, L]
     future = torch.ones(steps, steps, dtype=torch.bool, device=q.device).triu(1)
-    within = (total.unsqueeze(-1) + (i - total).unsqueeze(-2)).masked_fill(future, float("-inf"))
-    before = total + state.m.unsqueeze(-1)
-    m = torch.maximum(before, within.amax(-1))  # [B, N, L]
-    scores = (q @ k.transpose(-1, -2)) * torch.exp(within - m.unsqueeze(-1))
-    carried = torch.exp(before - m)
-    found = scores @ v + carried.unsqueeze(-1) * (q @ state.c)
-    seen = scores.sum(-1) + carried * (q @ state.n.unsqueeze(-1)).squeeze(-1)
-    weight = torch.maximum(seen.abs(), one_of(m))
-    h = (found / weight.unsqueeze(-1)).permute(2, 0, 1, 3).flatten(-2)
-    last = m[..., -1]
-    enter = torch.exp(total[..., -1:] - total + i - last.unsqueeze(-1)).unsqueeze(-1) * k  # [B, N, L, D]
-    keep = carried[..., -1]
-    c = keep[..., None, None] * state.c + enter.transpose(-1, -2) @ v
-    n = keep[..., None] * state.n + enter.sum(-2)
-    return part.o * h, MLSTMState(c, n, last)
+    within = ((total - m).unsqueeze(-1) + (enter - scale).unsqueeze(-2)).masked_fill_(future, float("-inf"))
+    scores = torch.bmm(q, k.transpose(1, 2)) * within.exp_()  # [M, L, L]
+    carried = torch.exp(before - m).unsqueeze(-1)
+    asked = carried * q
+    found = torch.baddbmm(torch.bmm(asked, state.c.flatten(0, 1)), scores, v)
+    seen = scores.sum(-1, keepdim=True) + torch.bmm(asked, state.n.flatten(0, 1).unsqueeze(-1))
+    h = found / torch.maximum(seen.abs(), one_of(m).unsqueeze(-1))
+    h = h.transpose(0, 1).reshape(steps, B, N * D)
+    last, keep = m[:, -1:], carried[:, -1:]
+    entering = torch.exp(total[:, -1:] - last + (enter - scale)).unsqueeze(-1) * k  # [M, L, D]
+    c = torch.baddbmm(keep * state.c.flatten(0, 1), entering.transpose(1, 2), v)
+    n = keep.squeeze(-1) * state.n.flatten(0, 1) + entering.sum(1)
+    return part.o * h, MLSTMState(c.unflatten(0, (B, N)), n.unflatten(0, (B, N)), last.reshape(B, N))
 
 
 def mlstm_sequence(
@@ -137,23 +144,54 @@ def mlstm_sequence(
 
     Past a row's end nothing enters (i = -inf) and nothing is forgotten (log f = 0), so that the state stays.
     """
-    valid = None if lengths is None else valid_steps(lengths, inputs.shape[0])
-    inputs = mask_inputs(inputs, valid)
-    projected = mlstm_project(params, inputs, options)
-    if valid is not None:
-        running = valid.unsqueeze(-1)
-        projected = projected._replace(
-            i=torch.where(running, projected.i, float("-inf")),
-            log_f=torch.where(running, projected.log_f, projected.log_f.new_zeros(())),
-        )
-    if reverse:
-        projected = MLSTMInput(*(leaf.flip(0) for leaf in projected))
+    total = inputs.shape[0]
+    valid = None if lengths is None else valid_steps(lengths, total)
+    parts = [slice(start, start + chunk) for start in range(0, total, chunk)]
+    if matrix_memory.fits((inputs, *state, *params), state.n.shape[-1]):
+        return _steps(params, inputs, state, valid, options, reversed(parts) if reverse else parts, reverse=reverse)
     outputs = []
-    for pieces in zip(*(leaf.split(chunk) for leaf in projected), strict=True):
-        h, state = mlstm_chunk(MLSTMInput(*pieces), state)
-        outputs.append(h)
-    joined = torch.cat(outputs)
-    return mask_inputs(joined.flip(0) if reverse else joined, valid), state
+    for part in reversed(parts) if reverse else parts:
+        running = None if valid is None else valid[part]
+        projected = mlstm_project(params, mask_inputs(inputs[part], running), options)
+        if running is not None:
+            i, log_f = _hold(projected.i, projected.log_f, running)
+            projected = projected._replace(i=i, log_f=log_f)
+        if reverse:
+            projected = MLSTMInput(*(leaf.flip(0) for leaf in projected))
+        h, state = mlstm_chunk(projected, state)
+        outputs.append(mask_inputs(h.flip(0) if reverse else h, running))
+    return torch.cat(outputs[::-1] if reverse else outputs), state
+
+
+def _steps(
+    params: MLSTMParams,
+    inputs: Tensor,
+    state: MLSTMState,
+    valid: Tensor | None,
+    options: MLSTMOptions,
+    parts: Iterable[slice],
+    *,
+    reverse: bool,
+) -> tuple[Tensor, MLSTMState]:
+    """`mlstm_sequence` without gradients: the memory in compiled code, a part of the sequence at a time."""
+    (B, heads), width = state.m.shape, state.n.shape[-1] * state.m.shape[1]
+    state = MLSTMState(*(leaf.clone(memory_format=torch.contiguous_format) for leaf in state))
+    out = inputs.new_empty(inputs.shape[0], B, width)
+    for part in parts:
+        running = None if valid is None else valid[part]
+        projected = affine(mask_inputs(inputs[part], running), params.kernel, params.bias)
+        q, k, v, o, i, f = projected.split([width] * 4 + [heads] * 2, -1)
+        log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
+        if running is not None:
+            i, log_f = _hold(i, log_f, running)
+        matrix_memory.run((q, k, v, o, i, log_f), state, out[part], reverse=reverse)
+    return mask_inputs(out, valid), state
+
+
+def _hold(i: Tensor, log_f: Tensor, running: Tensor) -> tuple[Tensor, Tensor]:
+    """Past a row's end: nothing enters, nothing is forgotten."""
+    running = running.unsqueeze(-1)
+    return torch.where(running, i, float("-inf")), torch.where(running, log_f, log_f.new_zeros(()))
 
 
 class MLSTMCell(FamilyCell):

@@ -54,6 +54,11 @@ def plain() -> Iterator[None]:
         _plain_only.reset(token)
 
 
+def plain_only() -> bool:
+    """Whether `plain()` asks for torch's own operators here."""
+    return _plain_only.get()
+
+
 def refusal(
     recurrence: Recurrence,
     params: Any,

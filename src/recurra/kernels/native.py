@@ -16,7 +16,7 @@ import torch
 
 from recurra.errors import InputError
 
-ABI = 4
+ABI = 5
 GATES = 4
 FILE = "librecurra_core.so"
 
@@ -82,6 +82,51 @@ class Call(ctypes.Structure):
     ]
 
 
+class ScanCall(ctypes.Structure):
+    """`recurra_scan_call` of csrc/core/scan.h, field by field."""
+
+    _fields_ = [
+        ("is_double", c_int64),
+        ("is_complex", c_int64),
+        ("threads", c_int64),
+        ("reverse", c_int64),
+        ("T", c_int64),
+        ("B", c_int64),
+        ("N", c_int64),
+        ("a", Rows),
+        ("b", Rows),
+        ("initial", Rows),
+        ("out", Rows),
+        ("d_out", Rows),
+        ("d_b", Rows),
+        ("d_initial", Rows),
+        ("d_a", Rows),
+    ]
+
+
+class MLSTMCall(ctypes.Structure):
+    """`recurra_mlstm_call` of csrc/core/mlstm.h, field by field."""
+
+    _fields_ = [
+        ("threads", c_int64),
+        ("reverse", c_int64),
+        ("T", c_int64),
+        ("B", c_int64),
+        ("N", c_int64),
+        ("D", c_int64),
+        ("q", Rows),
+        ("k", Rows),
+        ("v", Rows),
+        ("o", Rows),
+        ("i", Rows),
+        ("log_f", Rows),
+        ("out", Rows),
+        ("c", c_void_p),
+        ("n", c_void_p),
+        ("m", c_void_p),
+    ]
+
+
 class Library:
     """The loaded library, or the reason why there is none."""
 
@@ -101,7 +146,7 @@ class Library:
             self.missing = "this installation has no compiled kernels (no C++ compiler was found when it was installed)"
             return
         core = ctypes.CDLL(str(path))
-        if core.recurra_abi() != ABI or core.recurra_call_bytes() != ctypes.sizeof(Call):
+        if core.recurra_abi() != ABI or not _same_sizes(core):
             self.missing = "the compiled kernels are of another version of recurra (build them anew: make build)"
             return
         core.recurra_isa.restype = ctypes.c_char_p
@@ -116,6 +161,10 @@ class Library:
             function = getattr(core, f"recurra_chain_{name}")
             function.argtypes = [c_void_p, c_int] if name == "log_norm" else [c_void_p]
             setattr(self, f"chain_{name}", function)
+        core.recurra_scan.argtypes = [c_void_p, c_int]
+        core.recurra_scan.restype = None
+        core.recurra_mlstm.argtypes = [c_void_p]
+        core.recurra_mlstm.restype = None
         self.core = core
         self._forward = core.recurra_forward
         if hasattr(os, "register_at_fork"):
@@ -171,6 +220,16 @@ class Library:
         assert self.core is not None
         self.check(self.core.recurra_backward(ctypes.addressof(call)))
 
+    def scan(self, call: ScanCall, *, backward: bool) -> None:
+        """Run a linear scan, or its gradients."""
+        assert self.core is not None
+        self.core.recurra_scan(ctypes.addressof(call), backward)
+
+    def mlstm(self, call: MLSTMCall) -> None:
+        """Run an mLSTM's memory; the state is written in place."""
+        assert self.core is not None
+        self.core.recurra_mlstm(ctypes.addressof(call))
+
     @staticmethod
     def check(status: int) -> None:
         """Raise for a status that is not 0."""
@@ -193,6 +252,12 @@ class Reserve:
 
     def __del__(self) -> None:
         self._release(self.pointer)
+
+
+def _same_sizes(core: ctypes.CDLL) -> bool:
+    """Whether both sides lay the arguments out alike."""
+    calls = {"recurra_call_bytes": Call, "recurra_scan_call_bytes": ScanCall, "recurra_mlstm_call_bytes": MLSTMCall}
+    return all(getattr(core, name)() == ctypes.sizeof(call) for name, call in calls.items())
 
 
 library = Library()
