@@ -13,6 +13,7 @@ from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.base import BaseCell, LeafCell
 from recurra.cells.checks import check_step, positive
+from recurra.cells.family import affine
 from recurra.cells.init import Initializer
 
 
@@ -42,9 +43,10 @@ class AttentionCellParams(NamedTuple):
 
 def attend_window(params: AttentionCellParams, query: Tensor, window: Tensor) -> Tensor:
     """What `query [B, Q]` reads from `window [B, L, A]` -> `[B, A]`."""
-    hidden = torch.tanh(window @ params.window_kernel + (query @ params.query_kernel + params.query_bias).unsqueeze(1))
+    asked = torch.addmm(params.query_bias, query, params.query_kernel)
+    hidden = torch.tanh(window @ params.window_kernel + asked.unsqueeze(1))
     weights = torch.softmax(hidden @ params.score, -1)
-    return (weights.unsqueeze(-1) * window).sum(1)
+    return torch.bmm(weights.unsqueeze(1), window).squeeze(1)
 
 
 def join_output(
@@ -54,7 +56,7 @@ def join_output(
     size = params.out_bias.shape[0]
     rows = window.unflatten(-1, (-1, size))
     attention = attend_window(params, torch.cat(_nest.flatten(cell_state), -1), rows)
-    output = torch.cat([output, attention], -1) @ params.out_kernel + params.out_bias
+    output = torch.addmm(params.out_bias, torch.cat([output, attention], -1), params.out_kernel)
     return output, AttentionCellState(cell_state, attention, torch.cat([window[:, size:], output], -1))
 
 
@@ -129,10 +131,10 @@ class AttentionCellWrapper(LeafCell):
         return AttentionCellParams(self.kernel, self.bias, *keys, out.kernel, out.bias)
 
     def project(self, inputs: Tensor) -> Tensor:
-        return inputs @ self.kernel[: inputs.shape[-1]] + self.bias
+        return affine(inputs, self.kernel[: inputs.shape[-1]], self.bias)
 
     def recur(self, projected: Tensor, state: AttentionCellState, masks: Masks = None) -> tuple[Tensor, State]:
-        x = projected + state.attention @ self.kernel[self.input_size :]
+        x = torch.addmm(projected, state.attention, self.kernel[self.input_size :])
         output, cell_state = self.cell(x, state.cell) if masks is None else self.cell(x, state.cell, masks)
         return join_output(self.params(), output, cell_state, state.window)
 

@@ -30,21 +30,18 @@ class GLSTMOptions(NamedTuple):
 
 
 def in_groups(values: Tensor, groups: int) -> Tensor:
-    """`[..., B, features]` -> `[..., N, B, features / N]`."""
-    return values.unflatten(-1, (groups, -1)).transpose(-2, -3)
-
-
-def out_of_groups(values: Tensor) -> Tensor:
-    """`[N, B, features / N]` -> `[B, features]`."""
-    return values.transpose(0, 1).flatten(1)
+    """`[B, features]` -> `[N, B, features / N]`, not copied."""
+    return values.unflatten(-1, (groups, -1)).transpose(0, 1)
 
 
 def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:
-    """The input's share of the gates, `[..., N, B, 4H / N]`."""
+    """The input's share of the gates, `[..., N, B, 4H / N]`; the forget bias is in it."""
     groups = params.kernel.shape[0]
-    bias = params.bias.unflatten(-1, (groups, -1)).transpose(0, 1).flatten(1)
-    share = in_groups(inputs, groups) @ params.kernel[:, : inputs.shape[-1] // groups]
-    return share + bias.unsqueeze(1)
+    i, j, f, o = params.bias.unbind(0)
+    bias = torch.stack([i, j, f + options.forget_bias, o]).unflatten(-1, (groups, -1)).transpose(0, 1).flatten(1)
+    kernel = params.kernel[:, : inputs.shape[-1] // groups]
+    share = torch.baddbmm(bias.unsqueeze(1), in_groups(inputs.flatten(0, -2), groups), kernel)
+    return share.unflatten(1, inputs.shape[:-1]).movedim(0, -3)
 
 
 def glstm_recur(
@@ -54,12 +51,12 @@ def glstm_recur(
     groups = params.kernel.shape[0]
     m = in_groups(state.h, groups)
     recurrent = params.kernel[:, params.kernel.shape[1] - m.shape[-1] :]
-    i, j, f, o = torch.baddbmm(projected, m, recurrent).chunk(4, -1)
-    c = torch.sigmoid(f + options.forget_bias) * in_groups(state.c, groups) + torch.sigmoid(i) * torch.tanh(j)
-    output = out_of_groups(torch.sigmoid(o) * resolve(options.activation)(c))
+    i, j, f, o = torch.baddbmm(projected, m, recurrent).transpose(0, 1).chunk(4, -1)  # [B, N, H / N]
+    c = torch.addcmul(state.c.unflatten(-1, (groups, -1)) * torch.sigmoid(f), torch.sigmoid(i), torch.tanh(j))
+    output = (resolve(options.activation)(c) * torch.sigmoid(o)).flatten(1)
     if params.projection is not None:
         output = output @ params.projection
-    return output, LSTMState(out_of_groups(c), output)
+    return output, LSTMState(c.flatten(1), output)
 
 
 GLSTM = Recurrence("glstm", glstm_project, glstm_recur)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recurra._typing import Masks
 from recurra.cells.checks import positive, positive_or_none
-from recurra.cells.family import Common, FamilyCell
+from recurra.cells.family import Common, FamilyCell, affine
 from recurra.cells.lstm import clip
 from recurra.cells.time_freq import window_count, windows
 from recurra.errors import InputError
@@ -49,54 +49,39 @@ def grid_project(params: tuple[GridBlock, ...], inputs: Tensor, options: GridLST
     """Each block's windows' share of the gates, `[..., K, columns]`."""
     size = options.feature_size
     return tuple(
-        windows(inputs[..., first:last], size, options.frequency_skip) @ block.kernel[:size] + block.bias
+        affine(windows(inputs[..., first:last], size, options.frequency_skip), block.kernel[:size], block.bias)
         for block, (first, last) in zip(params, options.slices, strict=True)
     )
 
 
-def _lstm_gates(columns: Tensor, options: GridLSTMOptions, peep: Tensor | None, cells: Tensor) -> tuple[Tensor, ...]:
-    """One LSTM's input share, forget share and output column from its columns and both old memories `[2, B, H]`."""
-    if options.coupled:
-        i, j, o = columns.chunk(3, -1)
-        f = None
-    else:
-        i, j, f, o = columns.chunk(4, -1)
-    if peep is not None:
-        i = i + _peek(peep, 0, cells)
-        f = None if f is None else f + _peek(peep, 1, cells)
-    i = torch.sigmoid(i)
-    forget = 1 - i if f is None else torch.sigmoid(f + options.forget_bias)
-    return i * torch.tanh(j), forget, o
-
-
-def _peek(peep: Tensor, gate: int, cells: Tensor) -> Tensor:
-    return (peep[:, gate].unsqueeze(1) * cells).sum(0)
+def _peek(peepholes: Tensor | None, gate: int, cells: Tensor) -> Tensor | float:
+    """What both memories `[B, 2, H]` (frequency, time) say to one gate of each LSTM, `[B, L, H]`."""
+    return 0.0 if peepholes is None else (peepholes[:, :, gate] * cells.unsqueeze(1)).sum(2)
 
 
 def grid_block_step(
     block: GridBlock, projected: Tensor, c_time: list[Tensor], m_time: list[Tensor], options: GridLSTMOptions
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """One block, frequency by frequency: (outputs m_time, m_freq, …; states c_time, m_time, …)."""
+    """One block, frequency by frequency, both LSTMs side by side: (outputs m_time, m_freq, …; states c_time, m_time,
+    …). Where they share weights, L is 1 below, else 2.
+    """
     units = m_time[0].shape[-1]
     in_time, in_frequency = block.kernel[options.feature_size :].split(units)
-    gates = projected + torch.stack(m_time, -2) @ in_time
+    count = 3 if options.coupled else 4
+    gates = torch.addmm(projected.flatten(0, 1), torch.stack(m_time, -2).flatten(0, 1), in_time)
+    gates = gates.unflatten(0, projected.shape[:2])
     c_freq, m_freq = torch.zeros_like(c_time[0]), torch.zeros_like(m_time[0])
     outputs, state = [], []
     for k, c_before in enumerate(c_time):
-        columns = torch.addmm(gates[..., k, :], m_freq, in_frequency)
-        shared = columns.shape[-1] == (3 if options.coupled else 4) * units
-        cells = columns if block.peepholes is None else torch.stack([c_freq, c_before])
-        halves = (columns,) if shared else columns.chunk(2, -1)
-        peeps = [None] * len(halves) if block.peepholes is None else block.peepholes.unbind(0)
-        parts = [_lstm_gates(half, options, peep, cells) for half, peep in zip(halves, peeps, strict=True)]
-        (add_f, keep_f, o_f), (add_t, keep_t, o_t) = parts[0], parts[-1]
-        c_freq = clip(keep_f * c_freq + add_f, options.cell_clip)
-        c_new = clip(keep_t * c_before + add_t, options.cell_clip)
-        if block.peepholes is not None:
-            cells = torch.stack([c_freq, c_new])
-            o_f, o_t = o_f + _peek(block.peepholes[0], 2, cells), o_t + _peek(block.peepholes[-1], 2, cells)
-        m_freq = torch.sigmoid(o_f) * torch.tanh(c_freq)
-        m_new = torch.sigmoid(o_t) * torch.tanh(c_new)
+        columns = torch.addmm(gates[:, k], m_freq, in_frequency).unflatten(-1, (-1, count, units))
+        i, j, *f, o = columns.unbind(-2)  # [B, L, H]
+        cells = torch.stack([c_freq, c_before], 1)
+        enter = torch.sigmoid(i + _peek(block.peepholes, 0, cells))
+        keep = torch.sigmoid(f[0] + _peek(block.peepholes, 1, cells) + options.forget_bias) if f else 1 - enter
+        cells = clip(torch.addcmul(keep * cells, enter, torch.tanh(j)), options.cell_clip)
+        m = torch.sigmoid(o + _peek(block.peepholes, 2, cells)) * torch.tanh(cells)
+        c_freq, c_new = cells.unbind(1)
+        m_freq, m_new = m.unbind(1)
         outputs += [m_new, m_freq]
         state += [c_new, m_new]
     return outputs, state

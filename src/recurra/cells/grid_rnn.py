@@ -16,6 +16,7 @@ from recurra._typing import LSTMState, Masks, State
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import BaseCell, LeafCell
 from recurra.cells.checks import check_step, positive
+from recurra.cells.family import affine
 from recurra.cells.gru import GRUCell
 from recurra.cells.init import Initializer
 from recurra.cells.lstm import LSTMCell
@@ -37,9 +38,31 @@ class GridDims(NamedTuple):
     """Dimensions without recurrence."""
 
     @property
+    def sees_inputs_only(self) -> bool:
+        """Whether the cells' input (all outputs but the last dimension's) is the projected input at every time."""
+        return all(k in self.inputs and k in self.priority for k in range(self.number - 1))
+
+    @property
     def order(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The dimensions that run first, and those that run after and see them."""
         return tuple(k for k in range(self.number) if k not in self.priority), self.priority
+
+
+class GridInput(NamedTuple):
+    """What a step needs of its input."""
+
+    shares: dict[str, Tensor]
+    """`m_{k}`, `c_{k}` -> the projection that takes the place of that output or memory."""
+    cells: dict[str, Any]
+    """Each cell's own projection; empty where its input is known only in the step."""
+    inputs: Tensor
+
+
+def join(parts: Sequence[Tensor], *, like: Tensor) -> Tensor:
+    """Side by side; nothing at all for no parts."""
+    if len(parts) < 2:
+        return parts[0] if parts else like.new_zeros(*like.shape[:-1], 0)
+    return torch.cat(list(parts), -1)
 
 
 def grid_step(
@@ -62,7 +85,7 @@ def grid_step(
     states: list[State] = [None] * dims.number
     for group in dims.order:
         seen = [before if fresh is None else fresh for fresh, before in zip(now, m, strict=True)]
-        x = torch.cat(seen[:-1], -1) if dims.number > 1 else seen[-1].new_zeros(seen[-1].shape[0], 0)
+        x = join(seen[:-1], like=seen[-1])
         for k in group:
             if k in dims.plain:
                 now[k] = plain(k, torch.cat(seen, -1))
@@ -169,23 +192,35 @@ class GridRNNCell(LeafCell):
 
     def cell_of(self, k: int) -> BaseCell:
         """The cell of a recurrent dimension."""
-        return self.recurrent["cell" if self.tied else f"cell_{k}"]  # type: ignore[return-value]
+        return self.recurrent[self._name_of(k)]  # type: ignore[return-value]
+
+    def _name_of(self, k: int) -> str:
+        return "cell" if self.tied else f"cell_{k}"
 
     def initial_state(self, batch_size: int, **factory: Any) -> State:
         recurrent = [k for k in range(self.dims.number) if k not in self.dims.plain]
         return tuple(self.cell_of(k).initial_state(batch_size, **factory) for k in recurrent)
 
-    def project(self, inputs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def project(self, inputs: Tensor) -> GridInput:
         parts = inputs.chunk(max(1, len(self.dims.inputs)), -1)
         shares = {}
         for k, part in zip(self.dims.inputs, parts, strict=False):
             for kind in "mc":
                 if hasattr(self, f"project_{kind}_{k}"):
                     shares[f"{kind}_{k}"] = part @ getattr(self, f"project_{kind}_{k}")
-        return shares, inputs
+        return GridInput(shares, self._project_cells(shares, inputs), inputs)
 
-    def recur(self, projected: Any, state: State, masks: Masks = None) -> tuple[Tensor, State]:
-        shares, inputs = projected
+    def _project_cells(self, shares: dict[str, Tensor], inputs: Tensor) -> dict[str, Any]:
+        """Each cell's own projection, for all steps at once, where it needs no state."""
+        cells = [self.cell_of(k) for k in range(self.dims.number) if k not in self.dims.plain]
+        drawn = any(type(cell).draw_masks is not BaseCell.draw_masks for cell in cells)
+        if drawn or not self.dims.sees_inputs_only:
+            return {}
+        x = join([shares[f"m_{k}"] for k in range(self.dims.number - 1)], like=inputs)
+        return {name: cell.project(x) for name, cell in self.recurrent.items()}  # type: ignore[operator]
+
+    def recur(self, projected: GridInput, state: State, masks: Masks = None) -> tuple[Tensor, State]:
+        shares, ready, inputs = projected
         m: list[Tensor] = []
         c: list[Tensor | None] = []
         left = list(state)
@@ -194,20 +229,20 @@ class GridRNNCell(LeafCell):
             memory, output = past if isinstance(past, tuple) else (None, past)
             if output is None:
                 output = inputs.new_zeros(inputs.shape[0], self.hidden_size)
-            m.append(shares.get(f"m_{k}", output))
+            m.append(shares.get(f"m_{k}", output))  # type: ignore[arg-type]
             c.append(memory if memory is None else shares.get(f"c_{k}", memory))
-        now, states = grid_step(self.dims, self._run_cell, self._run_plain, m, c)
-        outputs = [now[k] for k in self.dims.outputs]
-        empty = inputs.new_zeros(inputs.shape[0], 0)
-        new = tuple(states[k] for k in range(self.dims.number) if k not in self.dims.plain)
-        return torch.cat(outputs, -1) if outputs else empty, new
 
-    def _run_cell(self, k: int, x: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.cell_of(k)(x, state)
+        def run(k: int, x: Tensor, state: State) -> tuple[Tensor, State]:
+            name = self._name_of(k)
+            return self.cell_of(k).recur(ready[name], state) if ready else self.cell_of(k)(x, state)
+
+        now, states = grid_step(self.dims, run, self._run_plain, m, c)
+        new = tuple(states[k] for k in range(self.dims.number) if k not in self.dims.plain)
+        return join([now[k] for k in self.dims.outputs], like=inputs), new
 
     def _run_plain(self, k: int, seen: Tensor) -> Tensor:
         part = getattr(self.non_recurrent, f"cell_{k}")
-        return self.activation(seen @ part.weights + part.biases)
+        return self.activation(affine(seen, part.weights, part.biases))
 
     def forward(self, x: Tensor, state: State, masks: Masks = None) -> tuple[Tensor, State]:
         check_step(self, x, state)

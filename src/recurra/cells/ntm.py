@@ -73,41 +73,48 @@ def head_params(raw: Tensor, options: NTMOptions) -> HeadParams:
 
 def address(head: HeadParams, memory: Tensor, previous: Tensor) -> Tensor:
     """By content, mixed with the previous weights, shifted around, sharpened: `[B, heads, N]`."""
-    product = head.key @ memory.transpose(1, 2)
+    product = torch.bmm(head.key, memory.transpose(1, 2))
     lengths = memory.norm(dim=-1).unsqueeze(1) * head.key.norm(dim=-1, keepdim=True)
     content = torch.softmax(head.strength * product / (lengths + 1e-8), -1)
-    mixed = head.gate * content + (1 - head.gate) * previous
-    reach = head.shift.shape[-1] // 2
-    offsets = torch.tensor([*range(reach + 1), *range(-reach, 0)], device=mixed.device)
-    around = (torch.arange(mixed.shape[-1], device=mixed.device).unsqueeze(-1) - offsets) % mixed.shape[-1]
-    shifted = (mixed[..., around] * head.shift.unsqueeze(-2)).sum(-1)
+    shifted = rotate(torch.lerp(previous, content, head.gate), head.shift)
     powered = shifted**head.sharpen
     return powered / powered.sum(-1, keepdim=True)
+
+
+def rotate(weights: Tensor, amounts: Tensor) -> Tensor:
+    """Around in a circle: `[..., N]` by shares `[..., 2 S + 1]` of staying, then of 1 to S up, then of S to 1 down."""
+    reach, rows = amounts.shape[-1] // 2, weights.shape[-1]
+    turns = -(-reach // rows)
+    circle = torch.cat([weights] * (2 * turns + 1), -1)[..., turns * rows - reach :]
+    seen = circle.unfold(-1, 2 * reach + 1, 1)[..., :rows, :]  # row n sees n - S … n + S
+    in_order = amounts.roll(reach, -1).flip(-1)  # S to 1 up, staying, 1 to S down
+    return (seen @ in_order.unsqueeze(-1)).squeeze(-1)
 
 
 def write(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor) -> Tensor:
     """Erase and add at the weighted rows."""
     where = weights.unsqueeze(-1)
-    return memory * (1 - where * torch.sigmoid(erase).unsqueeze(1)) + where * torch.tanh(add).unsqueeze(1)
+    kept = torch.addcmul(memory, memory, where * torch.sigmoid(erase).unsqueeze(1), value=-1)
+    return torch.addcmul(kept, where, torch.tanh(add).unsqueeze(1))
 
 
 def ntm_heads(
     params: NTMParams, controller_output: Tensor, state: NTMState, controller_state: State, options: NTMOptions
 ) -> tuple[Tensor, NTMState]:
     """What follows the controller in a step: address, read the old memory, write, form the output."""
-    raw = controller_output @ params.parameters_kernel + params.parameters_bias
+    raw = torch.addmm(params.parameters_bias, controller_output, params.parameters_kernel)
     raw = raw.clamp(-options.clip_value, options.clip_value)
     heads = options.readers + options.writers
     per_head, per_write = raw.tensor_split([heads * head_size(options)], -1)
     head = head_params(per_head.unflatten(-1, (heads, -1)), options)
     joined = address(head, state.memory, torch.stack(state.weights, 1))
     weights = joined.unbind(1)
-    reads = (joined[:, : options.readers] @ state.memory).unbind(1)
+    reads = torch.bmm(joined[:, : options.readers], state.memory).unbind(1)
     memory = state.memory
     changes = per_write.chunk(2 * options.writers, -1)
     for index, where in enumerate(weights[options.readers :]):
         memory = write(memory, where, changes[2 * index], changes[2 * index + 1])
-    output = torch.cat([controller_output, *reads], -1) @ params.output_kernel + params.output_bias
+    output = torch.addmm(params.output_bias, torch.cat([controller_output, *reads], -1), params.output_kernel)
     output = output.clamp(-options.clip_value, options.clip_value)
     return output, NTMState(controller_state, reads, weights, memory)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra._typing import Masks
 from recurra.cells.checks import positive, positive_or_none
-from recurra.cells.family import Common, FamilyCell
+from recurra.cells.family import Common, FamilyCell, affine
 from recurra.cells.lstm import clip
 from recurra.errors import InputError
 from recurra.kernels import Recurrence
@@ -46,7 +46,7 @@ def window_count(features: int, size: int, skip: int) -> int:
 def time_freq_project(params: TimeFreqParams, inputs: Tensor, options: TimeFreqOptions) -> Tensor:
     """Each window's share of its gates, `[..., K, 4H]`."""
     seen = windows(inputs, options.feature_size, options.frequency_skip)
-    return seen @ params.kernel[: options.feature_size] + params.bias
+    return affine(seen, params.kernel[: options.feature_size], params.bias)
 
 
 def time_freq_recur(
@@ -56,15 +56,15 @@ def time_freq_recur(
     units = params.kernel.shape[1] // 4
     c_before, m_before = state.unflatten(-1, (-1, 2, units)).unbind(-2)
     in_time, in_frequency = params.kernel[options.feature_size :].split(units)
-    gates = projected + m_before @ in_time
+    gates = torch.addmm(projected.flatten(0, 1), m_before.flatten(0, 1), in_time).unflatten(0, projected.shape[:2])
     m = torch.zeros_like(m_before[:, 0])
     new = []
     for k in range(gates.shape[-2]):
-        i, j, f, o = (gates[:, k] + m @ in_frequency).chunk(4, -1)
+        i, j, f, o = torch.addmm(gates[:, k], m, in_frequency).chunk(4, -1)
         c = c_before[:, k]
         if params.w_f_diag is not None:
             i, f = i + params.w_i_diag * c, f + params.w_f_diag * c
-        c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * torch.tanh(j)
+        c = torch.addcmul(torch.sigmoid(f + options.forget_bias) * c, torch.sigmoid(i), torch.tanh(j))
         c = clip(c, options.cell_clip)
         if params.w_o_diag is not None:
             o = o + params.w_o_diag * c

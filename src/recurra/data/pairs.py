@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.data import dates
+from recurra.data import dates, puzzles
 from recurra.data.text import SKIP_HINT
 from recurra.errors import DataError
 
-BUILT_IN = "dates"
-BUILT_IN_COUNT = 20_000
+BUILT_IN = {
+    "dates": (dates.pairs, 20_000),
+    "reversal": (puzzles.reversal, 20_000),
+    "arithmetic": (puzzles.arithmetic, 50_000),
+}
+"""name -> (generator, pairs): what the project can make itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,14 @@ class Pairs:
 
 
 def read(path: str, *, skip_bad: bool = False) -> Pairs:
-    """The pairs in a UTF-8 file; `dates` stands for the built-in generator where there is no file of that name.
+    """The pairs in a UTF-8 file; a name of `BUILT_IN` stands for its generator where there is no file of that name.
 
     Raises:
         DataError: a line without exactly one tab, or with an empty side (file and line are named).
     """
-    if path == BUILT_IN and not Path(path).exists():
-        made = dates.pairs(BUILT_IN_COUNT)
+    if path in BUILT_IN and not Path(path).exists():
+        generate, count = BUILT_IN[path]
+        made = generate(count)
         return Pairs([source for source, _ in made], [target for _, target in made])
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
