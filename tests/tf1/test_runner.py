@@ -184,6 +184,13 @@ print(ops.get_default_graph() is tf.get_default_graph(), [d.device_type for d in
     assert capsys.readouterr().out.splitlines() == ["True True True", "True True True", "True v", "True ['CPU']"]
 
 
+def test_contrib_as_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Most programs write tf.contrib.rnn.X and never import a module of contrib."""
+    text = "import tensorflow as tf\nc = tf.contrib\nprint(c.rnn.GRUCell(3).state_size, tf.contrib.rnn.GRUCell(4).state_size)"
+    assert runner.run(write(tmp_path, "p.py", text), options=QUIET) == 0
+    assert capsys.readouterr().out == "3 4\n"
+
+
 def test_a_programs_own_module_below_tensorflow_models(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     write(tmp_path, "data_utils.py", "GO = 1")
     source = "from tensorflow.models.rnn.translate import data_utils\nprint(data_utils.GO)"
