@@ -226,7 +226,7 @@ def _candidates(dotted: str) -> list[str]:
             public = ("data",)
         homes = [*public, *(a for a in _ANYWHERE if a not in public)]
         return [_join(home, last) for home in (*homes, *(("python.ops.gen_ops",) if parts[1] == "ops" else ()))]
-    if parts[0] == "contrib" and _is_generated(parts[-2]):
+    if parts[0] == "contrib" and len(parts) > 2 and _is_generated(parts[-2]):
         return [_join("python.ops.gen_ops", last.lstrip("_"))]
     if parts[0] == "contrib" and "python" in parts[1:]:
         base = parts[: parts.index("python")]
