@@ -18,11 +18,12 @@ class _Package(types.ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, types.ModuleType) and not name.startswith("_"):
+            path = f"{self.__name__}.{name}".removeprefix(f"{__name__}.")
 
             def below(attribute: str) -> Any:
                 if attribute.startswith("__") or getattr(value.__spec__, "_initializing", False):
                     raise AttributeError(attribute)
-                return importlib.import_module(f"{__name__}.namespace").resolve(f"{name}.{attribute}")
+                return importlib.import_module(f"{__name__}.namespace").resolve(f"{path}.{attribute}")
 
             value.__dict__.setdefault("__getattr__", below)
         super().__setattr__(name, value)

@@ -1,7 +1,11 @@
 """tf.contrib: what programs of the era used of it. Importing the package registers the names."""
 
 import importlib
+import sys
 
+from recurra.tf1 import _Package
+
+sys.modules[__name__].__class__ = _Package  # tf.contrib.layers answers for the table's names, too
 _MODULES = ("arg_scope", "framework", "layers", "crf", "legacy_seq2seq", "seq2seq_07", "seq2seq", "training", "metrics")
 
 for _name in _MODULES:

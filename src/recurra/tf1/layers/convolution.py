@@ -9,7 +9,7 @@ from recurra.tf1.layers.base import InputSpec, Layer
 from recurra.tf1.layers.core import activation_of, functional
 from recurra.tf1.layers.pooling import data_format_of, per_axis
 from recurra.tf1.names import export
-from recurra.tf1.ops import init, nn, nn_conv
+from recurra.tf1.ops import init, nn, nn_conv_functions
 from recurra.tf1.ops.array_shape import shape
 from recurra.tf1.shapes import TensorShape
 
@@ -109,7 +109,7 @@ class Conv(Layer):
             )
             padding = "VALID"
         label = "conv1d" if self.rank == 1 else "Conv2D" if self.rank == 2 else "Conv3D"
-        outputs = nn_conv.convolution(
+        outputs = nn_conv_functions.convolution(
             inputs, self.kernel, padding, self.strides, self.dilation_rate, name=label, data_format=self._format
         )
         return self._finished(outputs)
@@ -180,7 +180,7 @@ class ConvTranspose(Conv):
         batch = static[0] if static[0] is not None else dynamic[0]
         full = wrap(batch, sizes)
         target = apply_op("Pack", full, axis=0) if any(not isinstance(s, int) for s in full) else full
-        run = nn_conv.conv2d_transpose if self.rank == 2 else nn_conv.conv3d_transpose
+        run = nn_conv_functions.conv2d_transpose if self.rank == 2 else nn_conv_functions.conv3d_transpose
         outputs = run(
             inputs, self.kernel, target, list(self.strides), padding=self.padding.upper(), data_format=self._format
         )
@@ -285,7 +285,7 @@ class SeparableConv(Conv):
             depthwise, pointwise = apply_op("ExpandDims", depthwise, 0), apply_op("ExpandDims", pointwise, 0)
             strides, rates, layout = strides * 2, [1, *rates], "NCHW" if self._first else "NHWC"
         full = [1, 1, *strides] if self._first else [1, *strides, 1]
-        outputs = nn_conv.separable_conv2d(
+        outputs = nn_conv_functions.separable_conv2d(
             inputs, depthwise, pointwise, full, self.padding.upper(), rate=rates, data_format=layout
         )
         if self.use_bias:
