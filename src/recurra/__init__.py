@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         ZoneoutMasks,
         ZoneoutWrapper,
         bidirectional_variable_names,
+        compile_cell,
         kernel_views,
         variable_names,
     )
@@ -161,6 +162,7 @@ __all__ = [
     "attention",
     "bidirectional",
     "bidirectional_variable_names",
+    "compile_cell",
     "crf",
     "data",
     "decoding",
@@ -247,6 +249,7 @@ _HOMES = {
         "ZoneoutMasks",
         "ZoneoutWrapper",
         "bidirectional_variable_names",
+        "compile_cell",
         "kernel_views",
         "variable_names",
     ),

@@ -5,6 +5,7 @@ A family's file holds its parameters as a named tuple, its equation as pure func
 
 from recurra.cells.attention_cell import AttentionCellState, AttentionCellWrapper
 from recurra.cells.base import BaseCell, LeafCell
+from recurra.cells.compile import compile_cell
 from recurra.cells.conv_lstm import Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell, ConvLSTMCell
 from recurra.cells.coupled import CoupledInputForgetGateLSTMCell
 from recurra.cells.dropout import DropoutMasks, DropoutWrapper
@@ -115,6 +116,7 @@ __all__ = [
     "ZoneoutMasks",
     "ZoneoutWrapper",
     "bidirectional_variable_names",
+    "compile_cell",
     "gru_sequence",
     "gru_step",
     "kernel_views",

@@ -18,7 +18,7 @@ from recurra._typing import SCALAR, Masks, State, StateSize
 from recurra.cells.checks import check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
-from recurra.kernels import Recurrence, make_stepper, run_sequence, run_step, scan
+from recurra.kernels import Recurrence, make_stepper, run_compiled, run_sequence, run_step, runs, scan
 from recurra.kernels.scan import After, masks_at
 
 
@@ -104,8 +104,21 @@ class BaseCell(nn.Module):
         """A whole time-major sequence, `[T, B, I]`; arguments and result as in `recurra.kernels.scan`.
 
         This is the hook that `recurra.unroll` and the other loops call after checking their arguments. Random masks
-        are drawn here unless they are given.
+        are drawn here unless they are given. A cell that `recurra.compile_cell` has seen runs its compiled step.
         """
+        masks = masks if masks is not None else self._draw_for(inputs)
+        found = self._unroll_compiled(
+            inputs,
+            state,
+            lengths,
+            reverse=reverse,
+            masks=masks,
+            after=after,
+            resets=resets,
+            return_states=return_states,
+        )
+        if found is not None:
+            return found
         return scan(
             self.recur,
             inputs,
@@ -113,12 +126,16 @@ class BaseCell(nn.Module):
             lengths,
             project=self.project,
             reverse=reverse,
-            masks=masks if masks is not None else self._draw_for(inputs),
+            masks=masks,
             after=after,
             resets=resets,
             reset_state=reset_state,
             return_states=return_states,
         )
+
+    def _unroll_compiled(self, *sequence: Any, **call: Any) -> Any:
+        compiled = self.__dict__.get("_compiled")
+        return None if compiled is None else run_compiled(self, compiled, *sequence, **call)
 
     def stepper(self, batch_size: int) -> Stepper:
         """A stream of steps that keeps its state: `output = stepper(x)`."""
@@ -223,9 +240,12 @@ class LeafCell(BaseCell):
     ) -> Any:
         """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
         masks = masks if masks is not None else self._draw_for(inputs)
-        return run_sequence(
-            self.recurrence, self.params(), inputs, state, lengths, options=self.options, masks=masks, **call
-        )
+        params = self.params()
+        if "_compiled" in self.__dict__ and not runs(self.recurrence, params, inputs, state, self.options, masks, call):
+            found = self._unroll_compiled(inputs, state, lengths, masks=masks, **call)
+            if found is not None:
+                return found
+        return run_sequence(self.recurrence, params, inputs, state, lengths, options=self.options, masks=masks, **call)
 
     def extra_repr(self) -> str:
         shown = [str(self.input_size), str(self.output_size)]

@@ -4,12 +4,14 @@ Imports nothing of recurra but the contract (`_typing`, `_nest`, `errors`). Read
 sequence call means; a kernel computes the same numbers, faster. `dispatch.py` decides which of the two runs, and why.
 """
 
-from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence
+from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
 from recurra.kernels.explain import Explanation, explain
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 from recurra.kernels.step import make_stepper, run_step
+from recurra.kernels.stepwise import Compiled, run_compiled
 
 __all__ = [
+    "Compiled",
     "Explanation",
     "Recurrence",
     "StateDropout",
@@ -18,7 +20,9 @@ __all__ = [
     "make_stepper",
     "plain",
     "refusal",
+    "run_compiled",
     "run_sequence",
     "run_step",
+    "runs",
     "scan",
 ]

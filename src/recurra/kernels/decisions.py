@@ -13,6 +13,7 @@ logger = logging.getLogger("recurra.kernels")
 
 KERNEL = "kernel"
 PLAIN = "plain loop"
+COMPILED = "compiled step"
 
 
 class Decision(NamedTuple):
@@ -21,7 +22,7 @@ class Decision(NamedTuple):
     family: str
     """Of the recurrence, or the class of an own cell."""
     road: str
-    """`KERNEL` or `PLAIN`."""
+    """`KERNEL`, `COMPILED` or `PLAIN`."""
     reason: str
 
     def __str__(self) -> str:
@@ -47,11 +48,11 @@ def note(family: str, road: str, reason: str, *, warn: bool = False) -> None:
     """Remember a decision for `recording`, and log a fallback's reason once."""
     if torch.compiler.is_compiling():  # a compiled graph can neither log nor append
         return
-    if not _recorders and (road == KERNEL or (family, reason) in _logged):
+    if not _recorders and (road != PLAIN or (family, reason) in _logged):
         return
     decision = Decision(family, road, reason)
     for recorder in _recorders:
         recorder.append(decision)
-    if road != KERNEL and (family, reason) not in _logged:
+    if road == PLAIN and (family, reason) not in _logged:
         _logged.add((family, reason))
         logger.log(logging.WARNING if warn else logging.INFO, "%s", decision)

@@ -81,6 +81,14 @@ def refusal(
     )
 
 
+def runs(
+    recurrence: Recurrence, params: Any, inputs: Any, state: State, options: Any, masks: Masks, call: dict[str, Any]
+) -> bool:
+    """Whether a kernel runs this call; `call` as `run_sequence` takes it."""
+    looked_at = {name: call[name] for name in ("after", "resets", "return_states") if name in call}
+    return refusal(recurrence, params, inputs, state, options=options, masks=masks, **looked_at) is None
+
+
 def _refused_family(family: str, params: Any, options: Any) -> str | None:
     if family not in FAMILIES:
         return "no kernel for this family"
@@ -105,8 +113,8 @@ def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
     return refused_tensors([inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)])
 
 
-def refused_tensors(tensors: list[Any]) -> str | None:
-    """Why no kernel takes these tensors in this context."""
+def refused_context() -> str | None:
+    """Why nothing but torch's own operators may run here."""
     compiling = torch.compiler.is_compiling()
     if torch.compiler.is_exporting():
         return "under torch.export: the exported program must run without recurra"
@@ -116,6 +124,14 @@ def refused_tensors(tensors: list[Any]) -> str | None:
         return "inside a functorch transform"
     if not compiling and torch.autograd.forward_ad._current_level >= 0:
         return "under forward-mode differentiation"
+    return None
+
+
+def refused_tensors(tensors: list[Any]) -> str | None:
+    """Why no kernel takes these tensors in this context."""
+    reason = refused_context()
+    if reason is not None:
+        return reason
     for tensor in tensors:
         if type(tensor) not in (Tensor, torch.nn.Parameter):
             return f"{type(tensor).__name__} in place of a plain tensor"

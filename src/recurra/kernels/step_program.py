@@ -1,0 +1,253 @@
+"""One step of any cell as compiled programs: forward, and its gradient, through torch's own compiler.
+
+The step is traced once by AOTAutograd and compiled by Inductor (which needs a C++ compiler where it runs); what is left
+per step is a call of compiled code, without a dispatcher, an autograd node or a guard between its operators. In the
+gradient, what sums over a batch (a weight's gradient is a product over rows, a bias's a sum) is not computed per step:
+its operands come out, and the sum is done once over all steps and rows (`Deferred`).
+
+Compiled numbers are compared with the plain step's on the call that they were compiled for, gradients included.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx
+
+Program = Callable[[list[Any]], Sequence[Any]]
+"""Takes its arguments in a list, which it empties."""
+
+
+class Uncompilable(Exception):
+    """Why a step cannot be compiled."""
+
+
+class Deferred(NamedTuple):
+    """A gradient that sums over the rows of all steps: a product of two operands, or the sum of one."""
+
+    operands: tuple[int, ...]
+    """Results of the gradient program."""
+    keepdim: bool | None
+    """Of the sum; None for a product."""
+    rest: tuple[tuple[Any, tuple[Any, ...]], ...]
+    """Views of the result, innermost first."""
+
+    def finish(self, steps: list[list[Tensor]]) -> Tensor:
+        """The gradient, from each operand's value at every step."""
+        rows = [torch.cat(values) for values in steps]
+        found = rows[0].t() @ rows[1] if self.keepdim is None else rows[0].sum(0, keepdim=self.keepdim)
+        for target, arguments in self.rest:
+            found = target(found, *arguments)
+        return found
+
+
+class StepProgram(NamedTuple):
+    """A compiled step; `gradient` is None where no gradient was asked for."""
+
+    forward: Program
+    """The step's arguments -> its results, then what the gradient needs."""
+    gradient: Program | None
+    """What forward kept, then the gradients of the differentiable results -> values."""
+    differentiable: tuple[bool, ...]
+    """Of each result of the step."""
+    places: tuple[int | Deferred | None, ...]
+    """Where each argument's gradient is among the values."""
+    strides: tuple[tuple[int, ...], ...]
+    """That the gradient program wants of the results' gradients."""
+
+
+def compile_step(step: Callable[..., list[Tensor]], arguments: list[Tensor], shared: int) -> StepProgram:
+    """Compile `step(*arguments) -> results`; gradients flow into the arguments that require one.
+
+    Args:
+        step: a function of its arguments alone.
+        arguments: of the first step.
+        shared: how many of the last arguments are the same at every step.
+
+    Raises:
+        Uncompilable: no compiler, an operator that cannot be traced, or other numbers than the plain step's.
+    """
+    if not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
+        raise Uncompilable("no C++ compiler was found")
+    try:
+        with _settings():
+            return _compile(step, arguments, shared)
+    except Uncompilable:
+        raise
+    except Exception as error:  # whatever torch's compiler meets: the plain loop runs it
+        lines = str(error).strip().splitlines() or [""]
+        raise Uncompilable(f"torch's compiler refused it: {type(error).__name__}: {lines[0][:200]}") from error
+
+
+def _settings() -> Any:
+    """Of the compiler: nothing checked per call that the first call has checked, tanh by exp as the kernels have it."""
+    from torch._inductor import config
+
+    wanted = {
+        "size_asserts": False,
+        "alignment_asserts": False,
+        "scalar_asserts": False,
+        "cpp.use_decompose_tanh": True,
+    }
+    known = config.get_config_copy()
+    return config.patch({name: value for name, value in wanted.items() if name in known})
+
+
+def _compile(step: Callable[..., list[Tensor]], arguments: list[Tensor], shared: int) -> StepProgram:
+    from functorch.compile import aot_function, make_boxed_func, min_cut_rematerialization_partition
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.decomposition import select_decomp_table
+
+    made: dict[str, Any] = {}
+
+    def forward(graph: fx.GraphModule, examples: Any) -> Any:
+        made["forward"] = compile_fx_inner(graph, examples)
+        return made["forward"]
+
+    def gradient(graph: fx.GraphModule, examples: Any) -> Any:
+        changed = copy.deepcopy(graph)
+        made["places"] = _defer(changed, len(arguments) - shared)
+        made["tangents"] = [value for node, value in zip(_inputs(graph), examples, strict=True) if _is_tangent(node)]
+        made["gradient"] = compile_fx_inner(changed, examples)
+        return make_boxed_func(graph.forward)
+
+    examples = [argument.detach().clone().requires_grad_(argument.requires_grad) for argument in arguments]
+    traced = aot_function(
+        lambda *values: step(*values),
+        fw_compiler=forward,
+        bw_compiler=gradient,
+        partition_fn=min_cut_rematerialization_partition,
+        decompositions=select_decomp_table(),
+    )
+    with torch.enable_grad():
+        results = traced(*examples)
+        seeds = [torch.linspace(-1, 1, max(1, r.numel()), dtype=r.dtype)[: r.numel()].view(r.shape)
+                 if r.requires_grad else None for r in results]  # fmt: skip
+        wanted = [example for example in examples if example.requires_grad]
+        differentiable = tuple(result.requires_grad for result in results)
+        if any(differentiable):
+            _grad(results, seeds, wanted)
+        plain = step(*examples)
+        expected = _grad(plain, seeds, wanted) if any(differentiable) else []
+    strides = tuple(tuple(value.stride()) for value in made.get("tangents", ()))
+    if len(strides) != (sum(differentiable) if "gradient" in made else 0):
+        raise Uncompilable("its gradient has another form than expected")
+    program = StepProgram(
+        made["forward"], made.get("gradient"), differentiable, made.get("places", (None,) * len(arguments)), strides
+    )
+    _compare(program, examples, plain, seeds, expected)
+    return program
+
+
+def _grad(results: Any, seeds: list[Tensor | None], wanted: list[Tensor]) -> list[Tensor]:
+    pairs = [(result, seed) for result, seed in zip(results, seeds, strict=True) if seed is not None]
+    return list(
+        torch.autograd.grad(
+            [result for result, _ in pairs], wanted, [seed for _, seed in pairs], materialize_grads=True
+        )
+    )
+
+
+def _compare(
+    program: StepProgram,
+    examples: list[Tensor],
+    plain: list[Tensor],
+    seeds: list[Tensor | None],
+    expected: list[Tensor],
+) -> None:
+    with torch.no_grad():
+        values = program.forward([example.detach() for example in examples])
+        results, kept = values[: len(plain)], list(values[len(plain) :])
+        pairs = list(zip(results, plain, strict=True))
+        if program.gradient is not None:
+            given = [seed for seed in seeds if seed is not None]
+            found = program.gradient([*kept, *laid(given, program.strides)])
+            wanted = [place for example, place in zip(examples, program.places, strict=True) if example.requires_grad]
+            pairs += zip([gathered(place, [found]) for place in wanted], expected, strict=True)
+        for value, right in pairs:
+            tolerance = 1e-4 if right.dtype is torch.float32 else 1e-9 if right.dtype is torch.float64 else 1e-2
+            value = torch.zeros_like(right) if value is None else value
+            if not torch.allclose(value, right, rtol=tolerance, atol=tolerance, equal_nan=True):
+                raise Uncompilable(
+                    "the compiled step computes other numbers (is it a function of its arguments alone?)"
+                )
+
+
+def laid(tensors: list[Tensor], strides: tuple[tuple[int, ...], ...]) -> list[Tensor]:
+    """The tensors, copied where they do not lie as the program wants."""
+    return [
+        tensor
+        if tensor.stride() == stride
+        else torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype).copy_(tensor)
+        for tensor, stride in zip(tensors, strides, strict=True)
+    ]
+
+
+def gathered(place: int | Deferred | None, steps: list[Sequence[Any]]) -> Tensor | None:
+    """One argument's gradient, from the gradient program's values at every step."""
+    if place is None:
+        return None
+    if isinstance(place, Deferred):
+        return place.finish([[values[index] for values in steps] for index in place.operands])
+    total = steps[0][place]
+    for values in steps[1:]:
+        total = total + values[place]
+    return total
+
+
+def _inputs(graph: fx.GraphModule) -> list[fx.Node]:
+    return [node for node in graph.graph.nodes if node.op == "placeholder"]
+
+
+def _is_tangent(node: fx.Node) -> bool:
+    return node.name.startswith("tangents")
+
+
+def _defer(graph: fx.GraphModule, first: int) -> tuple[int | Deferred | None, ...]:
+    """Let the operands of sums over rows out in place of the sums, for the arguments from `first` on; says where each
+    gradient then is."""
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    values: list[fx.Node] = []
+
+    def index(node: fx.Node) -> int:
+        if node not in values:
+            values.append(node)
+        return values.index(node)
+
+    places: list[int | Deferred | None] = []
+    for argument, node in enumerate(output.args[0]):
+        if node is None:
+            places.append(None)
+            continue
+        deferred = _deferred(node, index) if argument >= first else None
+        places.append(index(node) if deferred is None else deferred)
+    output.args = (tuple(values),)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return tuple(places)
+
+
+def _deferred(node: fx.Node, index: Callable[[fx.Node], int]) -> Deferred | None:
+    aten = torch.ops.aten
+    views = (aten.permute.default, aten.view.default, aten.t.default, aten.reshape.default)
+    rest: list[tuple[Any, tuple[Any, ...]]] = []
+    while node.target in views and isinstance(node.args[0], fx.Node):
+        rest.insert(0, (node.target, tuple(node.args[1:])))
+        node = node.args[0]
+    if node.target is aten.mm.default:
+        left, right = node.args
+        if isinstance(left, fx.Node) and _is_transpose(left):
+            return Deferred((index(left.args[0]), index(right)), None, tuple(rest))  # type: ignore[arg-type]
+    if node.target is aten.sum.dim_IntList and node.args[1] == [0] and isinstance(node.args[0], fx.Node):
+        keep = len(node.args) > 2 and bool(node.args[2])
+        return Deferred((index(node.args[0]),), keep, tuple(rest))
+    return None
+
+
+def _is_transpose(node: fx.Node) -> bool:
+    aten = torch.ops.aten
+    return node.target is aten.t.default or (node.target is aten.permute.default and list(node.args[1]) == [1, 0])  # type: ignore[arg-type]

@@ -1,0 +1,280 @@
+"""Whole sequences through a compiled step (`step_program.py`): the loop and its gradient, for cells of any equation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra import _nest
+from recurra._typing import Masks, State
+from recurra.kernels.decisions import COMPILED, PLAIN, note
+from recurra.kernels.dispatch import refused_context
+from recurra.kernels.native import library
+from recurra.kernels.scan import longest, mask_inputs, masks_at, select, valid_steps
+from recurra.kernels.step_program import StepProgram, Uncompilable, compile_step, gathered, laid
+
+MOST_STEPS = 16
+"""Of one cell: each batch size, dtype and set of wanted gradients is compiled for itself."""
+
+
+class Step(NamedTuple):
+    """A cell's step, compiled."""
+
+    program: StepProgram
+    plain: Callable[..., list[Tensor]]
+    """The same over flat tensors, in torch."""
+    output: Any
+    """How its output nests."""
+
+    def outputs(self) -> int:
+        """Leaves of the output."""
+        return len(_nest.flatten(self.output))
+
+
+class Call(NamedTuple):
+    """A sequence call, besides its differentiable tensors; a step's arguments follow each other in this order."""
+
+    projected: Any
+    """`[steps, B, ...]`"""
+    state: Any
+    masks: Masks
+    valid: Tensor | None
+    names: tuple[str, ...]
+    """Of the parameters and buffers."""
+    steps: int
+    total: int
+    """Steps of the outputs; those that nobody ran are zeros."""
+    reverse: bool
+
+    def counts(self) -> tuple[int, int, int]:
+        """Leaves of the projected inputs, the state and the masks."""
+        return len(_nest.flatten(self.projected)), len(_nest.flatten(self.state)), len(_nest.flatten(self.masks))
+
+    def arguments(self, t: int, x: list[Tensor], state: list[Tensor], shared: Sequence[Tensor]) -> list[Tensor]:
+        """A step's arguments."""
+        masks = _nest.flatten(masks_at(self.masks, t))
+        return [*x, *state, *masks, *(() if self.valid is None else (self.valid[t],)), *shared]
+
+    def order(self) -> Any:
+        """The steps as they run."""
+        return reversed(range(self.steps)) if self.reverse else range(self.steps)
+
+
+class Compiled:
+    """The compiled steps of one cell, by what they were compiled for. Copies are empty."""
+
+    def __init__(self) -> None:
+        self.steps: dict[Any, Step | str] = {}
+
+    def __reduce__(self) -> tuple[type[Compiled], tuple[()]]:
+        return Compiled, ()
+
+    def find(self, cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
+        """The step for these arguments, or why there is none."""
+        key = (
+            tuple((tensor.shape, tensor.dtype, tensor.stride(), tensor.requires_grad) for tensor in arguments),
+            (call.valid is None, cell.training, library.threads(), call.names),
+        )
+        if key not in self.steps:
+            if len(self.steps) >= MOST_STEPS:
+                return f"compiled for {MOST_STEPS} other shapes already"
+            self.steps[key] = _compile(cell, call, arguments)
+        return self.steps[key]
+
+
+class _Recur(nn.Module):
+    """A cell's `recur` as a module's call, so that its parameters can be given from outside."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, *step: Any) -> Any:
+        recur: Any = self.cell.recur
+        return recur(*step)
+
+
+def _compile(cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
+    module, counts = _Recur(cell), call.counts()
+    nesting: dict[str, Any] = {}
+    parts = (call.projected, call.state, call.masks)
+    ragged = call.valid is not None
+
+    def plain(*tensors: Tensor) -> list[Tensor]:
+        values = iter(tensors)
+        x, state, masks = (
+            _nest.pack_as(part, [next(values) for _ in range(count)]) for part, count in zip(parts, counts, strict=True)
+        )
+        valid = next(values) if ragged else None
+        given = dict(zip(call.names, values, strict=True))
+        output, new = torch.func.functional_call(module, given, (x, state) if masks is None else (x, state, masks))
+        if valid is not None:
+            new = select(valid, new, state)
+            output = select(valid, output, _nest.map_leaves(torch.zeros_like, output))
+        nesting["output"] = _nest.map_leaves(lambda leaf: 0, output)
+        return [leaf.clone() for leaf in (*_nest.flatten(output), *_nest.flatten(new))]  # none is another's view
+
+    try:
+        program = compile_step(plain, arguments, shared=len(call.names))
+    except Uncompilable as reason:
+        return str(reason)
+    return Step(program, plain, nesting["output"])
+
+
+def run_compiled(
+    cell: Any,
+    compiled: Compiled,
+    inputs: Any,
+    state: State,
+    lengths: Tensor | None,
+    *,
+    reverse: bool = False,
+    masks: Masks = None,
+    after: Any = (),
+    resets: Tensor | None = None,
+    return_states: bool = False,
+    **_: Any,
+) -> tuple[Any, State] | None:
+    """A sequence as `scan`'s, through the cell's compiled step; None, with the reason noted, where it has none."""
+    extras = bool(after) or resets is not None or return_states
+    reason = _refused((inputs, state, masks), extras) or None
+    total = _nest.flatten(inputs)[0].shape[0]
+    steps = longest(lengths, total) if reason is None else 0
+    if reason is None and steps == 0:
+        reason = "no step to run"
+    if reason is not None:
+        _passed(cell, reason)
+        return None
+    valid = None if lengths is None else valid_steps(lengths, total)
+    inputs = _nest.map_leaves(lambda leaf: leaf[:steps], mask_inputs(inputs, valid))
+    projected = _nest.map_leaves(Tensor.contiguous, cell.project(inputs))
+    state = _nest.map_leaves(Tensor.contiguous, state)
+    given = {f"cell.{name}": tensor for name, tensor in (*cell.named_parameters(), *cell.named_buffers())}
+    call = Call(projected, state, masks, valid, tuple(given), steps, total, reverse)
+    tensors = [*_nest.flatten(projected), *_nest.flatten(state), *given.values()]
+    step = compiled.find(cell, call, _examples(call, tensors))
+    if isinstance(step, str):
+        _passed(cell, step)
+        return None
+    note(type(cell).__name__, COMPILED, "by torch's compiler")
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        results = _Steps.apply(step, call, *tensors)
+    else:
+        with torch.no_grad():
+            results, _kept = _run(step.program.forward, step.outputs(), call, tensors)
+    states = call.counts()[1]
+    return _nest.pack_as(step.output, results[:-states]), _nest.pack_as(state, results[-states:])
+
+
+def _passed(cell: Any, reason: str) -> None:
+    """Say that the plain loop takes over."""
+    note(type(cell).__name__, PLAIN, reason, warn=True)
+
+
+def _examples(call: Call, tensors: list[Tensor]) -> list[Tensor]:
+    """The first step's arguments, each wanting a gradient where its sequence does now.
+
+    From the second step on the state depends on all that the first one saw: it wants one where anything does.
+    """
+    inputs, states, _ = call.counts()
+    some = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+    def example(index: int, tensor: Tensor) -> Tensor:
+        row = (tensor[0] if index < inputs else tensor).detach()
+        carried = inputs <= index < inputs + states and tensor.is_floating_point()
+        return row.requires_grad_(some and (carried or tensor.requires_grad))
+
+    rows = [example(index, tensor) for index, tensor in enumerate(tensors)]
+    return call.arguments(0, rows[:inputs], rows[inputs : inputs + states], rows[inputs + states :])
+
+
+def _refused(values: Any, extras: bool) -> str | None:
+    reason = "under torch.compile" if torch.compiler.is_compiling() else refused_context()
+    if reason is not None:
+        return reason
+    if library.serial:
+        return "in a forked process"
+    if extras:
+        return "a compiled step knows no resets, no states of all steps and no state dropout or zoneout behind it"
+    for tensor in _nest.flatten(values):
+        if type(tensor) is not Tensor or tensor.device.type != "cpu":
+            return f"{type(tensor).__name__} on {tensor.device.type} in place of a plain tensor on the CPU"
+    return None
+
+
+def _run(forward: Any, count: int, call: Call, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Any]]:
+    """Outputs (`count` of them) and final state of the whole sequence, and what each step's gradient needs."""
+    inputs, states, _ = call.counts()
+    columns = [leaf.unbind(0) for leaf in tensors[:inputs]]
+    state, shared = list(tensors[inputs : inputs + states]), tensors[inputs + states :]
+    outputs: list[Any] = [None] * call.steps
+    kept: list[Any] = [None] * call.steps
+    for t in call.order():
+        found = forward(call.arguments(t, [column[t] for column in columns], state, shared))
+        outputs[t], state, kept[t] = found[:count], list(found[count : count + states]), found[count + states :]
+    stacked = [_padded(leaves, call.total) for leaves in zip(*outputs, strict=True)]
+    return [*stacked, *state], kept
+
+
+def _padded(steps: Sequence[Tensor], total: int) -> Tensor:
+    rows = torch.stack(tuple(steps))
+    if len(steps) == total:
+        return rows
+    return torch.cat([rows, rows.new_zeros(total - len(steps), *rows.shape[1:])])
+
+
+class _Steps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, step: Step, call: Call, *tensors: Tensor) -> Any:
+        results, ctx.kept = _run(step.program.forward, step.outputs(), call, tensors)
+        ctx.step, ctx.call = step, call
+        ctx.save_for_backward(*tensors)  # also: refuse a gradient after they were written into
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled():
+            return None, None, *_differentiable(ctx.step, ctx.call, tensors, grads, wanted)
+        return None, None, *_gradient(ctx.step.program, ctx.call, ctx.kept, grads, wanted)
+
+
+def _gradient(program: StepProgram, call: Call, kept: list[Any], grads: Any, wanted: Any) -> list[Tensor | None]:
+    assert program.gradient is not None
+    inputs, states, _ = call.counts()
+    results = len(program.differentiable)
+    columns = [grad[: call.steps].unbind(0) for grad in grads[: results - states]]
+    d_state = list(grads[results - states :])
+    found: list[Any] = [None] * call.steps
+    before = program.places[inputs : inputs + states]
+    for t in reversed(list(call.order())):
+        given = [*(column[t] for column in columns), *d_state]
+        given = [grad for grad, has in zip(given, program.differentiable, strict=True) if has]
+        found[t] = program.gradient([*kept[t], *laid(given, program.strides)])
+        d_state = [
+            torch.zeros_like(old) if place is None else found[t][place]
+            for old, place in zip(d_state, before, strict=True)
+        ]
+    d_inputs = [
+        None if place is None else _padded([values[place] for values in found], call.steps)
+        for place in program.places[:inputs]
+    ]
+    shared = [gathered(place, found) for place in program.places[len(program.places) - len(call.names) :]]
+    together = [*d_inputs, *d_state, *shared]
+    return [grad if want else None for grad, want in zip(together, wanted, strict=True)]
+
+
+def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: Any) -> list[Tensor | None]:
+    """The gradients as functions that autograd can differentiate again: those of the plain step."""
+    results, _kept = _run(lambda arguments: step.plain(*arguments), step.outputs(), call, tensors)
+    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if result.requires_grad]
+    targets = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
+    found = iter(
+        torch.autograd.grad(
+            [result for result, _ in pairs], targets, [grad for _, grad in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if want else None for want in wanted]
