@@ -2,6 +2,7 @@
 Trainer.
 
     python benchmarks/loop_overhead.py            # prints a table; random images, no data needed
+    python benchmarks/loop_overhead.py --profile  # where the short loop's time goes
 
 For each recipe the same steps are run four ways, interleaved in short blocks so that other programs disturb all
 alike, and measured in CPU time: `arithmetic` is forward, backward and optimiser on a batch that lies ready.
@@ -139,13 +140,67 @@ def measure(recipe: str, options: dict[str, Any], shape: tuple[int, int], rounds
     return best
 
 
+def profile(recipe: str, options: dict[str, Any], shape: tuple[int, int], rounds: int) -> dict[str, float]:
+    """Milliseconds of wall time per step that the short loop spends in each of its parts (the least of the rounds)."""
+    task = make_task(recipe, options, shape)
+    torch.manual_seed(0)
+    spent: dict[str, float] = {}
+
+    def timed(owner: Any, name: str, part: str) -> None:
+        function = getattr(owner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            result = function(*arguments, **named)
+            spent[part] = spent.get(part, 0.0) + time.perf_counter() - started
+            return result
+
+        setattr(owner, name, call)
+
+    timed(task.parts["train"], "batch", "make the batch")
+    timed(task, "loss", "forward")
+    backward, step = torch.Tensor.backward, torch.optim.Adam.step
+    timed(torch.Tensor, "backward", "backward")
+    timed(torch.optim.Adam, "step", "update")
+    try:
+        run = short_loop(task, task.build_model())
+        best: dict[str, float] = {}
+        for _ in range(rounds + 1):
+            spent.clear()
+            started = time.perf_counter()
+            run()
+            spent["all"] = time.perf_counter() - started
+            if not best or spent["all"] < best["all"]:
+                best = dict(spent)
+    finally:
+        torch.Tensor.backward, torch.optim.Adam.step = backward, step  # type: ignore[method-assign]
+    best["the rest of the loop"] = best["all"] - sum(value for part, value in best.items() if part != "all")
+    return {part: 1000 * value / BATCHES for part, value in best.items()}
+
+
+def print_profile(rounds: int) -> None:
+    """A line per recipe and part."""
+    for name, (recipe, options, shape) in CASES.items():
+        parts = profile(recipe, options, shape, rounds)
+        whole = parts.pop("all")
+        shown = ", ".join(f"{part} {value:.2f} ({100 * value / whole:.1f} %)" for part, value in parts.items())
+        print(f"{name}: {whole:.2f} ms per step: {shown}", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--profile", action="store_true", help="where the short loop's time goes, in place of the table"
+    )
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
+    if arguments.profile:
+        print_profile(rounds)
+        return
     print(
         f"{'recipe':22s} {'arithmetic':>11s} {'short loop':>18s} {'Fabric':>18s} {'Trainer':>18s}   (ms CPU per step)"
     )

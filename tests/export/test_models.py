@@ -33,7 +33,7 @@ MODELS = {
     "classifier": lambda: SequenceClassifier(3, Encoder("lstm", 5, 6, 2, bidirectional=True, dropout=0.2)),
     "states": lambda: SequenceClassifier(3, Encoder("gru", 4, 6), read="states", vocabulary=9, embedding=4),
     "at_end": lambda: SequenceClassifier(3, Encoder("lstm", 4, 6), read="output-at-end", vocabulary=9, embedding=4),
-    "ngrams": lambda: SequenceClassifier(3, Encoder("rnn", 4, 6), vocabulary=9, embedding=4, ngrams=3, bag=True),
+    "ngrams": lambda: SequenceClassifier(3, Encoder("rnn", 4, 6), vocabulary=9, embedding=4, ngrams=3),
     "steps": lambda: StepClassifier(2, 4),
     "forecaster": lambda: Forecaster(3, 2, 0),
     "tagger": lambda: Tagger(20, 9, 5, char_embedding=3, crf=True, **TAGGER),

@@ -9,7 +9,7 @@ from recurra.errors import ConfigError
 from recurra.models.classifier import SequenceClassifier, make_classifier
 from recurra.models.encoder import Encoder, make_stack
 from recurra.models.language import LanguageModel
-from recurra.models.ngrams import NgramEmbedding
+from recurra.models.ngrams import NgramScores
 from recurra.models.tagger import Tagger, Tokens
 from recurra.training.config import build
 from recurra.training.configs import DigitsConfig
@@ -149,10 +149,18 @@ def test_a_committee_learns_member_by_member_and_votes():
     torch.testing.assert_close(model.eval()(inputs).exp(), apart.softmax(-1).mean(1))
 
 
-def test_n_grams_end_at_their_token():
+def test_n_grams_count_without_their_order_and_not_in_the_padding():
     torch.manual_seed(0)
-    embed = NgramEmbedding(9, 4, n=3)
-    vectors = embed(torch.tensor([[5, 6, 7, 8], [1, 6, 7, 8]]))
-    assert not torch.equal(vectors[0, 1], vectors[1, 1]), "6 after 5 is not 6 after 1"
-    assert not torch.equal(vectors[0, 2], vectors[1, 2]), "nor is 7 after them"
-    assert torch.equal(vectors[0, 3], vectors[1, 3]), "a 3-gram sees two tokens back, not three"
+    scores = NgramScores(9, 2, n=3, dropout=0.5).eval()
+    with torch.no_grad():
+        for table in scores.tables:
+            table.weight.normal_()
+        both = scores(torch.tensor([[5, 6, 0, 0], [5, 6, 7, 8]]), torch.tensor([2, 4]))
+        assert torch.allclose(both[:1], scores(torch.tensor([[5, 6]]))), "padding counts for nothing"
+        alone = NgramScores(9, 2, n=1).eval()
+        alone.tables[0] = scores.tables[0]
+        assert torch.allclose(alone(torch.tensor([[5, 6]])), alone(torch.tensor([[6, 5]]))), "a bag has no order"
+        assert not torch.allclose(scores(torch.tensor([[5, 6]])), scores(torch.tensor([[6, 5]]))), "a 2-gram has"
+        # by hand: one row of each order's table per token, over the root of orders x steps
+        assert torch.allclose(alone(torch.tensor([[5, 6]])), 10 * alone.tables[0].weight[[5, 6]].sum(0) / 2**0.5)
+        assert scores(torch.tensor([[0]]), torch.tensor([0])).abs().max() == 0, "an empty row has no n-grams"

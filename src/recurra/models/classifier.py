@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.models.encoder import Encoder, Merge, Read
-from recurra.models.ngrams import NgramEmbedding
+from recurra.models.ngrams import NgramScores
 
 
 class SequenceClassifier(nn.Module):
@@ -23,9 +23,8 @@ class SequenceClassifier(nn.Module):
         merge: how two directions are joined.
         vocabulary: number of tokens, for `[B, T]` token inputs; None for `[B, T, F]` values.
         embedding: size of the embedding of a token.
-        ngrams: embed n-grams of tokens up to this order (1: tokens alone).
-        bag: the output layer also sees the embedded n-grams without their order (a bag beside the sequence).
-        dropout: share of what the output layer sees of the bag that is dropped.
+        ngrams: add the scores of a linear model of the n-grams up to this order (0: the recurrent model alone).
+        dropout: share of the n-grams that is left out in training.
     """
 
     def __init__(
@@ -37,37 +36,24 @@ class SequenceClassifier(nn.Module):
         merge: Merge = "concat",
         vocabulary: int | None = None,
         embedding: int = 0,
-        ngrams: int = 1,
-        bag: bool = False,
+        ngrams: int = 0,
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.embedding = None if vocabulary is None else NgramEmbedding(vocabulary, embedding, ngrams)
+        self.embedding = None if vocabulary is None else nn.Embedding(vocabulary, embedding)
+        self.ngrams = NgramScores(vocabulary, classes, ngrams, dropout) if vocabulary is not None and ngrams else None
         self.encoder = encoder
         self.how: Read = read
         self.merge: Merge = merge
-        self.bag = embedding if bag and vocabulary is not None else 0
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(encoder.read_size(read, merge) + self.bag, classes)
+        self.output = nn.Linear(encoder.read_size(read, merge), classes)
         nn.init.xavier_uniform_(self.output.weight)  # tf.layers.dense's default
         nn.init.zeros_(self.output.bias)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits `[B, classes]` of `inputs [B, T, F]` or tokens `[B, T]`."""
-        if self.embedding is not None:
-            inputs = self.embedding(inputs)
-        vector = self.encoder.read(self.encoder(inputs, lengths), lengths, self.how, self.merge)
-        if self.bag:
-            vector = torch.cat([vector, self.dropout(_bag(inputs, lengths))], dim=-1)
-        return self.output(vector)
-
-
-def _bag(values: Tensor, lengths: Tensor | None) -> Tensor:
-    """The sum of each row's real steps over the root of their number, `[B, F]`; zeros for an empty row."""
-    if lengths is None:
-        return values.sum(1) / values.shape[1] ** 0.5
-    real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-    return torch.where(real[..., None], values, 0.0).sum(1) / lengths.clamp(min=1)[:, None].sqrt()
+        values = inputs if self.embedding is None else self.embedding(inputs)
+        logits = self.output(self.encoder.read(self.encoder(values, lengths), lengths, self.how, self.merge))
+        return logits if self.ngrams is None else logits + self.ngrams(inputs, lengths)
 
 
 class Committee(nn.Module):
@@ -121,7 +107,6 @@ def _make_one(config: Any, classes: int, features: int, vocabulary: int | None) 
         merge=config.merge,
         vocabulary=vocabulary,
         embedding=getattr(config, "embedding", 0),
-        ngrams=getattr(config, "ngrams", 1),
-        bag=getattr(config, "bag", False),
+        ngrams=getattr(config, "ngrams", 0),
         dropout=config.dropout,
     )

@@ -1,4 +1,4 @@
-"""An embedding that sees a token together with those just before it."""
+"""A linear model of n-grams, to stand beside a recurrent one."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ import torch
 from torch import Tensor, nn
 
 _MIX = 1_000_003  # a prime, so that the products of small numbers fall into different buckets
+_GAIN = 10.0  # Adam moves every weight alike, but a rare n-gram must count after the few times it is seen
 
 
-class NgramEmbedding(nn.Module):
-    """The sum of embeddings of the 1-, 2-, … n-grams that end at each token; n-grams of two and more share hashed
-    buckets.
+class NgramScores(nn.Module):
+    """A score per class for the 1-, 2-, … n-grams that occur in a sequence, whatever their order.
+
+    It is what logistic regression on n-grams computes (the "wide" part of Cheng et al., 2016, "Wide & Deep Learning
+    for Recommender Systems"); n-grams of two and more share hashed buckets.
 
     Args:
         vocabulary: number of tokens.
-        size: of a vector.
-        n: longest n-gram; 1 is a plain embedding.
+        classes: scores per sequence.
+        n: longest n-gram.
+        dropout: share of the occurrences that is left out in training.
         buckets: rows per order above 1; different n-grams may share one.
     """
 
-    def __init__(self, vocabulary: int, size: int, n: int = 1, buckets: int = 1 << 14):
+    def __init__(self, vocabulary: int, classes: int, n: int, dropout: float = 0.0, buckets: int = 1 << 15):
         super().__init__()
-        self.n, self.buckets = n, buckets
-        self.tokens = nn.Embedding(vocabulary, size)
-        self.grams = nn.ModuleList(nn.Embedding(buckets, size) for _ in range(n - 1))
-        for table in self.grams:
-            nn.init.normal_(table.weight, std=0.3)  # type: ignore[arg-type]
+        self.dropout, self.buckets = dropout, buckets
+        self.tables = nn.ModuleList(nn.Embedding(buckets if i else vocabulary, classes) for i in range(n))
+        for table in self.tables:
+            nn.init.zeros_(table.weight)  # type: ignore[arg-type]
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """`[B, T]` → `[B, T, size]`; before a row's first token stands token 0."""
-        vectors = self.tokens(tokens)
-        key = tokens
-        for order, table in enumerate(self.grams, 1):
-            before = nn.functional.pad(tokens, (order, 0))[:, : tokens.shape[1]]
-            key = key * _MIX + before + 1
-            vectors = vectors + table(torch.remainder(key, self.buckets))
-        return vectors
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`[B, T]` → `[B, classes]`; before a row's first token stands token 0."""
+        steps = tokens.shape[1]
+        counts = torch.full((tokens.shape[0],), steps, device=tokens.device) if lengths is None else lengths
+        real = (torch.arange(steps, device=tokens.device) < counts[:, None]).to(torch.float32)
+        total, key = real.new_zeros(()), tokens
+        for order, table in enumerate(self.tables):
+            if order:
+                before = nn.functional.pad(tokens, (order, 0))[:, :steps]
+                key = key * _MIX + before + 1
+            rows = torch.remainder(key, self.buckets) if order else tokens
+            kept = nn.functional.dropout(real, self.dropout, self.training)
+            total = total + (table(rows) * kept[..., None]).sum(1)
+        return _GAIN * total / (len(self.tables) * counts.clamp(min=1)).sqrt()[:, None]

@@ -19,6 +19,9 @@ READ_HELP = (
 )
 
 
+NGRAMS_HELP = "add a linear model of the n-grams up to this order beside the recurrent one (0: none)"
+
+
 class ReadConfig(ModelConfig):
     """A model that reads a sequence into one vector."""
 
@@ -26,6 +29,7 @@ class ReadConfig(ModelConfig):
     merge: Merge = option("concat", "how the two directions are joined", "Model")
     members: int = option(1, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     activation: str | None = option(None, "activation of the rnn cell (default: the recipe's)", "Model")
+    label_smoothing: float = option(0.0, "share of each target that is spread over all classes", ge=0, lt=1)
 
 
 class ImageConfig(ReadConfig):
@@ -94,8 +98,7 @@ class TextReadConfig(ReadConfig):
     """A sequence of characters or words read into one vector."""
 
     embedding: int = option(64, "size of the embedding", "Model", ge=1)
-    ngrams: int = option(1, "embed each token with those before it: n-grams up to this order", "Model", ge=1, le=5)
-    bag: bool = option(False, "the output layer also sees the embedded n-grams without their order", "Model")
+    ngrams: int = option(0, NGRAMS_HELP, "Model", ge=0, le=5)
     init_scale: float | None = option(
         None,
         "embedding and output layer start uniform in ± this (default: the library's initialisation)",
@@ -116,9 +119,9 @@ class NamesConfig(TextReadConfig):
     held_out: float = option(0.1, "share of the distinct names kept for the test (real)", "Data", gt=0, lt=1)
     bidirectional: bool = option(True, "a second, independent stack reads each name backwards", "Model")
     hidden: int = option(100, "units per layer and direction", "Model", ge=1)
-    embedding: int = option(128, "size of the embedding", "Model", ge=1)
-    ngrams: int = option(4, "embed each character with those before it: n-grams up to this order", "Model", ge=1, le=5)
-    bag: bool = option(True, "the output layer also sees the embedded n-grams without their order", "Model")
+    embedding: int = option(64, "size of the embedding", "Model", ge=1)
+    ngrams: int = option(4, NGRAMS_HELP, "Model", ge=0, le=5)
+    label_smoothing: float = option(0.1, "share of each target that is spread over all classes", ge=0, lt=1)
     members: int = option(3, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     epochs: int = option(10, "passes over the training data at most", ge=1)
     batch_size: int = option(128, "examples (rows) per optimiser step", ge=1)
@@ -133,7 +136,7 @@ class NamesConfig(TextReadConfig):
             return values
         document = {
             "hidden": 150, "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
-            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 1, "bag": False, "members": 1,
+            "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 0, "members": 1, "label_smoothing": 0.0,
             "log_every": 1, "eval_every": 50, "read": "state-c",
         }  # fmt: skip
         return document | values

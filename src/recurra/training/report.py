@@ -80,9 +80,15 @@ def speed_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training time", f"{seconds:.1f} s, {result['cpu_seconds']:.1f} CPU seconds (validation included)"),
         (
             "per step",
-            f"{1000 * seconds / max(steps, 1):.2f} ms, {result['threads']} threads, {result['processes']} processes",
+            f"{1000 * seconds / max(steps, 1):.2f} ms, {_count(result['threads'], 'thread')}, "
+            f"{_count(result['processes'], 'process')}",
         ),
     ]
+
+
+def _count(number: int, what: str) -> str:
+    plural = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number} {what}{plural}"
 
 
 def _headline(result: Mapping[str, Any]) -> str:

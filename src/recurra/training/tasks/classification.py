@@ -65,7 +65,8 @@ class Classification(Task[ConfigT]):
         if logits.dim() == 3:  # a committee: every member by its own loss
             count *= logits.shape[1]
             logits, targets = logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1])
-        return StepLoss(nn.functional.cross_entropy(logits, targets, reduction="sum"), count)
+        smoothing = self.config.label_smoothing
+        return StepLoss(nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing), count)
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
