@@ -29,7 +29,7 @@ NEEDED = {
     "names": ("names-end", "names-state"),
     "mnist": ("mnist-rnn", "mnist-lstm", "mnist-gru"),
     "ptb": ("ptb-small",),
-    "mnist-static": ("static-0", "static-1", "static-2"),
+    "mnist-static": ("static-sgd", "static-adam"),
     "toy-binary": ("toy-right", "toy-wrong"),
 }
 
@@ -64,11 +64,12 @@ def draw_names(end: Path, state: Path) -> Any:
         inputs, lengths = trained.model.embedding(row), torch.tensor([len(rows[2])])
         encoded = encoder(inputs, lengths)
         carried = encoded.states[0][-1].h.norm().item()
+    right.set_ylim(0, 1.45 * carried)
     right.bar(range(1, 9), encoded.outputs[0][0].norm(dim=-1), color=ORANGE, label="forward output")
     right.axhline(carried, color=BLUE, label="final state h, carried through")
     right.set_xticks(range(1, 9), [*names.DOCUMENT_NAMES[2], *["pad"] * (8 - len(rows[2]))])
     right.set(ylabel="norm", title="one padded name")
-    right.legend(loc="center right", fontsize=8, framealpha=1.0)
+    right.legend(loc="upper right", fontsize=8, frameon=False)
     return figure
 
 
@@ -100,6 +101,9 @@ def draw_ptb(run: Path) -> Any:
     right.plot(windows, lost, marker="o", color=BLUE, label="state thrown away after each window")
     right.axhline(carried, color=ORANGE, label="state carried from window to window")
     right.set(xlabel="window", ylabel="perplexity (20,000 test words)", xscale="log", yscale="log")
+    right.set_xticks(windows, [str(window) for window in windows], minor=False)
+    right.set_yticks([100, 150, 200, 250], ["100", "150", "200", "250"])
+    right.minorticks_off()
     right.legend(frameon=False, fontsize=8)
     return figure
 
@@ -118,16 +122,18 @@ def forgetful(trained: Any, tokens: np.ndarray, window: int) -> float:
     return float(np.exp(total / count))
 
 
-def draw_mnist_static(*runs: Path) -> Any:
-    """Loss and validation accuracy of three seeds over 10,000 steps of gradient descent."""
+def draw_mnist_static(plain: Path, adam: Path) -> Any:
+    """The same model and batches under plain gradient descent and under Adam, both at the document's rate."""
     figure, left, right = axes_pair()
-    for run, color in zip(runs, (BLUE, ORANGE, GREEN), strict=True):
-        left.plot(*series(run, "train", "loss"), color=color, linewidth=1.2)
-        right.plot(*series(run, "valid", "value"), color=color, marker=".", label=f"seed {run.name[-1]}")
-    left.set(xlabel="step", ylabel="training loss")
-    right.axhline(0.875, color=GRAY, linestyle=":", label="printed by the document (128 test images)")
-    right.set(xlabel="step", ylabel="accuracy (validation)")
-    right.legend(frameon=False, fontsize=8)
+    for run, color, label in ((plain, ORANGE, "gradient descent (the document's)"), (adam, BLUE, "Adam")):
+        left.plot(*series(run, "train", "loss"), color=color, linewidth=1.2, label=label)
+        for part, style in (("valid-subset", "."), ("valid", ".")):
+            right.plot(*series(run, part, "value"), color=color, marker=style, linestyle="none")
+    left.set(xlabel="step", ylabel="training loss", yscale="log", title="one LSTM of 128 units, rate 0.001")
+    left.legend(frameon=False, fontsize=9)
+    right.axhline(0.875, color=GRAY, linestyle=":", label="the document after 10,000 steps (128 test images)")
+    right.set(xlabel="step", ylabel="accuracy (validation)", ylim=(0, 1))
+    right.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
 
