@@ -31,6 +31,7 @@ MODULES: list[str] = [
     "nest",
     "control_flow",
     "cases",
+    "eager_forms",
     "tensor_array",
     "functional_ops",
     "python_functions",

@@ -849,3 +849,10 @@ CASES["errors"] = [
     "tf.one_hot(ids)",
     "tf.zeros([2, -1])",
 ]
+
+try:
+    from tests.goldens.tf1 import opcases_wide
+except ImportError:  # run by make_opcases.py, next to it
+    import opcases_wide
+
+CASES.update(opcases_wide.CASES)

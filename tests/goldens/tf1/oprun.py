@@ -19,7 +19,10 @@ def run_case(tf, expression):
             outputs = _flatten(tf, eval(expression, names))
             static = [str(t.get_shape()) for t in outputs]
             grads = _gradients(tf, expression, names, values, outputs)
+            started = [v.initializer for v in tf.global_variables() + tf.local_variables()]
             with tf.Session() as session:
+                if started:
+                    session.run(started)
                 arrays, gradients = session.run((outputs, grads))
         except Exception as problem:
             return {"error": [type(problem).__name__, str(problem).split("\n")[0][:300]], "arrays": {}}

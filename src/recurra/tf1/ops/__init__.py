@@ -45,6 +45,14 @@ _MODULES = (
     "signal",
     "printing",
     "decode",
+    "linalg_more",
+    "signal_more",
+    "nn_more",
+    "fake_quant",
+    "scatter_nd",
+    "serialize",
+    "image_more",
+    "strings_more",
 )
 
 for _name in _MODULES:

@@ -129,3 +129,29 @@ def _with_gradient(cell_fn: Any, cell_grad: Any) -> Any:
         return flat_step(*nest.flatten(list(arguments))), extra[0]
 
     return step
+
+
+@tf_export("contrib.rnn.transpose_batch_time")
+def transpose_batch_time(x: Any) -> Any:
+    """The first two axes changed places; what is known to have fewer stays."""
+    x = convert_to_tensor(x)
+    rank = x.shape.ndims
+    if rank is not None and rank < 2:
+        raise ValueError(f"Expected input tensor {x} to have rank at least 2, but saw shape: {x.shape}")
+    if rank is None:
+        order = names.lookup("concat")(([1, 0], names.lookup("range")(2, names.lookup("rank")(x))), axis=0)
+        return names.lookup("transpose")(x, order)
+    return names.lookup("transpose")(x, [1, 0, *range(2, rank)])
+
+
+@tf_export("contrib.rnn.best_effort_input_batch_size")
+def best_effort_input_batch_size(flat_input: Any) -> Any:
+    """The batch size of time-major inputs: a number where one of them knows it, else a tensor."""
+    for item in flat_input:
+        if item.shape.ndims is None:
+            continue
+        if item.shape.ndims < 2:
+            raise ValueError(f"Expected input tensor {item.name} to have rank at least 2")
+        if item.shape.as_list()[1] is not None:
+            return item.shape.as_list()[1]
+    return names.lookup("shape")(flat_input[0])[1]
