@@ -3,7 +3,7 @@
     python benchmarks/plan_overhead.py            # prints a table
 
 The tensors are tiny, so that a call costs what it costs whatever the arithmetic. `by hand` makes the same torch calls
-in a function (with torch.autograd.grad and torch's fused Adam where the graph trains); the difference, over the number of
+in a function (torch.autograd.grad and torch's fused Adam where the graph trains); the difference, over the number of
 operations of the plan, is the overhead.
 """
 
