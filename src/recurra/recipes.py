@@ -28,6 +28,7 @@ __all__ = [
     "options",
     "ptb",
     "resume",
+    "seq2seq",
     "tag",
     "toy_binary",
 ]
@@ -92,3 +93,8 @@ def tag(conll: str | Path, **options: Any) -> Result:
 def forecast(csv: str | Path, **options: Any) -> Result:
     """Forecast one or several series."""
     return _train("forecast", options, csv)
+
+
+def seq2seq(pairs: str | Path, **options: Any) -> Result:
+    """Write a sequence for a sequence; `pairs="dates"` makes some."""
+    return _train("seq2seq", options, pairs)

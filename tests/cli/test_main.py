@@ -241,10 +241,16 @@ def test_the_table_of_runs_keeps_to_one_line_a_run(capsys, tmp_path, monkeypatch
     (run / "metrics.csv").write_text("step\n3000\n")
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.yaml").write_text("recipe: lm")
+    (tmp_path / "bent").mkdir()
+    (tmp_path / "bent" / "config.yaml").write_text("no recipe")
     lines = call(capsys, "runs", tmp_path)[1].splitlines()
-    rows = [line.split() for line in lines if line.strip().startswith((name, "half"))]
+    rows = [line.split() for line in lines if line.strip().startswith((name, "half", "bent"))]
     assert sorted(rows) == sorted(
-        [["half", "lm", "unfinished", "0"], [name, name[:-16], "worst_point", "0.1235", "0.9877", "3000", "60.0"]]
+        [
+            ["bent", "?", "broken", "0"],
+            ["half", "lm", "unfinished", "0"],
+            [name, name[:-16], "worst_point", "0.1235", "0.9877", "3000", "60.0"],
+        ]
     )
 
 

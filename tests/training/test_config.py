@@ -47,6 +47,13 @@ def test_a_dumped_config_builds_the_same_config(name):
     assert build(type(config), dump(config)) == config
 
 
+def test_every_recipe_is_a_function_too():
+    from recurra import recipes
+
+    for name in RECIPES:
+        assert name.replace("-", "_") in recipes.__all__ and callable(getattr(recipes, name.replace("-", "_")))
+
+
 def test_ptb_sizes_are_ptb_word_lms():
     """ptb_word_lm.py's SmallConfig, MediumConfig, LargeConfig; dropout is one minus its keep_prob."""
     wanted = {

@@ -115,7 +115,7 @@ def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folder
 def _table_row(run: dict[str, Any]) -> tuple[str, ...]:
     result = run["result"]
     if result is None:
-        return run["run"], run["recipe"], "unfinished", "", "", str(run["steps"]), ""
+        return run["run"], run["recipe"], run["state"], "", "", str(run["steps"]), ""
     metric = result["metric"]
     best = "" if result["best"] is None else f"{result['best']:.4g}"
     minutes = f"{result['seconds'] / 60:.1f}"

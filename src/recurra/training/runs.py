@@ -288,15 +288,14 @@ def list_runs(runs: Path) -> list[dict[str, Any]]:
     """What is known of every run in a folder, newest last."""
     found = []
     for config in sorted(runs.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime):
-        folder = RunFolder(config.parent)
-        result = folder.read_json("result.json")
-        rows = folder.metrics()
-        found.append(
-            {
-                "run": config.parent.name,
-                "recipe": folder.config().get("recipe", "?"),
-                "steps": int(rows[-1]["step"]) if rows else 0,
-                "result": result,
-            }
-        )
+        found.append({"run": config.parent.name} | _known_of(RunFolder(config.parent)))
     return found
+
+
+def _known_of(folder: RunFolder) -> dict[str, Any]:
+    """Recipe, steps, result, and "unfinished" or "broken" where there is none."""
+    try:
+        recipe, result, rows = folder.config()["recipe"], folder.read_json("result.json"), folder.metrics()
+    except CheckpointError:
+        return {"recipe": "?", "steps": 0, "result": None, "state": "broken"}
+    return {"recipe": recipe, "steps": int(rows[-1]["step"]) if rows else 0, "result": result, "state": "unfinished"}
