@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import recurra.tf1 as tf
+from recurra.tf1 import surface
 from recurra.tf1.graph import Graph
 
 
@@ -155,3 +156,23 @@ def test_constants_take_tensorflows_dtypes(value, dtype, shape):
 def test_constant_repeats_its_last_value():
     with tf.Session() as session:
         assert session.run(tf.constant([1, 2], shape=[2, 2])).tolist() == [[1, 2], [2, 2]]
+
+
+def test_a_bad_scope_name_leaves_no_graph_open() -> None:
+    before = tf.get_default_graph()
+    with Graph().as_default() as inner:
+        for scope in (tf.variable_scope, tf.name_scope):
+            with pytest.raises(ValueError, match="is not a valid scope name"), scope("_"):
+                pass
+        assert tf.get_default_graph() is inner
+    assert tf.get_default_graph() is before
+
+
+def test_a_store_gives_what_it_has_where_reuse_is_not_said() -> None:
+    store = surface.lookup("python.ops.variable_scope._get_default_variable_store")()
+    v = store.get_variable("kept", [1])
+    assert store.get_variable("kept", [1]) is v
+    text = tf.get_variable("text", [], tf.string)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(text) == b""

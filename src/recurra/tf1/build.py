@@ -40,10 +40,10 @@ class name_scope:
                 f"At least one of name ({self._raw}) and default_name ({self._default_name}) must be provided."
             )
         graph = graph_of(self._values) if self._values else get_default_graph()
-        stack = contextlib.ExitStack()
-        stack.enter_context(graph.as_default())
-        scope = stack.enter_context(graph.name_scope(self._name))
-        self._managers.append(stack)
+        with contextlib.ExitStack() as stack:  # a bad name leaves nothing open
+            stack.enter_context(graph.as_default())
+            scope = stack.enter_context(graph.name_scope(self._name))
+            self._managers.append(stack.pop_all())
         return scope
 
     def __exit__(self, *exc: Any) -> None:

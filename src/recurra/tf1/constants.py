@@ -9,7 +9,7 @@ import torch
 
 from recurra.tf1.shapes import TensorShape, unknown_shape
 from recurra.tf1.tensor import Tensor
-from recurra.tf1.values import to_torch
+from recurra.tf1.values import to_numpy, to_torch
 
 _LIMIT = 4096  # elements: beyond, nothing is folded
 _MISSING = object()
@@ -57,7 +57,7 @@ def _evaluate(tensor: Tensor) -> np.ndarray | None:
         return None
     if isinstance(result, tuple | list):
         result = result[tensor.value_index]
-    return result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+    return np.asarray(to_numpy(result))
 
 
 def _static_size(tensor: Tensor) -> np.ndarray | None:

@@ -221,6 +221,35 @@ def flatten_with_tuple_paths(structure: Any) -> list[tuple[tuple[Any, ...], Any]
     return list(walk(structure, ()))
 
 
+def _joined(path: tuple[Any, ...], separator: str = "/") -> str:
+    return separator.join(str(key) for key in path)
+
+
+@tf_export("python.util.nest.flatten_with_joined_string_paths")
+def flatten_with_joined_string_paths(
+    structure: Any, separator: str = "/", expand_composites: bool = False
+) -> list[tuple[str, Any]]:
+    """flatten_with_tuple_paths with the keys of a path joined."""
+    return [(_joined(path, separator), leaf) for path, leaf in flatten_with_tuple_paths(structure)]
+
+
+@tf_export("python.util.nest.map_structure_with_tuple_paths")
+def map_structure_with_tuple_paths(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> Any:
+    """map_structure whose function gets the path first."""
+    paths = [path for path, _ in flatten_with_tuple_paths(structure[0])]
+    for other in structure[1:]:
+        assert_same_structure(structure[0], other, check_types=kwargs.get("check_types", True))
+    columns = [flatten(s) for s in structure]
+    results = [func(path, *leaves) for path, *leaves in zip(paths, *columns, strict=True)]
+    return pack_sequence_as(structure[0], results)
+
+
+@tf_export("python.util.nest.map_structure_with_paths")
+def map_structure_with_paths(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> Any:
+    """map_structure whose function gets the path first, as text with slashes."""
+    return map_structure_with_tuple_paths(lambda path, *leaves: func(_joined(path), *leaves), *structure, **kwargs)
+
+
 @tf_export("contrib.framework.nest.flatten_dict_items", "python.util.nest.flatten_dict_items")
 def flatten_dict_items(dictionary: Any) -> dict[Any, Any]:
     """{key structure: value structure} as one flat dict."""

@@ -227,7 +227,7 @@ def _pure_scope(
         if getter is not None:
             scope._custom_getter = _compose(getter, old.custom_getter)
         saved = None
-    scope._name, scope._name_scope = new_name, old_name_scope or new_name
+    scope._name, scope._name_scope = new_name, new_name if old_name_scope is None else old_name_scope
     for key, value in given.items():
         setattr(scope, f"_{key}", value)
     store.open_scope(new_name)

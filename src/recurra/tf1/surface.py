@@ -89,6 +89,9 @@ _INNER_PACKAGES = set(
         "data",
         "data.ops",
         "data.util",
+        "data.kernel_tests",
+        "training.tracking",
+        "ops.ragged",
         "eager",
         "ops.losses",
         "ops.distributions",
@@ -194,7 +197,8 @@ def _inner_depth(parts: list[str]) -> bool:
         return True
     if parts[0] == "keras":
         return table.has_prefix(".".join(parts))
-    return len(parts) == 2 and parts[0] in _INNER_PACKAGES and ".".join(parts[:2]) not in _PUBLIC_MEMBERS
+    package, dotted = ".".join(parts[:-1]), ".".join(parts)
+    return package in _INNER_PACKAGES and dotted not in _PUBLIC_MEMBERS and not parts[-1][:1].isupper()
 
 
 # members of inner packages that are not files

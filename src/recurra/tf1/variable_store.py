@@ -47,7 +47,7 @@ def default_initializer(name: str, dtype: dtypes.DType) -> Any:
         if eras.current() < (1, 0):
             return names.lookup("uniform_unit_scaling_initializer")(factor=1.0)
         return names.lookup("glorot_uniform_initializer")()
-    if dtype.is_integer or dtype.is_unsigned or dtype.is_bool:
+    if dtype.is_integer or dtype.is_unsigned or dtype.is_bool or dtype == dtypes.string:
         return names.lookup("zeros_initializer")()
     raise ValueError(f"An initializer for variable {name} of {dtype.base_dtype} is required")
 
@@ -226,7 +226,7 @@ class VariableStore:
 
     def _found(self, name: str, shape: TensorShape, dtype: dtypes.DType, reuse: Any) -> Any:
         found = self._vars[name]
-        if reuse is False or reuse is None:
+        if reuse is False:
             raise ValueError(
                 f"Variable {name} already exists, disallowed. Did you mean to set reuse=True or reuse=tf.AUTO_REUSE in "
                 f"VarScope? Originally defined at:\n\n{self._places.get(name, '')}"

@@ -797,6 +797,17 @@ CASES["losses"] = [
     "tf.contrib.layers.flatten(unknown(t3))",
 ]
 
+CASES["late"] = [  # what is known only when the graph runs
+    "tf.tensordot(unknown(t3), unknown(w), 1)",
+    "tf.tensordot(unknown(t3), t3, [[0, -1], [0, 2]])",
+    "tf.tensordot(t3, t3, tf.constant([[0, 2], [0, 2]]))",
+    "tf.tensordot(t3, w, unknown(tf.constant([[2], [0]])))",
+    "tf.tensordot(x, y, [[5], [0]])",
+    "tf.cast(tf.cast(tf.constant([1.5, -2.25]), tf.bfloat16), tf.float32)",
+    "tf.raw_ops.ConcatV2(values=[x, y], axis=0)",
+    "tf.raw_ops.Einsum(inputs=[x, w], equation='ab,bc->ac')",
+]
+
 CASES["errors"] = [
     "tf.matmul(x, y)",
     "x + w",

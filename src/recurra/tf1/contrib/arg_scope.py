@@ -76,4 +76,11 @@ def arg_scope(list_ops_or_scope: Any, **kwargs: Any) -> Iterator[dict[str, dict[
         _STACK.pop()
 
 
-export(arg_scope, "contrib.framework.arg_scope", "contrib.slim.arg_scope")
+export(
+    arg_scope,
+    "contrib.framework.arg_scope",
+    "contrib.framework.python.ops.arg_scope",
+    "contrib.framework.python.ops.arg_scope.arg_scope",
+    "contrib.slim.arg_scope",
+)
+export(add_arg_scope, "contrib.framework.python.ops.add_arg_scope")

@@ -10,11 +10,13 @@ from torch import Tensor as TorchTensor
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.constants import constant_value
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.registry import op
 from recurra.tf1.shape_rules import batch_matmul
 from recurra.tf1.shape_rules import matmul as matmul_shape
 from recurra.tf1.shapes import TensorShape, unknown_shape
+from recurra.tf1.tensor import Tensor
 
 __all__ = ["matmul", "tensordot"]
 
@@ -119,7 +121,13 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Any:
         return result
 
 
-def _tensordot_axes(a: Any, axes: Any) -> tuple[list[int], list[int]]:
+def _tensordot_axes(a: Any, axes: Any) -> tuple[Any, Any]:
+    """The contracted axes of both: lists where they are known, else tensors."""
+    if isinstance(axes, Tensor):
+        known = constant_value(axes)
+        if known is None:
+            return tuple(apply_op("Unpack", axes, num=2, axis=0))  # type: ignore[return-value]
+        axes = known.tolist()
     rank = a.get_shape().ndims
     if isinstance(axes, (int, np.integer)):
         if axes < 0:
@@ -128,7 +136,8 @@ def _tensordot_axes(a: Any, axes: Any) -> tuple[list[int], list[int]]:
             if axes > rank:
                 raise ValueError(f"'axes' must not be larger than the number of dimensions of tensor {a}.")
             return list(range(rank - axes, rank)), list(range(axes))
-        raise NotImplementedError("tf.tensordot with a number of axes and a tensor of unknown rank")
+        size = apply_op("Rank", a)
+        return apply_op("Range", size - axes, size, 1), list(range(axes))
     if len(axes) != 2:
         raise ValueError("'axes' must be an integer or have length 2.")
     first, second = ([x] if isinstance(x, (int, np.integer)) else [int(i) for i in np.asarray(x)] for x in axes)
@@ -141,8 +150,10 @@ def _flattened(tensor: Any, axes: list[int], first: bool) -> tuple[Any, Any, lis
     """`tensor` as a matrix with the contracted axes first or last, and its free sizes (a list when known)."""
     shape = tensor.get_shape()
     rank = shape.ndims
-    if rank is None:
-        raise NotImplementedError("tf.tensordot of a tensor of unknown rank")
+    if rank is None or isinstance(axes, Tensor):
+        return _flattened_at_run_time(tensor, axes, first)
+    if any(not -rank <= a < rank for a in axes):
+        raise IndexError(f"Axis of tensordot out of range for a tensor of rank {rank}: {axes}")
     axes = [a % rank for a in axes]
     free = [a for a in range(rank) if a not in axes]
     order = axes + free if first else free + axes
@@ -165,6 +176,23 @@ def _flattened(tensor: Any, axes: list[int], first: bool) -> tuple[Any, Any, lis
     pair = [product(axes_sizes), product(free_sizes)]
     flat = apply_op("Reshape", moved, apply_op("Pack", pair if first else pair[::-1], axis=0))
     return flat, free_sizes, static
+
+
+def _flattened_at_run_time(tensor: Any, axes: Any, first: bool) -> tuple[Any, Any, None]:
+    """As `_flattened`, where the rank or the axes are known only then."""
+    sizes, rank = apply_op("Shape", tensor, out_type=dtypes.int32), apply_op("Rank", tensor)
+    axes = convert_to_tensor(axes, dtype=dtypes.int32)
+    axes = apply_op("FloorMod", axes, rank)
+    free = apply_op("ListDiff", apply_op("Range", 0, rank, 1), axes, out_idx=dtypes.int32)[0]
+    free_sizes = apply_op("GatherV2", sizes, free, 0)
+    inner = apply_op("Prod", apply_op("GatherV2", sizes, axes, 0), [0], keep_dims=False)
+    outer = apply_op("Prod", free_sizes, [0], keep_dims=False)
+    moved = apply_op("Transpose", tensor, apply_op("ConcatV2", [axes, free] if first else [free, axes], 0))
+    return (
+        apply_op("Reshape", moved, apply_op("Pack", [inner, outer] if first else [outer, inner], axis=0)),
+        free_sizes,
+        None,
+    )
 
 
 def _einsum(inputs: list[TorchTensor], equation: str) -> TorchTensor:
