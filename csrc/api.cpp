@@ -43,10 +43,14 @@ int best() {
 
 int current = best();
 
+// Packed weights: which instruction set they are for, then the panels.
+constexpr int64_t packed_header = 64;
+
 const Kernel* choose(const recurra_call& call) {
+    const int isa = call.packed ? *reinterpret_cast<const int*>(static_cast<const char*>(call.packed) - packed_header) : current;
 #if defined(RECURRA_X86)
 #define RECURRA_PICK(name) \
-    (call.is_double ? &portable::name##_double : current == avx512_isa ? &avx512::name : current == avx2_isa ? &avx2::name : &portable::name)
+    (call.is_double ? &portable::name##_double : isa == avx512_isa ? &avx512::name : isa == avx2_isa ? &avx2::name : &portable::name)
 #else
 #define RECURRA_PICK(name) (call.is_double ? &portable::name##_double : &portable::name)
 #endif
@@ -106,7 +110,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 5; }
+RECURRA_API int recurra_abi() { return 6; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -121,7 +125,33 @@ RECURRA_API int recurra_use_isa(const char* name) {
 
 RECURRA_API int64_t recurra_pool_kept() { return int64_t(pool_kept_bytes()); }
 RECURRA_API void recurra_pool_clear() { pool_clear(); }
-RECURRA_API void recurra_release(void* reserve) { pool_give(reserve); }
+// A block of the pool, or null; back with recurra_release.
+RECURRA_API void* recurra_take(int64_t bytes) {
+    try {
+        return pool_take(size_t(bytes));
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+RECURRA_API void recurra_release(void* block) { pool_give(block); }
+
+// The call's weights, packed for `call->packed` of later forward calls of the same sizes and options; null: no such kernel,
+// or no memory. For recurra_thaw. The weights themselves are not looked at again.
+RECURRA_API void* recurra_freeze(const recurra_call* call) {
+    const Kernel* kernel = choose(*call);
+    if (!kernel) return nullptr;
+    try {
+        char* block = static_cast<char*>(pool_take(size_t(packed_header + kernel->packed_bytes(*call))));
+        *reinterpret_cast<int*>(block) = current;
+        kernel->pack(*call, block + packed_header);
+        return block + packed_header;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+RECURRA_API void recurra_thaw(void* packed) {
+    if (packed) pool_give(static_cast<char*>(packed) - packed_header);
+}
 
 // Elements of a reserve that one (step, row) pair takes, for callers that bring their own.
 RECURRA_API int64_t recurra_reserve_row(const recurra_call* call) {

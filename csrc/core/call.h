@@ -52,6 +52,7 @@ typedef struct {
     recurra_rows d_x, d_initial[2];  // base may be null (not wanted)
     recurra_gate d_gate[4];          // x, h and biases may each be null (not wanted)
     void* d_peephole[3];
+    const void* packed;  // forward: weights packed before, by recurra_freeze; null: pack them in this call
 } recurra_call;
 
 }  // extern "C"

@@ -32,20 +32,26 @@ struct Forward : Shape<Cell> {
     Thread* thread;
     bool raw_inputs, raw_states;  // read these weights where they lie
 
-    Forward(const recurra_call& call, const Plan& plan) : Base(call, plan) {
-        const bool readable = this->units_side_by_side();
+    // A call that is there to pack its weights has no plan.
+    Forward(const recurra_call& call, const Plan& plan, bool to_pack = false) : Base(call, plan) {
+        const bool readable = !to_pack && !call.packed && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
         bank_at[0] = 0;
         for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + bank[k].count() + W;
     }
 
-    void layout(Arena& arena) {
+    void lay_weights(Arena& arena) {
         for (int k = 0; k < Cell::banks; ++k) {
             input_weights[k] = arena.take<R>(raw_inputs ? 0 : bank[k].count() * call.I);
             weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * call.R);
         }
         bias = arena.take<R>(bank_at[Cell::banks] + W);
+    }
+
+    void layout(Arena& arena) {
+        Arena packed(const_cast<void*>(call.packed));
+        lay_weights(call.packed ? packed : arena);
         group = arena.take<Group>(this->groups);
         thread = arena.take<Thread>(this->groups * this->parts);
         const auto matrix = [&](int64_t rows, int64_t columns) {
@@ -215,10 +221,27 @@ struct Forward : Shape<Cell> {
 
     static void body(void* self, const Team& team) {
         auto& forward = *static_cast<Forward*>(self);
-        forward.pack_weights(team);
-        team.sync_all();
+        if (!forward.call.packed) {
+            forward.pack_weights(team);
+            team.sync_all();
+        }
         const Cell cell(forward.call);
         for (int g = team.group; g < forward.groups; g += team.groups) forward.run_group(cell, team, g);
+    }
+
+    static int64_t packed_bytes(const recurra_call& call) {
+        const Plan none{};
+        Arena count;
+        Forward(call, none, true).lay_weights(count);
+        return int64_t(count.used());
+    }
+
+    static void pack_all(const recurra_call& call, void* memory) {
+        const Plan none{};
+        Forward forward(call, none, true);
+        Arena arena(memory);
+        forward.lay_weights(arena);
+        forward.pack_weights(Team{0, 1, 0, 1, nullptr});
     }
 
     static void run(const recurra_call& call, const Plan& plan) {

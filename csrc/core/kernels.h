@@ -12,6 +12,8 @@ struct Kernel {
     void (*forward)(const recurra_call&, const Plan&);
     void (*backward)(const recurra_call&, const Plan&);
     int64_t (*reserve_row)(const recurra_call&);  // elements per (step, row) pair
+    int64_t (*packed_bytes)(const recurra_call&);
+    void (*pack)(const recurra_call&, void* memory);  // all weights of the forward call, for `packed`
 };
 
 #define RECURRA_EACH(declare) \

@@ -123,6 +123,16 @@ struct Block {
     }
 };
 
+// Two epilogues, the second after the first has seen all rows of a tile. What is long and serial (one activation waiting
+// for another) is cut there: the processor then works on several rows at a time.
+template <class First, class Second>
+struct InTurn {
+    First first;
+    Second second;
+};
+template <class First, class Second>
+InTurn(First, Second) -> InTurn<First, Second>;
+
 // Hands the sums of `rows` rows (Tile::ld apart) of some blocks to the epilogue. A function of its own: every product of
 // a cell shares the one copy of its equations, with their constants kept in registers from row to row.
 template <class V, int GATES, class Epilogue>
@@ -134,6 +144,12 @@ static __attribute__((noinline)) void deliver(const typename V::Real* sums, cons
         for (int r = 0; r < rows; ++r, block.sums += Tile<V>::ld) epilogue(row + r, block);
         sums += GATES * W;
     }
+}
+template <class V, int GATES, class First, class Second>
+static void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks, int64_t row, int rows,
+                    InTurn<First, Second>& epilogue) {
+    deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.first);
+    deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.second);
 }
 
 // epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * panels.

@@ -17,7 +17,7 @@ using Double = Vec<double, 2>;
 template <class Cell>
 struct Entry {
     static int64_t reserve_row(const recurra_call& call) { return Shape<Cell>(call, Plan{}).saved_row(); }
-    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_row};
+    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_row, Forward<Cell>::packed_bytes, Forward<Cell>::pack_all};
 };
 
 #if defined(RECURRA_WIDE)

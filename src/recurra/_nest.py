@@ -41,16 +41,17 @@ def flatten(value: Any) -> list[Any]:
 
 def pack_as(like: Any, leaves: list[Any] | Iterator[Any]) -> Any:
     """The structure of `like` with its leaves replaced, in order, by `leaves`."""
-    leaves = iter(leaves)
+    return _pack(like, iter(leaves))
 
-    def build(node: Any) -> Any:
-        if node is None:
-            return None
-        if not is_nested(node):
-            return next(leaves)
-        return _rebuild(node, [build(child) for child in _children(node)])
 
-    return build(like)
+def _pack(node: Any, leaves: Iterator[Any]) -> Any:
+    # No function inside a function here: one that calls itself is a cycle, and what its frame holds (a graph's last
+    # tensors, and with them all that backward keeps) would wait for the garbage collector.
+    if node is None:
+        return None
+    if not is_nested(node):
+        return next(leaves)
+    return _rebuild(node, [_pack(child, leaves) for child in _children(node)])
 
 
 def map_leaves(fn: Callable[..., Any], value: Any, *others: Any) -> Any:

@@ -1,12 +1,14 @@
 """Bits do not depend on threads; many Python threads, forks and DataLoader workers are safe; memory is bounded."""
 
+import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from recurra.kernels.native import library
+import recurra as rc
+from recurra.kernels.native import Reserve, library
 from tests.kernels.cases import CELLS, kernel, make
 
 
@@ -77,3 +79,34 @@ def test_the_pool_keeps_what_is_used_again_and_no_more_than_its_bound():
     assert kept < 256 << 20
     library.core.recurra_pool_clear()
     assert library.core.recurra_pool_kept() == 0
+
+
+def test_what_backward_kept_goes_without_the_garbage_collector():
+    case = make("lstm", 5, 40, 3, 400)
+    library.core.recurra_pool_clear()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            outputs, state = rc.unroll(case.cell, case.inputs, time_major=True)
+            outputs.sum().backward()
+            del outputs, state
+            case.cell.zero_grad()
+            kept = library.core.recurra_pool_kept()
+            assert kept > 1 << 20
+            assert not any(type(thing) is Reserve for thing in gc.get_objects())
+    finally:
+        gc.enable()
+
+
+def test_large_tensors_live_in_the_pool_and_go_back():
+    library.core.recurra_pool_clear()
+    tensor = library.empty(1024, 1024)
+    assert library.core.recurra_pool_kept() == 0
+    tensor.fill_(2)
+    part = tensor[5:7]
+    del tensor
+    assert part.sum() == 4096 and library.core.recurra_pool_kept() == 0
+    del part
+    assert library.core.recurra_pool_kept() >= 4 << 20
+    assert library.empty(3, 0).shape == (3, 0)

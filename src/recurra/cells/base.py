@@ -18,7 +18,18 @@ from recurra._typing import SCALAR, Masks, State, StateSize
 from recurra.cells.checks import check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
-from recurra.kernels import Recurrence, make_stepper, run_compiled, run_sequence, run_step, runs, scan
+from recurra.kernels import (
+    Recurrence,
+    freeze,
+    make_stepper,
+    run_compiled,
+    run_sequence,
+    run_step,
+    run_unroll,
+    runs,
+    scan,
+    thaw,
+)
 from recurra.kernels.scan import After, masks_at
 
 
@@ -50,15 +61,20 @@ class BaseCell(nn.Module):
         self, batch_size: int, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> State:
         """Zeros in the structure of `state_size`; dtype and device default to those of the parameters."""
-        reference = next(self.parameters(), None)
-        if reference is not None:
-            dtype, device = dtype or reference.dtype, device or reference.device
+        if dtype is None or device is None:
+            reference = next(iter(self._parameters.values()), None)  # the search below takes long
+            reference = next(self.parameters(), None) if reference is None else reference
+            if reference is not None:
+                dtype, device = dtype or reference.dtype, device or reference.device
 
         def zeros(size: Any) -> Tensor:
-            shape = () if size is SCALAR else (batch_size, *([size] if isinstance(size, int) else size))
+            if type(size) is int:
+                return torch.zeros(batch_size, size, dtype=dtype, device=device)
+            shape = () if size is SCALAR else (batch_size, *size)
             return torch.zeros(shape, dtype=dtype, device=device)
 
-        return _nest.map_leaves(zeros, self.state_size)
+        size = self.state_size
+        return zeros(size) if type(size) is int else _nest.map_leaves(zeros, size)
 
     def project(self, inputs: Any) -> Any:
         """The part of the equation that needs no state, for one step or a whole sequence; by default nothing."""
@@ -142,13 +158,22 @@ class BaseCell(nn.Module):
         return Stepper(self, batch_size)
 
     def freeze(self) -> Self:
-        """Switch to inference: evaluation mode, no gradients, and weights packed where a kernel can use that.
+        """Switch to inference: evaluation mode, no gradients, and weights packed once where a kernel can use that.
 
-        Later writes to the parameters are not seen until `freeze` is called again.
+        All cells inside are frozen, too. Whatever autograd counts as a change of a parameter (an optimizer's step,
+        `load_state_dict`, `copy_`, another tensor or place), `requires_grad_()` and `train()` end it: the next call
+        packs for itself again, as before `freeze`. Only writes behind autograd's back (through `.data`, NumPy or
+        another process) are not seen until `freeze` is called again.
         """
-        return self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False)
+        for cell in self.modules():
+            if isinstance(cell, LeafCell):
+                freeze(cell)
+        return self
 
     def _draw_for(self, inputs: Any) -> Masks:
+        if type(self).draw_masks is BaseCell.draw_masks:
+            return None
         first = _nest.flatten(inputs)[0]
         like = first if first.is_floating_point() else next(self.parameters(), torch.empty(()))
         sizes = _nest.map_leaves(lambda leaf: leaf.shape[2:], inputs)
@@ -219,8 +244,13 @@ class LeafCell(BaseCell):
     def recur(self, projected: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         return self.recurrence.recur(self.params(), projected, state, self.options, masks)
 
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            thaw(self)
+        return super().train(mode)
+
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
-        if masks is None and not torch.is_grad_enabled():
+        if masks is None:
             stepped = run_step(self, x, state)
             if stepped is not None:
                 return stepped
@@ -240,6 +270,11 @@ class LeafCell(BaseCell):
     ) -> Any:
         """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
         masks = masks if masks is not None else self._draw_for(inputs)
+        special = call.get("after") or call.get("return_states") or call.get("resets") is not None
+        if masks is None and not special:
+            done = run_unroll(self, inputs, state, lengths, call.get("reverse", False))
+            if done is not None:
+                return done
         params = self.params()
         if "_compiled" in self.__dict__ and not runs(self.recurrence, params, inputs, state, self.options, masks, call):
             found = self._unroll_compiled(inputs, state, lengths, masks=masks, **call)

@@ -42,6 +42,8 @@ def check_step(cell: Any, x: Any, state: State) -> None:
 
 def check_features(name: str, value: Any, input_size: Any, leading: tuple[str, ...]) -> None:
     """Each leaf of `value` is a tensor with the axes `leading` followed by the features that `input_size` says."""
+    if type(value) is Tensor and value.dim() == len(leading) + 1 and value.shape[-1] == input_size:
+        return  # by far the most calls, at a tenth of the cost
     leaves = _nest.flatten(value)
     if not leaves:
         raise StructureError(f"`{name}` holds no tensor")
@@ -66,6 +68,8 @@ def check_features(name: str, value: Any, input_size: Any, leading: tuple[str, .
 
 def check_state(name: str, state: State, state_size: StateSize, batch_size: int) -> None:
     """`state` has the structure of `state_size`, and each leaf `[B, ...]` of the right size."""
+    if _plainly_fits(state, state_size, batch_size):
+        return
     if not _nest.same_structure(state, state_size):
         raise StructureError(
             f"`{name}` has another structure than the cell's: got {_nest.describe(state)}, "
@@ -83,6 +87,20 @@ def check_state(name: str, state: State, state_size: StateSize, batch_size: int)
                 f"`{name}` holds a tensor of shape {list(leaf.shape)}, expected {expected} "
                 f"(batch size {batch_size} from the input)"
             )
+
+
+def _plainly_fits(state: State, state_size: StateSize, batch_size: int) -> bool:
+    """Whether matrices in tuples are what was expected: most states are, and this finds it out quickly."""
+    if type(state_size) is int:
+        return type(state) is Tensor and state.shape == (batch_size, state_size)
+    if not isinstance(state_size, tuple) or type(state_size) is torch.Size or not isinstance(state, tuple):
+        return False
+    if len(state) != len(state_size):
+        return False
+    for part, size in zip(state, state_size, strict=True):  # noqa: SIM110  (a generator costs more)
+        if not _plainly_fits(part, size, batch_size):
+            return False
+    return True
 
 
 def check_lengths(lengths: Tensor, batch_size: int, steps: int, device: torch.device) -> None:

@@ -41,12 +41,16 @@ class StackedCells(BaseCell):
         self.cells: Any = nn.ModuleList(cells)  # for torch, what a list holds may be a tensor
 
     @property
+    def _layers(self) -> list[BaseCell]:
+        return list(self.cells._modules.values())  # a ModuleList takes microseconds to iterate
+
+    @property
     def input_size(self) -> Any:  # type: ignore[override]
-        return self.cells[0].input_size
+        return self._layers[0].input_size
 
     @property
     def state_size(self) -> Any:  # type: ignore[override]
-        return tuple(cell.state_size for cell in self.cells)
+        return tuple([cell.state_size for cell in self._layers])
 
     @property
     def output_size(self) -> Any:  # type: ignore[override]
@@ -57,7 +61,12 @@ class StackedCells(BaseCell):
         return self.cells[-1].output_is_state
 
     def initial_state(self, batch_size: int, **factory: Any) -> State:
-        return tuple(cell.initial_state(batch_size, **factory) for cell in self.cells)
+        return tuple([cell.initial_state(batch_size, **factory) for cell in self._layers])
+
+    def _draw_for(self, inputs: Any) -> Masks:
+        if all([type(cell).draw_masks is BaseCell.draw_masks for cell in self._layers]):
+            return None
+        return super()._draw_for(inputs)
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
         sizes = [input_size, *(cell.output_size for cell in self.cells)]
@@ -70,7 +79,7 @@ class StackedCells(BaseCell):
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         check_step(self, x, state)
         new = []
-        for k, cell in enumerate(self.cells):
+        for k, cell in enumerate(self._layers):
             x, layer = cell(x, state[k]) if masks is None else cell(x, state[k], masks[k])
             new.append(layer)
         return x, tuple(new)
@@ -89,19 +98,19 @@ class StackedCells(BaseCell):
     ) -> Any:
         masks = masks if masks is not None else self._draw_for(inputs)
         results = []
-        for k, cell in enumerate(self.cells):
+        for k, cell in enumerate(self._layers):
             inputs, *rest = cell.unroll(
                 inputs,
                 state[k],
                 lengths,
                 masks=None if masks is None else masks[k],
-                after=tuple(self._share(transform, k) for transform in after),
+                after=tuple([self._share(transform, k) for transform in after]),
                 reset_state=None if reset_state is None else reset_state[k],
                 return_states=return_states,
                 **call,
             )
             results.append(rest)
-        return inputs, *(tuple(column) for column in zip(*results, strict=True))
+        return inputs, *map(tuple, zip(*results, strict=True))
 
     def _share(self, transform: StateDropout | Zoneout, k: int) -> StateDropout | Zoneout:
         """Layer k's part of a wrapper's transform: only the last layer's output is the stack's."""

@@ -6,6 +6,7 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
 from recurra.kernels.explain import Explanation, explain
+from recurra.kernels.prepared import freeze, run_unroll, thaw
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 from recurra.kernels.step import make_stepper, run_step
 from recurra.kernels.stepwise import Compiled, run_compiled
@@ -17,6 +18,7 @@ __all__ = [
     "StateDropout",
     "Zoneout",
     "explain",
+    "freeze",
     "make_stepper",
     "plain",
     "refusal",
@@ -24,5 +26,7 @@ __all__ = [
     "run_sequence",
     "run_step",
     "runs",
+    "run_unroll",
     "scan",
+    "thaw",
 ]

@@ -44,6 +44,11 @@ def recording() -> Iterator[list[Decision]]:
         _recorders.remove(decisions)
 
 
+def listening() -> bool:
+    """Whether somebody collects decisions now."""
+    return bool(_recorders)
+
+
 def note(family: str, road: str, reason: str, *, warn: bool = False) -> None:
     """Remember a decision for `recording`, and log a fallback's reason once."""
     if torch.compiler.is_compiling():  # a compiled graph can neither log nor append

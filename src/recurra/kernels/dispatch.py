@@ -118,7 +118,7 @@ def refused_context() -> str | None:
     compiling = torch.compiler.is_compiling()
     if torch.compiler.is_exporting():
         return "under torch.export: the exported program must run without recurra"
-    if not compiling and _plain_only.get():
+    if not compiling and plain_only():
         return "asked for, by kernels.plain()"
     if not compiling and torch._C._functorch.peek_interpreter_stack() is not None:
         return "inside a functorch transform"

@@ -7,7 +7,9 @@ OpenMP runtime is then the one that the library uses, and the process keeps one 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+import weakref
 from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_void_p
 from pathlib import Path
@@ -16,9 +18,16 @@ import torch
 
 from recurra.errors import InputError
 
-ABI = 5
+ABI = 6
+POOLED = 1 << 18
+"""Bytes of a tensor from which on it comes out of the library's pool."""
 GATES = 4
 FILE = "librecurra_core.so"
+
+
+_view = ctypes.pythonapi.PyMemoryView_FromMemory
+_view.argtypes, _view.restype = [c_void_p, ctypes.c_ssize_t, c_int], ctypes.py_object
+_WRITABLE = 0x200
 
 
 class Rows(ctypes.Structure):
@@ -79,6 +88,7 @@ class Call(ctypes.Structure):
         ("d_initial", Rows * 2),
         ("d_gate", Gate * GATES),
         ("d_peephole", c_void_p * 3),
+        ("packed", c_void_p),
     ]
 
 
@@ -154,7 +164,12 @@ class Library:
         core.recurra_peak.restype = c_double
         core.recurra_reserve_row.argtypes = [c_void_p]
         core.recurra_reserve_row.restype = c_int64
+        core.recurra_take.argtypes = [c_int64]
+        core.recurra_take.restype = c_void_p
         core.recurra_release.argtypes = [c_void_p]
+        core.recurra_freeze.argtypes = [c_void_p]
+        core.recurra_freeze.restype = c_void_p
+        core.recurra_thaw.argtypes = [c_void_p]
         core.recurra_forward.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
         for name in ("log_norm", "gradient", "viterbi"):
@@ -215,6 +230,29 @@ class Library:
         if self._forward(address, 0):
             raise RuntimeError("the recurrent kernels refused a prepared call")
 
+    def empty(self, *shape: int) -> torch.Tensor:
+        """An uninitialised float32 tensor; a large one lies in the library's pool, whose pages are there already.
+
+        Fresh memory costs a page fault every 4 KiB, and the system's allocator gives large pieces back at once.
+        """
+        bytes = 4 * math.prod(shape)
+        if self.core is None or bytes < POOLED:
+            return torch.empty(*shape)
+        pointer = self.core.recurra_take(bytes)
+        if not pointer:
+            raise MemoryError(f"no memory for a tensor of shape {list(shape)}")
+        view = _view(pointer, bytes, _WRITABLE)
+        weakref.finalize(view, self.core.recurra_release, pointer).atexit = False
+        return torch.frombuffer(view, dtype=torch.float32).view(shape)
+
+    def freeze(self, call: Call) -> Packed:
+        """The weights of a forward call, packed for `Call.packed` of others like it."""
+        assert self.core is not None
+        pointer = self.core.recurra_freeze(ctypes.addressof(call))
+        if not pointer:
+            raise MemoryError("no memory for the packed weights of a recurrent kernel")
+        return Packed(self.core, pointer)
+
     def backward(self, call: Call) -> None:
         """Run the gradients of a sequence."""
         assert self.core is not None
@@ -258,6 +296,19 @@ def _same_sizes(core: ctypes.CDLL) -> bool:
     """Whether both sides lay the arguments out alike."""
     calls = {"recurra_call_bytes": Call, "recurra_scan_call_bytes": ScanCall, "recurra_mlstm_call_bytes": MLSTMCall}
     return all(getattr(core, name)() == ctypes.sizeof(call) for name, call in calls.items())
+
+
+class Packed:
+    """Packed weights; their memory goes back to the library's pool with the last reference."""
+
+    __slots__ = ("_thaw", "pointer")
+
+    def __init__(self, core: ctypes.CDLL, pointer: int) -> None:
+        self.pointer = pointer
+        self._thaw = core.recurra_thaw
+
+    def __del__(self) -> None:
+        self._thaw(self.pointer)
 
 
 library = Library()

@@ -62,8 +62,12 @@ def empty_like_layout(x: Tensor, features: int) -> Tensor:
     """`[T, B, features]`, batch-major in memory where `x` is: what the caller makes of it stays one piece."""
     T, B = x.shape[:2]
     if x.stride(0) < x.stride(1):
-        return torch.empty(B, T, features, dtype=x.dtype).transpose(0, 1)
-    return torch.empty(T, B, features, dtype=x.dtype)
+        return _fresh(x.dtype, B, T, features).transpose(0, 1)
+    return _fresh(x.dtype, T, B, features)
+
+
+def _fresh(dtype: torch.dtype, *shape: int) -> Tensor:
+    return library.empty(*shape) if dtype is torch.float32 else torch.empty(shape, dtype=dtype)
 
 
 def make_call(
@@ -182,7 +186,7 @@ def _backward(
 def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
     if tensor is None or not wanted:
         return None
-    return torch.empty(tensor.shape, dtype=tensor.dtype)
+    return _fresh(tensor.dtype, *tensor.shape)
 
 
 def _differentiable(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Cell, Masks, State
+from recurra.cells.base import BaseCell
 from recurra.cells.checks import check_features, check_lengths, check_state
 from recurra.errors import InputError, StructureError
 from recurra.loops.lengths import states_to_back, to_back, to_front
@@ -34,21 +35,22 @@ def prepare(
     state_name: str = "initial_state",
 ) -> Sequence:
     """Check a loop's arguments and bring them to time-major form, as views."""
-    if not isinstance(cell, Cell):
+    if not isinstance(cell, BaseCell) and not isinstance(cell, Cell):  # asking the protocol takes long
         raise StructureError(
             f"`cell` must be a recurra cell (state_size, output_size, initial_state, unroll), got {type(cell).__name__}"
         )
     leading = ("T", "B") if time_major else ("B", "T")
     check_features("inputs", inputs, getattr(cell, "input_size", None), leading=leading)
-    leaves = _nest.flatten(inputs)
-    shortest = min(leaf.dim() for leaf in leaves)
+    leaves = [inputs] if isinstance(inputs, Tensor) else _nest.flatten(inputs)
+    shortest = min([leaf.dim() for leaf in leaves])
     if shortest < 2:
         raise InputError(f"`inputs` must have at least the axes [{', '.join(leading)}], got rank {shortest}")
-    if any(leaf.shape[:2] != leaves[0].shape[:2] for leaf in leaves):  # sizes may be symbolic: no set of them
+    if any([leaf.shape[:2] != leaves[0].shape[:2] for leaf in leaves[1:]]):  # sizes may be symbolic: no set of them
         raise InputError(f"`inputs` disagree in their first two axes: {_nest.describe(inputs)}")
+    steps, batch_size = leaves[0].shape[:2]
     if not time_major:
+        steps, batch_size = batch_size, steps
         inputs = _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), inputs)
-    steps, batch_size = _nest.flatten(inputs)[0].shape[:2]
     if initial_state is None:
         initial_state = cell.initial_state(batch_size)
     check_state(state_name, initial_state, cell.state_size, batch_size)
