@@ -25,8 +25,8 @@ __all__ = [
     "run_compiled",
     "run_sequence",
     "run_step",
-    "runs",
     "run_unroll",
+    "runs",
     "scan",
     "thaw",
 ]
