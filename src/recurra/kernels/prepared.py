@@ -129,12 +129,11 @@ def calls_of(cell: Any, kind: str) -> Calls:
 
 
 def possible(cell: Any, tensors: Any) -> bool:
-    """Whether a call may take this road: no gradient, tracing or transform, nobody who listens for decisions."""
+    """Whether a call may take this road: no gradient or transform, nobody who listens for decisions."""
     if torch.is_grad_enabled() and (frozen_of(cell) is None or any(tensor.requires_grad for tensor in tensors)):
         return False
     return not (
         library.core is None
-        or torch.compiler.is_compiling()
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
         or decisions.listening()
@@ -174,8 +173,10 @@ def run_unroll(
 
     Arguments are checked, as for `BaseCell.unroll`.
     """
+    if torch.compiler.is_compiling() or type(inputs) is not Tensor or inputs.dim() != 3:
+        return None
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    if type(inputs) is not Tensor or inputs.dim() != 3 or not possible(cell, (inputs, *leaves)):
+    if not possible(cell, (inputs, *leaves)):
         return None
     T, B, I = inputs.shape
     if T == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
