@@ -184,11 +184,24 @@ print(ops.get_default_graph() is tf.get_default_graph(), [d.device_type for d in
     assert capsys.readouterr().out.splitlines() == ["True True True", "True True True", "True v", "True ['CPU']"]
 
 
+def test_a_program_inside_a_package(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Programs that were started as `python -m package.program` import their neighbours relatively."""
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        write(folder, "__init__.py", "")
+    write(inner.parent, "other.py", "X = 5\n")
+    write(inner, "mine.py", "Y = 6\n")
+    text = "from .. import other\nfrom . import mine\nfrom outer.other import X\nprint(other.X, mine.Y, X, __name__)"
+    assert runner.run(write(inner, "p.py", text), options=QUIET) == 0
+    assert capsys.readouterr().out == "5 6 5 __main__\n"
+
+
 def test_contrib_as_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Most programs write tf.contrib.rnn.X and never import a module of contrib."""
-    text = "import tensorflow as tf\nc = tf.contrib\nprint(c.rnn.GRUCell(3).state_size, tf.contrib.rnn.GRUCell(4).state_size)"
+    text = "import tensorflow as tf\nc = tf.contrib\nprint(c.rnn.GRUCell(3).state_size, tf.contrib.rnn)"
     assert runner.run(write(tmp_path, "p.py", text), options=QUIET) == 0
-    assert capsys.readouterr().out == "3 4\n"
+    assert capsys.readouterr().out.startswith("3 <module ")
 
 
 def test_a_programs_own_module_below_tensorflow_models(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -45,6 +45,7 @@ MODULES: list[str] = [
     "metrics",
     "rnn",
     "train",
+    "estimator",
     "data",
     "summary",
     "io",

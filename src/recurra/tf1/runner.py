@@ -6,6 +6,7 @@ Python, NumPy and matplotlib in place, executes it as `__main__` and takes all o
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import traceback
@@ -106,12 +107,34 @@ def _install(
         vars(main).update(python2.HELPERS)
     patches.entry(sys.modules, "__main__", main)
     patches.set(sys, "argv", [str(source.path), *arguments])
-    patches.set(sys, "path", [str(folder), *sys.path])
+    package = _package(source)
+    if package:
+        main.__package__ = package
+    patches.set(
+        sys, "path", [str(_above(folder, package)), str(folder), *sys.path] if package else [str(folder), *sys.path]
+    )
     if options.data_dir is not None:
         patches.entry(os.environ, DATA_VARIABLE, str(Path(options.data_dir).resolve()))
     compat.apply(patches)
     Hook(folder, source.python2, patches, usage).install()
     return main
+
+
+def _package(source: program.Program) -> str:
+    """The package of a program that was started as `python -m package.program`: its imports are relative."""
+    folder = source.path.resolve().parent
+    nodes = (node for part in source.parts for node in ast.walk(part.tree))
+    if not any(isinstance(node, ast.ImportFrom) and node.level for node in nodes):
+        return ""
+    parts: list[str] = []
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(parts)
+
+
+def _above(folder: Path, package: str) -> Path:
+    return folder.parents[package.count(".")]
 
 
 class _NoIPython:

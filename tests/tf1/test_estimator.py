@@ -1,0 +1,115 @@
+"""tf.estimator and tf.contrib.learn.Estimator against what the same programs print under TensorFlow 1.15."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recurra.tf1 as tf
+
+INIT = tf.constant_initializer
+
+
+def rows(dtype: str = "float32") -> np.ndarray:
+    return np.random.RandomState(0).randn(70, 5, 3).astype(dtype)
+
+
+def classifier(features: Any, labels: Any, mode: str, params: dict[str, float]) -> Any:
+    cell = tf.nn.rnn_cell.GRUCell(4, kernel_initializer=INIT(0.1), bias_initializer=INIT(0.0))
+    _, state = tf.nn.dynamic_rnn(cell, features["x"], dtype=tf.float32)
+    kernel = INIT([[0.1, -0.2], [0.3, 0.1], [-0.1, 0.2], [0.2, 0.1]])
+    logits = tf.layers.dense(state, 2, kernel_initializer=kernel)
+    chosen = tf.argmax(logits, 1)
+    if mode == tf.estimator.ModeKeys.PREDICT:
+        return tf.estimator.EstimatorSpec(mode, predictions={"class": chosen, "logits": logits})
+    loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
+    if mode == tf.estimator.ModeKeys.EVAL:
+        metrics = {"accuracy": tf.metrics.accuracy(labels, chosen)}
+        return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
+    train = tf.train.AdamOptimizer(params["rate"]).minimize(loss, tf.train.get_global_step())
+    return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train)
+
+
+def numpy_input(x: np.ndarray, y: Any = None, epochs: int | None = 1) -> Any:
+    return tf.estimator.inputs.numpy_input_fn({"x": x}, y, batch_size=16, num_epochs=epochs, shuffle=False)
+
+
+def test_train_evaluate_predict(tmp_path: Path) -> None:
+    x = rows()
+    y = (x.sum((1, 2)) > 0).astype(np.int32)
+    config = tf.estimator.RunConfig(save_checkpoints_steps=10)
+    estimator = tf.estimator.Estimator(classifier, str(tmp_path), config, {"rate": 0.05})
+    estimator.train(numpy_input(x, y, None), steps=25)
+    found = estimator.evaluate(numpy_input(x, y))
+    assert found["global_step"] == 25
+    assert found["accuracy"] == pytest.approx(0.9429, abs=1e-4) and found["loss"] == pytest.approx(0.1183, abs=1e-4)
+    predicted = list(estimator.predict(numpy_input(x)))
+    assert [int(p["class"]) for p in predicted[:8]] == [1, 1, 0, 0, 0, 0, 1, 1] and len(predicted) == 70
+    np.testing.assert_allclose(predicted[0]["logits"], [-2.4040, 2.8359], atol=2e-4)
+
+    def data() -> Any:
+        return tf.data.Dataset.from_tensor_slices(({"x": x}, y)).repeat(3).batch(10)
+
+    train = tf.estimator.TrainSpec(data, max_steps=40)
+    results, _ = tf.estimator.train_and_evaluate(estimator, train, tf.estimator.EvalSpec(numpy_input(x, y), steps=2))
+    assert results["global_step"] == 40 and results["accuracy"] == pytest.approx(0.9375)
+    assert results["loss"] == pytest.approx(0.1322, abs=1e-4)
+    assert estimator.latest_checkpoint() == str(tmp_path / "model.ckpt-40")
+    assert "rnn/gru_cell/candidate/kernel/Adam_1" in estimator.get_variable_names()
+    assert estimator.get_variable_value("global_step") == 40
+    written = tf.contrib.estimator.read_eval_metrics(estimator.eval_dir())
+    assert list(written) == [25, 40] and written[40]["accuracy"] == pytest.approx(0.9375)
+
+
+def test_training_stops_where_the_metric_stands_still(tmp_path: Path) -> None:
+    x = rows()
+    y = (x.sum((1, 2)) > 0).astype(np.int32)
+    config = tf.estimator.RunConfig(save_checkpoints_steps=5)
+    estimator = tf.estimator.Estimator(classifier, str(tmp_path), config, {"rate": 0.0})
+    hook = tf.contrib.estimator.stop_if_no_decrease_hook(estimator, "loss", 10, run_every_secs=None, run_every_steps=1)
+    train = tf.estimator.TrainSpec(numpy_input(x, y, None), max_steps=100, hooks=[hook])
+    evaluation = tf.estimator.EvalSpec(numpy_input(x, y), steps=1, throttle_secs=0)
+    results, _ = tf.estimator.train_and_evaluate(estimator, train, evaluation)
+    assert results["global_step"] < 30
+
+
+def regressor(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    with tf.variable_scope("m", initializer=INIT(0.2)):
+        outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), x, dtype=tf.float32)
+        layer = tf.contrib.layers.fully_connected(outputs[:, -1], 1, None, weights_initializer=INIT(0.3))
+        predicted = tf.reshape(layer, [-1])
+    loss = tf.losses.mean_squared_error(predicted, tf.reshape(y, [-1]))
+    step = tf.contrib.framework.get_global_step()
+    return predicted, loss, tf.contrib.layers.optimize_loss(loss, step, optimizer="Adagrad", learning_rate=0.1)
+
+
+def test_arrays_in_arrays_out(tmp_path: Path) -> None:
+    """The order of the rows is TensorFlow's too: the loss after 30 steps is its own."""
+    x = rows()
+    y = x.sum((1, 2))[:, None] / 4
+    estimator = tf.contrib.learn.SKCompat(tf.contrib.learn.Estimator(model_fn=regressor, model_dir=str(tmp_path)))
+    estimator.fit(x, y, batch_size=16, steps=30)
+    predicted = estimator.predict(x)
+    assert predicted.shape == (70,)
+    np.testing.assert_allclose(predicted[:4], [1.8184, 0.8939, -0.8449, -1.0680], atol=2e-4)
+    found = estimator.score(x, y)
+    assert found["global_step"] == 30 and found["loss"] == pytest.approx(0.0810, abs=1e-4)
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shuffle must be provided"):
+        tf.estimator.inputs.numpy_input_fn({"x": np.ones(3)}, shuffle=None)
+    with pytest.raises(ValueError, match="mismatched"):
+        tf.estimator.inputs.numpy_input_fn({"x": np.ones(3)}, np.ones(4), shuffle=False)
+    with pytest.raises(ValueError, match="Missing loss"):
+        tf.estimator.EstimatorSpec("eval")
+    with pytest.raises(ValueError, match="different values"):
+        tf.estimator.Estimator(classifier, "a", tf.estimator.RunConfig("b"))
+    estimator = tf.estimator.Estimator(classifier, str(tmp_path), params={"rate": 0.1})
+    with pytest.raises(ValueError, match="both steps and max_steps"):
+        estimator.train(numpy_input(rows()), steps=1, max_steps=2)
+    with pytest.raises(ValueError, match="Could not find trained model"):
+        estimator.get_variable_names()
