@@ -77,6 +77,7 @@ def test_training_stops_where_the_metric_stands_still(tmp_path: Path) -> None:
 
 
 def regressor(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    assert y.get_shape().as_list() == [None]  # of [n, 1]
     with tf.variable_scope("m", initializer=INIT(0.2)):
         outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), x, dtype=tf.float32)
         layer = tf.contrib.layers.fully_connected(outputs[:, -1], 1, None, weights_initializer=INIT(0.3))
@@ -97,6 +98,21 @@ def test_arrays_in_arrays_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(predicted[:4], [1.8184, 0.8939, -0.8449, -1.0680], atol=2e-4)
     found = estimator.score(x, y)
     assert found["global_step"] == 30 and found["loss"] == pytest.approx(0.0810, abs=1e-4)
+
+
+def test_precision_by_class_from_the_running_confusion_matrix() -> None:
+    """What tf_metrics and many taggers import from inside TensorFlow."""
+    from recurra.tf1 import surface
+
+    update = surface.lookup("python.ops.metrics_impl._streaming_confusion_matrix")
+    with tf.Graph().as_default(), tf.Session() as session:
+        total, op = update(
+            tf.constant([[0, 1], [2, 1]]), tf.constant([[0, 2], [2, 1]]), 3, tf.constant([[1, 1], [1, 0]])
+        )
+        session.run(tf.local_variables_initializer())
+        session.run([op, total])
+        session.run(op)
+        np.testing.assert_array_equal(session.run(total), [[2, 0, 0], [0, 0, 2], [0, 0, 2]])
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

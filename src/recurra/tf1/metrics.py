@@ -460,7 +460,8 @@ def _interpolated_pr(tp: Any, fp: Any, fn: Any, count: int, label: str) -> Any:
     return reduce_sum(area, name=label)
 
 
-def _confusion_update(labels: Any, predictions: Any, num_classes: int, weights: Any) -> tuple[Any, Any]:
+@tf_export("python.ops.metrics_impl._streaming_confusion_matrix")  # what precision and recall by class are made of
+def _confusion_update(labels: Any, predictions: Any, num_classes: int, weights: Any = None) -> tuple[Any, Any]:
     total = metric_variable([num_classes, num_classes], dtypes.float64, name="total_confusion_matrix")
 
     def flat(t):

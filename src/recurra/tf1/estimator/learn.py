@@ -66,6 +66,10 @@ class _Feeder(SessionRunHook):
 
     def __init__(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, epochs: int | None) -> None:
         self._x, self._y = np.asarray(x), None if y is None else np.asarray(y)
+        if self._x.ndim == 1:
+            self._x = self._x[:, None]
+        if self._y is not None and self._y.ndim > 1 and self._y.shape[1] == 1:  # [n, 1] is [n] to the model function
+            self._y = self._y.reshape(len(self._y), *self._y.shape[2:])
         self._size = len(self._x)
         self._batch = min(batch_size or self._size, self._size)
         self._random = np.random.RandomState(_SEED)
