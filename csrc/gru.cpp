@@ -35,7 +35,8 @@ struct Gru : GruBase<V_> {
         const auto reset = s.work[0], update = s.work[1];
         s.template multiply<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
             const auto* x = s.inputs(0, row);
-            const V r = sigmoid(b.gate(0, x)), u = sigmoid(b.gate(1, x));
+            V r = b.gate(0, x), u = b.gate(1, x);
+            sigmoid_sigmoid(r, u);
             const V rh = r * s.at(s.h, row, b);
             s.put(reset, row, b, rh);
             s.put(update, row, b, u);
@@ -92,7 +93,8 @@ struct GruAfter : GruBase<V_> {
         const auto reset = s.work[0], update = s.work[1];
         s.template multiply<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
             const auto* x = s.inputs(0, row);
-            const V r = sigmoid(b.gate(0, x)), u = sigmoid(b.gate(1, x));
+            V r = b.gate(0, x), u = b.gate(1, x);
+            sigmoid_sigmoid(r, u);
             s.put(reset, row, b, r);
             s.put(update, row, b, u);
             s.save(row, b, {r, u});

@@ -7,7 +7,7 @@ namespace RECURRA_ISA {
 template <class V_>
 struct Lstm {
     using V = V_;
-    static constexpr int states = 2, banks = 1, slots = 1, saved = 5, work = 0;
+    static constexpr int states = 2, banks = 1, slots = 1, saved = 5, work = 1;
     static constexpr bool saves_row = false;
     static constexpr int gates_of(int) { return 4; }
     static constexpr int bank_of(int) { return 0; }
@@ -33,22 +33,31 @@ struct Lstm {
     V clipped(V c) const { return clip > 0 ? c.at_most(clip).at_least(-clip) : c; }
 
     void forward(const Step<Lstm>& s) const {
-        s.template multiply<4>(0, s.h, [&](int64_t r, const Block<V>& b) {
+        const auto fresh = s.work[0];  // the memory before it is mixed with the old one
+        const auto remember = [&](int64_t r, const Block<V>& b) {
             const R* x = s.inputs(0, r);
             const V before = s.at(s.c, r, b);
-            V zi = b.gate(0, x), zf = b.gate(2, x), zo = b.gate(3, x);
+            V i = b.gate(0, x), j = b.gate(1, x), f = b.gate(2, x);
             if (to_i) {
-                zi += s.of(to_i, b) * before;
-                zf += s.of(to_f, b) * before;
+                i += s.of(to_i, b) * before;
+                f += s.of(to_f, b) * before;
             }
-            const V i = sigmoid(zi), j = tanh(b.gate(1, x)), f = sigmoid(zf);
-            const V c = clipped(f * before + i * j);
-            if (to_o) zo += s.of(to_o, b) * c;
-            const V o = sigmoid(zo), kept = s.mixed(1, r, b, c, before);
+            sigmoid_sigmoid_tanh(i, f, j);
+            const V c = clipped(f * before + i * j), kept = s.mixed(1, r, b, c, before);
+            s.put(fresh, r, b, c);
             s.put(s.c, r, b, kept);
-            s.put_output(r, b, o * tanh(c));
-            s.save(r, b, {i, j, f, o, kept});
-        });
+            s.save(r, b, {i, j, f});
+            s.save_one(r, b, 4, kept);
+        };
+        const auto give = [&](int64_t r, const Block<V>& b) {
+            const V c = s.at(fresh, r, b);
+            V o = b.gate(3, s.inputs(0, r)), m = c;
+            if (to_o) o += s.of(to_o, b) * c;
+            sigmoid_tanh(o, m);
+            s.put_output(r, b, o * m);
+            s.save_one(r, b, 3, o);
+        };
+        s.template multiply<4>(0, s.h, InTurn{remember, give});
     }
 
     void backward(const Step<Lstm>& s) const {

@@ -137,7 +137,7 @@ InTurn(First, Second) -> InTurn<First, Second>;
 // a cell shares the one copy of its equations, with their constants kept in registers from row to row.
 template <class V, int GATES, class Epilogue>
 static __attribute__((noinline)) void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks,
-                                              int64_t row, int rows, Epilogue& epilogue) {
+                                              int64_t row, int rows, const Epilogue& epilogue) {
     constexpr int W = V::width;
     for (int64_t index = blocks.begin; index < blocks.end; ++index) {
         Block<V> block = {index, index * W, columns.valid(index), columns.pitch(index), columns.begin(index), sums};
@@ -147,7 +147,7 @@ static __attribute__((noinline)) void deliver(const typename V::Real* sums, cons
 }
 template <class V, int GATES, class First, class Second>
 static void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks, int64_t row, int rows,
-                    InTurn<First, Second>& epilogue) {
+                    const InTurn<First, Second>& epilogue) {
     deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.first);
     deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.second);
 }

@@ -29,21 +29,27 @@ def test_jobs_are_chosen_by_name():
 
 
 def row(ours, torch):
-    found = {"recurra": {"minimum": ours}, "torch": {"minimum": torch}, "jax": {"unsupported": "no"}}
+    frozen = {"minimum": ours / 2}
+    found = {
+        "recurra": {"minimum": ours},
+        "recurra frozen": frozen,
+        "torch": {"minimum": torch},
+        "jax": {"unsupported": "no"},
+    }
     return {"workload": "w", "cell": "lstm", "mode": "forward", "flops": 1e9, "peers": found}
 
 
 def a_report(ours=0.01, torch=0.02):
     return {
         "machine": {"gflops": 200.0},
-        "versions": {"recurra": "1", "torch": "2", "jax": "3"},
+        "versions": {"recurra": "1", "recurra frozen": "1", "torch": "2", "jax": "3"},
         "results": [row(ours, torch)],
     }
 
 
 def test_the_table_has_ratios_and_the_share_of_the_peak(tmp_path):
     line = report.table(a_report()).splitlines()[-1]
-    assert line == "| w | lstm | forward | 10 | 20 | – | 2.00 | 2.00 (torch) | 50% |"
+    assert line == "| w | lstm | forward | 10 | 5 | 20 | – | 2.00 | 2.00 (torch) | 4.00 | 50% |"
     report.picture(a_report(), tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 OURS = "recurra"
+FROZEN = "recurra frozen"
+"""Ours with the weights packed once before, for inference: what ONNX Runtime does with every session."""
 COLORS = {
     OURS: "#1b6ca8",
+    FROZEN: "#7fb6dd",
     "torch": "#d1495b",
     "tensorflow": "#edae49",
     "jax": "#66a182",
@@ -42,26 +45,27 @@ def share_of_peak(row: dict[str, Any], machine: dict[str, Any]) -> float:
     return row["flops"] / row["peers"][OURS]["minimum"] / 1e9 / machine["gflops"]
 
 
-def fastest_peer(row: dict[str, Any]) -> tuple[str, float] | None:
-    """The fastest other, and its time over ours (minima); None where nobody else runs the job."""
-    others = {name: found["minimum"] for name, found in row["peers"].items() if name != OURS and "minimum" in found}
-    if not others:
+def fastest_peer(row: dict[str, Any], ours: str = OURS) -> tuple[str, float] | None:
+    """The fastest other, and its time over `ours` (minima); None where nobody else runs the job, or `ours` does not."""
+    times = {name: found["minimum"] for name, found in row["peers"].items() if "minimum" in found}
+    others = {name: time for name, time in times.items() if name not in (OURS, FROZEN)}
+    if not others or ours not in times:
         return None
     name = min(others, key=others.__getitem__)
-    return name, others[name] / row["peers"][OURS]["minimum"]
+    return name, others[name] / times[ours]
 
 
 def table(report: dict[str, Any]) -> str:
     """Markdown: a line a job; minima in milliseconds, ratios above 1 in our favour."""
     peers = [name for name in COLORS if name in report["versions"]]
     heads = ["workload", "cell", "mode", *(f"{name} ms" for name in peers)]
-    heads += ["torch / ours", "fastest peer / ours", "of peak"]
+    heads += ["torch / ours", "fastest peer / ours", "fastest peer / frozen", "of peak"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in report["results"]:
         found = row["peers"]
         times = [f"{found[name]['minimum'] * 1e3:.4g}" if "minimum" in found.get(name, {}) else "–" for name in peers]
         torch = found["torch"]["minimum"] / found[OURS]["minimum"] if "minimum" in found.get("torch", {}) else None
-        best = fastest_peer(row)
+        best, best_frozen = fastest_peer(row), fastest_peer(row, FROZEN)
         cells = [
             row["workload"],
             row["cell"],
@@ -69,6 +73,7 @@ def table(report: dict[str, Any]) -> str:
             *times,
             "–" if torch is None else f"{torch:.2f}",
             "–" if best is None else f"{best[1]:.2f} ({best[0]})",
+            "–" if best_frozen is None else f"{best_frozen[1]:.2f}",
             f"{share_of_peak(row, report['machine']):.0%}",
         ]
         lines.append("| " + " | ".join(cells) + " |")

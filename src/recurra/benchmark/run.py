@@ -16,7 +16,7 @@ from recurra.benchmark.machine import measure_machine
 from recurra.benchmark.workloads import Job
 
 PEERS = Path(__file__).with_name("peers")
-NAMES = ("recurra", "torch", "tensorflow", "jax", "onnxruntime")
+NAMES = ("recurra", "recurra frozen", "torch", "tensorflow", "jax", "onnxruntime")
 
 
 class Worker:
@@ -31,7 +31,7 @@ class Worker:
                 "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
             )
         self.process = subprocess.Popen(
-            [python, str(PEERS / f"{name}_worker.py")],
+            [python, str(PEERS / f"{name.split()[0]}_worker.py"), *name.split()[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

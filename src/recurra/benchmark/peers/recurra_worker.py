@@ -1,15 +1,20 @@
 # mypy: ignore-errors
 # ruff: noqa: B905, RUF007
-"""recurra: cells in a stack, as a user builds them; a stream through `stepper`."""
+"""recurra: cells in a stack, as a user builds them; a stream through `stepper`.
+
+With "frozen" as its argument, inference only, from weights packed once before (`cell.freeze()`), as ONNX Runtime does.
+"""
 
 import os
+import sys
 
 import torch
-from protocol import serve
+from protocol import Unsupported, serve
 
 import recurra as rc
 
 torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
+FROZEN = "frozen" in sys.argv
 
 CELLS = {
     "lstm": rc.LSTMCell,
@@ -24,6 +29,10 @@ def prepare(job):
     sizes = [w["features"]] + [w["hidden"]] * w["layers"]
     layers = [CELLS[job["cell"]](i, o) for i, o in zip(sizes[:-1], sizes[1:])]
     cell = layers[0] if len(layers) == 1 else rc.StackedCells(layers)
+    if FROZEN:
+        if job["mode"] == "training":
+            raise Unsupported("frozen cells do not train")
+        cell.freeze()
     if job["mode"] == "stream":
         stepper, x = cell.stepper(1), torch.randn(1, w["features"])
         return lambda: stepper(x)
@@ -43,4 +52,4 @@ def prepare(job):
     return forward if job["mode"] == "forward" else training
 
 
-serve("recurra", rc.__version__, prepare)
+serve("recurra frozen" if FROZEN else "recurra", rc.__version__, prepare)
