@@ -191,10 +191,21 @@ def test_a_program_inside_a_package(tmp_path: Path, capsys: pytest.CaptureFixtur
     for folder in (inner, inner.parent):
         write(folder, "__init__.py", "")
     write(inner.parent, "other.py", "X = 5\n")
+    write(inner.parent, "outer.py", "X = 0  # not what `outer` means\n")
     write(inner, "mine.py", "Y = 6\n")
     text = "from .. import other\nfrom . import mine\nfrom outer.other import X\nprint(other.X, mine.Y, X, __name__)"
     assert runner.run(write(inner, "p.py", text), options=QUIET) == 0
     assert capsys.readouterr().out == "5 6 5 __main__\n"
+
+
+def test_implicit_relative_imports(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Packages of Python 2 programs import their own files without a dot."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write(folder, "__init__.py", "from cells import CELL\n")
+    write(folder, "cells.py", "CELL = 7\n")
+    assert runner.run(write(tmp_path, "p.py", "from models import CELL\nprint(CELL)"), options=QUIET) == 0
+    assert capsys.readouterr().out == "7\n"
 
 
 def test_contrib_as_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

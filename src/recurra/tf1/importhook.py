@@ -180,6 +180,8 @@ class Hook(importlib.abc.MetaPathFinder):
         # only where the program looks, not where Python and its packages lie: this runs for every import
         search = [p for p in (sys.path if path is None else path) if p not in self.usual and "site-packages" not in p]
         spec = importlib.machinery.PathFinder.find_spec(fullname, search) if search else None
+        if spec is None and path is None:
+            spec = self._beside_importer(fullname)
         origin = Path(spec.origin) if spec is not None and spec.origin else None
         if origin is None or origin.suffix != ".py" or spec is None:
             return None
@@ -190,6 +192,16 @@ class Hook(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(
             fullname, origin, loader=_ProgramLoader(origin, self.rewrite), submodule_search_locations=locations
         )
+
+    def _beside_importer(self, name: str) -> importlib.machinery.ModuleSpec | None:
+        """Inside a package Python 2's `import x` meant the x beside the importing file, too."""
+        frame = next(program_frames(), None)
+        if frame is None or not frame.f_globals.get("__package__") or self._elsewhere(name, None):
+            return None
+        here = Path(frame.f_code.co_filename).resolve().parent
+        if not here.is_relative_to(self.folder):
+            return None
+        return importlib.machinery.PathFinder.find_spec(name, [str(here)])
 
     def _is_ours(self, top: str) -> bool:
         loader = getattr(getattr(sys.modules.get(top), "__spec__", None), "loader", None)

@@ -37,6 +37,7 @@ MODULES: list[str] = [
     "python_functions",
     "defun",
     "meta_graph",
+    "saved_model",
     "ops",
     "overloads",
     "regularizers",

@@ -108,11 +108,10 @@ def _install(
     patches.entry(sys.modules, "__main__", main)
     patches.set(sys, "argv", [str(source.path), *arguments])
     package = _package(source)
-    if package:
+    if package:  # as `python -m package.program`: the folder above the package is where modules are looked for
         main.__package__ = package
-    patches.set(
-        sys, "path", [str(_above(folder, package)), str(folder), *sys.path] if package else [str(folder), *sys.path]
-    )
+        folder = folder.parents[package.count(".")]
+    patches.set(sys, "path", [str(folder), *sys.path])
     if options.data_dir is not None:
         patches.entry(os.environ, DATA_VARIABLE, str(Path(options.data_dir).resolve()))
     compat.apply(patches)
@@ -131,10 +130,6 @@ def _package(source: program.Program) -> str:
         parts.insert(0, folder.name)
         folder = folder.parent
     return ".".join(parts)
-
-
-def _above(folder: Path, package: str) -> Path:
-    return folder.parents[package.count(".")]
 
 
 class _NoIPython:
