@@ -119,6 +119,18 @@ def test_notebook(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr().out == "3\nafter\n"
 
 
+def test_cells_that_are_indented_or_unfinished(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Exercises leave gaps that only their own cell stumbles over."""
+    path = notebook(
+        tmp_path / "n.ipynb", "    a = 1\n    if a:\n        print('indented')\n", "b = # your turn", "print('last')"
+    )
+    assert runner.run(path, options=QUIET) == 1
+    output = capsys.readouterr()
+    assert output.out == "indented\n" and "SyntaxError" in output.err
+    assert runner.run(path, options=runner.Options(quiet=True, keep_going=True)) == 1
+    assert capsys.readouterr().out == "indented\nlast 0.5\n"
+
+
 def test_an_era_spans_the_cells_of_a_notebook(tmp_path: Path) -> None:
     path = notebook(tmp_path / "n.ipynb", "import tensorflow as tf", "tf.split(0, 3, x)")
     assert runner.guess_era(program.load(path)).era.text == "0.12.1"

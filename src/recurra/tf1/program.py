@@ -28,9 +28,12 @@ class Part:
     name: str
     text: str
     tree: ast.Module
+    error: SyntaxError | None = None  # of a notebook's cell: met when the cell is run
 
     def compile(self) -> CodeType:
-        """The code object; its file name is the program's."""
+        """The code object; its file name is the program's. Raises the cell's SyntaxError."""
+        if self.error is not None:
+            raise self.error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and `is` with literals were common
             return compile(self.tree, self.name, "exec", dont_inherit=True)
@@ -53,14 +56,36 @@ def load(path: str | Path, use_python2: bool | None = None) -> Program:
         raise FileNotFoundError(f"program {str(path)!r} does not exist")
     cells = _notebook_cells(path) if path.suffix == ".ipynb" else [(str(path), read_text(path))]
     program = Program(path, [])
-    reason = next(filter(None, (python2.looks_like_python2(text) for _, text in cells)), None)
+    reason = next(filter(None, (_python2_reason(name, text, path) for name, text in cells)), None)
     program.python2 = use_python2 if use_python2 is not None else reason is not None
     if program.python2:
         told = "asked for" if use_python2 else reason
         program.remarks.append(f"Python 2 source ({told}), rewritten in memory")
     for name, text in cells:
-        program.parts.append(prepare(name, text, program.python2, path.suffix == ".ipynb", program.remarks))
+        program.parts.append(_part(program, name, text))
     return program
+
+
+def _python2_reason(name: str, text: str, path: Path) -> str | None:
+    """Why a file or cell is Python 2; an unfinished cell of a notebook is neither and says nothing."""
+    reason = python2.looks_like_python2(text)
+    if reason is None or path.suffix != ".ipynb":
+        return reason
+    try:
+        _parse(python2.rewrite(text, name), name)
+    except SyntaxError:
+        return None
+    return reason
+
+
+def _part(program: Program, name: str, text: str) -> Part:
+    cell = program.path.suffix == ".ipynb"
+    try:
+        return prepare(name, text, program.python2, cell, program.remarks)
+    except SyntaxError as error:
+        if not cell:
+            raise
+        return Part(name, text, ast.Module([], []), error)
 
 
 def prepare(name: str, text: str, rewrite: bool, cell: bool = False, remarks: list[str] | None = None) -> Part:
@@ -155,12 +180,19 @@ def _without_magics(text: str) -> str:
     if re.match(r"\s*%%(?!time|capture|prun)\w+", text):
         return "pass\n"
     lines = []
-    for line in text.split("\n"):
+    for line in _without_indent(text).split("\n"):
         match = _MAGIC.match(line)
         if match:
             line = f"{match[1]}pass  # {line.strip()}"
         lines.append(re.sub(r"^(\s*[\w.]+)\?+\s*$", r"\1", line))
     return "\n".join(lines)
+
+
+def _without_indent(text: str) -> str:
+    """A cell may be indented as a whole, as Jupyter allows."""
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip())]
+    return "\n".join(line.removeprefix(indent) for line in text.split("\n")) if indent else text
 
 
 def _show_last(tree: ast.Module) -> None:
