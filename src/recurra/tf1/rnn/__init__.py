@@ -11,6 +11,7 @@ from recurra.tf1.rnn import contrib_units as contrib_units
 from recurra.tf1.rnn import contrib_wide as contrib_wide
 from recurra.tf1.rnn import contrib_wrappers as contrib_wrappers
 from recurra.tf1.rnn import core_cells as core_cells
+from recurra.tf1.rnn import cudnn as cudnn
 from recurra.tf1.rnn import dynamic as dynamic
 from recurra.tf1.rnn import functional as functional
 from recurra.tf1.rnn import fused as fused
