@@ -229,3 +229,33 @@ def test_parse_example() -> None:
         assert values["s"].dense_shape.tolist() == [2, 3] and values["s"].values.tolist()[:3] == [b"x", b"y", b"z"]
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"Feature: b .* is required but could not be found"):
             session.run(need)
+
+
+def _drained(dataset) -> list:
+    following = dataset.make_one_shot_iterator().get_next()
+    with tf.Session() as session:
+        return drain(session, following)
+
+
+def test_datasets_chosen_by_number_and_by_chance():
+    few, many = tf.data.Dataset.range(2), tf.data.Dataset.range(10, 16)
+    numbers = tf.data.Dataset.from_tensor_slices(np.array([1, 0, 1, 0, 0, 1], np.int64))
+    assert _drained(tf.data.experimental.choose_from_datasets([few, many], numbers)) == [10, 0, 11, 1, 12]
+    mixed = _drained(tf.data.experimental.sample_from_datasets([few, many], [0.5, 0.5], seed=3))
+    assert sorted(mixed) == [0, 1, 10, 11, 12, 13, 14, 15]
+    assert [m for m in mixed if m >= 10] == list(range(10, 16))
+    with pytest.raises(ValueError, match="weights"):
+        tf.data.experimental.sample_from_datasets([few, many], [1.0])
+
+
+def test_counting_scanning_windows_and_repeats():
+    counted = tf.data.experimental.Counter(3, 2).take(4)
+    assert _drained(counted) == [3, 5, 7, 9]
+    sums = counted.apply(tf.data.experimental.scan(np.int64(0), lambda total, x: (total + x, total + x)))
+    assert _drained(sums) == [3, 8, 15, 24]
+    windows = _drained(tf.data.Dataset.range(7).apply(tf.contrib.data.sliding_window_batch(3, window_shift=2)))
+    assert [w.tolist() for w in windows] == [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
+    again = tf.data.Dataset.from_tensor_slices(["a", "b", "a"]).apply(tf.data.experimental.unique())
+    assert _drained(again) == [b"a", b"b"]
+    with tf.Session() as session:
+        assert session.run(tf.data.experimental.get_single_element(tf.data.Dataset.range(5, 6))) == 5

@@ -4,6 +4,7 @@ from recurra.tf1.data import (
     dataset,
     iterators,
     keras_datasets,
+    mixing,
     mnist,
     preprocessing,
     ptb_reader,
@@ -11,4 +12,14 @@ from recurra.tf1.data import (
     vocabulary,
 )
 
-__all__ = ["dataset", "iterators", "keras_datasets", "mnist", "preprocessing", "ptb_reader", "transforms", "vocabulary"]
+__all__ = [
+    "dataset",
+    "iterators",
+    "keras_datasets",
+    "mixing",
+    "mnist",
+    "preprocessing",
+    "ptb_reader",
+    "transforms",
+    "vocabulary",
+]

@@ -197,6 +197,7 @@ class CudnnCompatibleGRUCell(LayerRNNCell):
         return new, new
 
 
+@tf_export("contrib.rnn.LSTMBlockWrapper")
 class LSTMBlockWrapper(Layer):
     """A fused LSTM over time-major inputs: subclasses say how big it is."""
 

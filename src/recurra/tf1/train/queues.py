@@ -121,7 +121,7 @@ op(
 )
 
 
-@tf_export("QueueBase", "queue.QueueBase")
+@tf_export("QueueBase", "queue.QueueBase", "io.QueueBase")
 class QueueBase:
     """What all queues do. Elements are tuples (or dicts, with `names`) of tensors."""
 
@@ -305,7 +305,7 @@ class FIFOQueue(_Made):
         self._make(capacity, dtypes, shapes, names, name)
 
 
-@tf_export("PaddingFIFOQueue", "queue.PaddingFIFOQueue")
+@tf_export("PaddingFIFOQueue", "queue.PaddingFIFOQueue", "io.PaddingFIFOQueue")
 class PaddingFIFOQueue(_Made):
     """First in, first out; batches are filled with zeros where the shapes have unknown sizes."""
 
@@ -326,7 +326,7 @@ class PaddingFIFOQueue(_Made):
         self._make(capacity, dtypes, shapes, names, name)
 
 
-@tf_export("RandomShuffleQueue", "queue.RandomShuffleQueue")
+@tf_export("RandomShuffleQueue", "queue.RandomShuffleQueue", "io.RandomShuffleQueue")
 class RandomShuffleQueue(_Made):
     """Elements leave in random order."""
 
@@ -350,7 +350,7 @@ class RandomShuffleQueue(_Made):
         self._make(capacity, dtypes, shapes, names, name, **extra)
 
 
-@tf_export("PriorityQueue", "queue.PriorityQueue")
+@tf_export("PriorityQueue", "queue.PriorityQueue", "io.PriorityQueue")
 class PriorityQueue(_Made):
     """The element with the smallest int64 priority leaves first; the priority is its first component."""
 
