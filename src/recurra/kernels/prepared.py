@@ -45,9 +45,9 @@ class Prepared:
         self.initial = [self.call.initial[index] for index in range(len(leaves))]
         self.final = [self.call.final[index] for index in range(len(leaves))]
 
-    def current(self, cell: Any) -> bool:
+    def current(self, cell: Any, frozen: Frozen | None) -> bool:
         """Whether the cell is still what was prepared: parameters where they lay, options, packed weights."""
-        if self.options is not cell.options or self.frozen is not frozen_of(cell):
+        if self.options is not cell.options or self.frozen is not frozen:
             return False
         for owner, name, pointer in self.sources:  # noqa: SIM110  (a generator costs a microsecond more)
             if owner[name].data_ptr() != pointer:
@@ -94,22 +94,22 @@ class Calls:
     def __reduce__(self) -> tuple[type[Calls], tuple[()]]:
         return Calls, ()
 
-    def take(self, cell: Any, B: int) -> Prepared | None:
-        """A prepared call for B rows; None where the kernels do not run this cell."""
+    def take(self, cell: Any, B: int, frozen: Frozen | None) -> Prepared | None:
+        """A prepared call for B rows, from packed weights or not; None where the kernels do not run this cell."""
         waiting = self.ready.get(B)
         if waiting:
             try:
                 prepared = waiting.pop()
             except IndexError:  # another thread was faster
                 prepared = None
-            if prepared is not None and prepared.current(cell):
+            if prepared is not None and prepared.current(cell, frozen):
                 return prepared
         if not eligible(cell, B):
             return None
         if len(self.ready) > MOST_KEPT:
             self.ready.clear()
         self.ready.setdefault(B, [])
-        return Prepared(cell, B, frozen_of(cell))
+        return Prepared(cell, B, frozen)
 
     def give(self, B: int, prepared: Prepared) -> None:
         """Take back a call after its run."""
@@ -182,7 +182,7 @@ def run_unroll(
     if T == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
         return None
     calls = calls_of(cell, "_sequences")
-    prepared = calls.take(cell, B)
+    prepared = calls.take(cell, B, frozen_of(cell))
     if prepared is None or cell.input_size != I or not prepared.fits(leaves):
         return None
     x = ops.dense_rows(inputs)

@@ -1,7 +1,7 @@
 """One step through the kernels: the shortest road from `cell(x, state)` and `stepper(x)` to compiled code.
 
-A few rows are multiplied straight from the weights where they lie (csrc/core/direct.h), so there is nothing packed that
-could grow stale, unless the cell was frozen. More rows than `MOST_ROWS` are torch's business: it is fast there.
+A few rows are multiplied straight from the weights where they lie (csrc/core/direct.h), as fast as from packed ones, so
+there is nothing that could grow stale. More rows than `MOST_ROWS` are torch's business: its product is fast there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from recurra import _nest
 from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels.native import library
-from recurra.kernels.prepared import Prepared, calls_of, eligible, frozen_of, plain_tensor, possible
+from recurra.kernels.prepared import Prepared, calls_of, eligible, plain_tensor, possible
 
 MOST_ROWS = 3
 
@@ -29,7 +29,7 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     if not 0 < B <= MOST_ROWS or not possible(cell, (x, *leaves)):
         return None
     calls = calls_of(cell, "_steps")
-    prepared = calls.take(cell, B)
+    prepared = calls.take(cell, B, None)
     if prepared is None or not plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
         return None
     out = torch.empty_like(leaves[0])
@@ -41,7 +41,7 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
 class KernelStepper:
     """A running stream through the kernels: as `recurra.cells.stepper.Stepper`, with its buffers kept.
 
-    The weights are read where they lie, or as `freeze` packed them; writes into them are seen by the next step.
+    The weights are read where they lie, so writes into them are seen by the next step.
     """
 
     def __init__(self, cell: Any, batch_size: int) -> None:
@@ -52,7 +52,7 @@ class KernelStepper:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._prepared = Prepared(self.cell, self.batch_size, frozen_of(self.cell))
+        self._prepared = Prepared(self.cell, self.batch_size, None)
         for buffer, before, after in zip(self._buffers, self._prepared.initial, self._prepared.final, strict=True):
             before.base = after.base = buffer.data_ptr()
 
@@ -75,7 +75,7 @@ class KernelStepper:
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: `x [B, I]` -> output; the state moves on."""
-        if self._prepared.frozen is not None and not self._prepared.frozen.current():
+        if not self._prepared.current(self.cell, None):  # a parameter has moved
             self._prepare()
         prepared = self._prepared
         if not plain_tensor(x, prepared.x_shape):
