@@ -121,9 +121,8 @@ def test_notebook(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
 
 def test_cells_that_are_indented_or_unfinished(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Exercises leave gaps that only their own cell stumbles over."""
-    path = notebook(
-        tmp_path / "n.ipynb", "    a = 1\n    if a:\n        print('indented')\n", "b = # your turn", "print('last')"
-    )
+    indented = "    a = 1\n    if a:\n        print('indented')\n"
+    path = notebook(tmp_path / "n.ipynb", indented, "b = # your turn", "print('last', 1 / 2)")
     assert runner.run(path, options=QUIET) == 1
     output = capsys.readouterr()
     assert output.out == "indented\n" and "SyntaxError" in output.err
