@@ -25,6 +25,8 @@ CASES = {  # source after the import -> (version answered, a word of the reason)
     "tf.contrib.rnn.core_rnn_cell.GRUCell(3)": ("1.1.0", "core_rnn_cell"),
     "tf.contrib.seq2seq.simple_decoder_fn_train(s)": ("1.1.0", "simple_decoder"),
     "tf.nn.dropout(x, rate=0.5)": ("1.15.0", "rate="),
+    "m = '1.12.0'\nassert LooseVersion(tf.__version__) >= LooseVersion(m)": ("1.15.0", "asks for 1.12"),
+    "assert LooseVersion(tf.__version__) >= LooseVersion('1.3')": ("1.8.0", "asks for 1.3"),
     "import tensorflow.compat.v1 as tf": ("1.15.0", "compat.v1"),
     "if tf.__version__ < '1.3': pass\ntf.nn.dropout(x, rate=0.5)": ("1.9.0", "compared as text"),
     # both generations, chosen by version: the newer is meant

@@ -82,11 +82,28 @@ def bounds(found: Scan) -> tuple[Bound | None, Bound | None]:
             until = old
         if new and (since is None or new.version > since.version):
             since = new
+    asked = None if found.compares_version_text else _asked_for(found)
+    if asked and (since is None or asked.version > since.version):
+        since = asked
     if any(name.startswith("tensorflow.compat.v1") for name in found.imports):
         since = Bound((1, 15), "import tensorflow.compat.v1")
     if since and since.version < (1, 2) and since.version >= (1, 0) and _uses(found, r"nn\.rnn_cell\..*"):
         since = Bound((1, 2), f"tf.nn.rnn_cell beside {since.reason}")
     return since, until
+
+
+def _asked_for(found: Scan) -> Bound | None:
+    """The newest release that a file which reads tf.__version__ writes down: LooseVersion("1.12.0")."""
+    versions = []
+    for tree in found.trees:
+        nodes = list(ast.walk(tree))
+        if not any(isinstance(node, ast.Attribute) and node.attr in ("__version__", "VERSION") for node in nodes):
+            continue
+        texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        versions += [
+            (1, int(match[1])) for match in (re.fullmatch(r"1\.(\d|1[0-5])(\.\d+)?", t) for t in texts) if match
+        ]
+    return Bound(max(versions), f"it asks for {'.'.join(map(str, max(versions)))}") if versions else None
 
 
 def tuple_states(found: Scan) -> Bound:
