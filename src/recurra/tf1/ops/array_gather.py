@@ -461,6 +461,8 @@ def one_hot(
         off = (
             default(0, "off_value") if off_value is None else convert_to_tensor(off_value, dtype=kind, name="off_value")
         )
+        if isinstance(indices, np.ndarray) and indices.dtype.kind == "f":
+            indices = indices.astype(np.int64)  # as TensorFlow does with NumPy's floats, but not with Python's
         return apply_op("OneHot", indices, depth, on, off, axis=-1 if axis is None else axis, name=scope)
 
 
@@ -483,7 +485,7 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool_, n
             raise ValueError("maxlen must be scalar for sequence_mask")
         zero, one = (convert_to_tensor(v, dtype=maxlen.dtype) for v in (0, 1))
         row = apply_op("Range", zero, maxlen, one)
-        matrix = cast(apply_op("ExpandDims", lengths, -1), maxlen.dtype)
+        matrix = apply_op("Cast", apply_op("ExpandDims", lengths, -1), DstT=maxlen.dtype.base_dtype)
         result = apply_op("Less", row, matrix)
         return result if dtype is None or result.dtype.base_dtype == dtypes.as_dtype(dtype) else cast(result, dtype)
 

@@ -115,7 +115,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Any:
         if isinstance(free_a, list) and isinstance(free_b, list):
             return apply_op("Reshape", product, [int(d) for d in free_a + free_b] or np.zeros(0, np.int32), name=scope)
         free_a, free_b = convert_to_tensor(free_a, dtype=dtypes.int32), convert_to_tensor(free_b, dtype=dtypes.int32)
-        result = apply_op("Reshape", product, apply_op("ConcatV2", [free_a, free_b], 0), name=scope)
+        result = apply_op("Reshape", product, apply_op("ConcatV2", [free_a, free_b], 0, name="concat"), name=scope)
         if static_a is not None and static_b is not None:
             result.set_shape(static_a + static_b)
         return result
@@ -159,23 +159,20 @@ def _flattened(tensor: Any, axes: list[int], first: bool) -> tuple[Any, Any, lis
     order = axes + free if first else free + axes
     static = [shape.values[a] for a in free]
     contracted = [shape.values[a] for a in axes]
-    moved = tensor if order == list(range(rank)) else apply_op("Transpose", tensor, order)
     if None not in static and None not in contracted:
         inner, outer = int(np.prod(contracted)), int(np.prod(static))  # type: ignore[arg-type]
+        moved = apply_op("Transpose", tensor, np.array(order, np.int32), name="transpose")
         return apply_op("Reshape", moved, [inner, outer] if first else [outer, inner]), static, static
+    # As many operations as TensorFlow makes here: a later initializer's seed is the number of those before it.
+    summed = convert_to_tensor(np.array(axes, np.int32), name="axes")
+    kept = convert_to_tensor(np.array(free, np.int32), name="free")
     sizes = apply_op("Shape", tensor, out_type=dtypes.int32)
-
-    def pick(which):
-        return apply_op("GatherV2", sizes, np.array(which, np.int32), 0)
-
-    free_sizes, axes_sizes = pick(free), pick(axes)
-
-    def product(t):
-        return apply_op("Prod", t, [0], keep_dims=False)
-
-    pair = [product(axes_sizes), product(free_sizes)]
-    flat = apply_op("Reshape", moved, apply_op("Pack", pair if first else pair[::-1], axis=0))
-    return flat, free_sizes, static
+    free_sizes, axes_sizes = (apply_op("GatherV2", sizes, which, 0) for which in (kept, summed))
+    free_size, axes_size = (apply_op("Prod", t, [0], keep_dims=False) for t in (free_sizes, axes_sizes))
+    places, pair = ([summed, kept], [axes_size, free_size]) if first else ([kept, summed], [free_size, axes_size])
+    order = apply_op("ConcatV2", places, 0, name="concat")
+    flat_shape = apply_op("Pack", pair, axis=0, name="stack")
+    return apply_op("Reshape", apply_op("Transpose", tensor, order, name="transpose"), flat_shape), free_sizes, static
 
 
 def _flattened_at_run_time(tensor: Any, axes: Any, first: bool) -> tuple[Any, Any, None]:

@@ -41,7 +41,7 @@ class LayerBasic(LayerRNNCell):
         return self._num_units
 
     def _zeros(self) -> Any:
-        return tf("zeros_initializer")(dtype=self.dtype)
+        return tf("zeros_initializer")(**({} if self.dtype is None else {"dtype": self.dtype}))
 
     def _options(self) -> Any:
         return RNNOptions(torch_activation(self._activation))

@@ -14,7 +14,7 @@ from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.layers.core import Dense
 from recurra.tf1.names import tf_export
 from recurra.tf1.ops import init, random
-from recurra.tf1.ops.array_create import ones, ones_like, zeros
+from recurra.tf1.ops.array_create import fill, ones, ones_like, zeros
 from recurra.tf1.ops.array_gather import one_hot, sequence_mask, where
 from recurra.tf1.ops.array_join import concat
 from recurra.tf1.ops.array_shape import expand_dims, reshape, shape, squeeze
@@ -44,9 +44,8 @@ def prepare_memory(memory: Any, memory_sequence_length: Any, check_inner_dims_de
     mask = sequence_mask(memory_sequence_length, maxlen=shape(first)[1], dtype=first.dtype.base_dtype)
 
     def masked(m: Any) -> Any:
-        rank = m.get_shape().ndims
-        tail = apply_op("ConcatV2", [shape(mask), np.ones((rank or 3) - 2, np.int32)], 0)
-        return m * reshape(mask, tail)
+        ones_after = fill([(m.get_shape().ndims or 3) - 2], 1, name="ones")
+        return m * reshape(mask, concat([shape(mask), ones_after], 0))
 
     return nest.map_structure(masked, memory)
 
@@ -103,9 +102,7 @@ class BaseAttentionMechanism(AttentionMechanism):
             mask_score(score, self._memory_sequence_length, score_mask_value), prev
         )
         with name_scope(name, "BaseAttentionMechanismInit", nest.flatten(memory)):
-            self._memory_sequence_length = (
-                None if memory_sequence_length is None else convert_to_tensor(memory_sequence_length)
-            )
+            self._memory_sequence_length = memory_sequence_length
             self._values = prepare_memory(memory, memory_sequence_length, check_inner_dims_defined)
             self._keys = self._memory_layer(self._values) if self._memory_layer is not None else self._values
             if custom_key_value_fn is not None:

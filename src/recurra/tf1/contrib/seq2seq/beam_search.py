@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor as TorchTensor
 
-from recurra.tf1 import dtypes, nest
+from recurra.tf1 import dtypes, names, nest
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
-from recurra.tf1.contrib.seq2seq.decoder import Decoder, _as_size
+from recurra.tf1.contrib.seq2seq.decoder import Decoder, _as_size, dynamic_decode
 from recurra.tf1.contrib.seq2seq.helpers import _embedding_fn
 from recurra.tf1.contrib.seq2seq.wrapper import AttentionWrapperState
 from recurra.tf1.control_flow import cond
@@ -47,6 +47,12 @@ def _gather_tree(
         for t in range(length - 1, -1, -1):
             out[t, row] = step_ids[t, row, beam]
             beam = parent_ids[t, row, beam].long()
+            wrong = ((beam < 0) | (beam >= width)).nonzero()
+            if t and len(wrong):
+                which = int(wrong[0])
+                raise ValueError(
+                    f"Saw invalid parent id {int(beam[which])} at (batch, time, beam) == ({row}, {t - 1}, {which})"
+                )
     ended = (out == end).cumsum(0) > 0
     return torch.where(ended, torch.full_like(out, end), out)
 
@@ -119,6 +125,7 @@ def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
         return nest.map_structure(lambda x: _tile_batch(x, multiplier), t)
 
 
+_INNER = "contrib.seq2seq.python.ops.beam_search_decoder."
 _STATE = ("cell_state", "log_probs", "finished", "lengths", "accumulated_attention_probs")
 
 
@@ -321,68 +328,149 @@ class BeamSearchDecoder(Decoder):
         return found, next_state, next_inputs, done
 
     def _search(self, logits: Any, next_cell_state: Any, state: Any) -> tuple[Any, Any]:
-        width, kind = self._beam_width, logits.dtype.base_dtype
-        vocabulary = logits.get_shape().values[-1] if logits.get_shape().values[-1] is not None else shape(logits)[-1]
-        step = _mask_probs(log_softmax(logits), self._end_token, state.finished, vocabulary)
-        total = expand_dims(state.log_probs, 2) + step
-        ends = one_hot(self._end_token, vocabulary, on_value=0, off_value=1, dtype=dtypes.int64)
-        adds = expand_dims(cast(apply_op("LogicalNot", state.finished), dtypes.int64), 2) * reshape(ends, [1, 1, -1])
-        lengths = expand_dims(state.lengths, 2) + adds
-        accumulated = None
-        probabilities = attention_probs(next_cell_state, self._coverage_penalty_weight)
-        if probabilities is not None:
-            alive = expand_dims(apply_op("LogicalNot", state.finished), -1)
-            accumulated = state.accumulated_attention_probs + probabilities * cast(
-                alive, probabilities.dtype.base_dtype
-            )
-        scores = self._scores(total, lengths, state.finished, accumulated)
-        best, index = apply_op(
-            "TopKV2", reshape(scores, apply_op("Pack", [self._batch_size, -1], axis=0)), width, sorted=True
+        return beam_search_step(
+            time=None,
+            logits=logits,
+            next_cell_state=next_cell_state,
+            beam_state=state,
+            batch_size=self._batch_size,
+            beam_width=self._beam_width,
+            end_token=self._end_token,
+            length_penalty_weight=self._length_penalty_weight,
+            coverage_penalty_weight=self._coverage_penalty_weight,
         )
-        for t in (best, index):
-            t.set_shape([self._static_batch, width])
 
-        def rows(source, where_):
-            return apply_op("GatherV2", source, where_, 1, batch_dims=1)
 
-        log_probs = rows(reshape(total, apply_op("Pack", [self._batch_size, -1], axis=0)), index)
-        words, parents = (
-            cast(index % vocabulary, dtypes.int32),
-            cast(apply_op("FloorDiv", index, vocabulary), dtypes.int32),
+@tf_export(_INNER + "BeamSearchDecoderV2")
+class BeamSearchDecoderV2:
+    """The search as TensorFlow 2's layers call it: options first, `decoder(embedding, start_tokens, …)` decodes."""
+
+    def __init__(
+        self,
+        cell: Any,
+        beam_width: int,
+        embedding_fn: Any = None,
+        output_layer: Any = None,
+        length_penalty_weight: float = 0.0,
+        coverage_penalty_weight: float = 0.0,
+        reorder_tensor_arrays: bool = True,
+        output_time_major: bool = False,
+        impute_finished: bool = False,
+        maximum_iterations: Any = None,
+        parallel_iterations: int = 32,
+        swap_memory: bool = False,
+        **unused: Any,
+    ) -> None:
+        self._cell, self._beam_width, self._embedding_fn = cell, beam_width, embedding_fn
+        self._search = {
+            "output_layer": output_layer,
+            "length_penalty_weight": length_penalty_weight,
+            "coverage_penalty_weight": coverage_penalty_weight,
+            "reorder_tensor_arrays": reorder_tensor_arrays,
+        }
+        self._loop = {
+            "output_time_major": output_time_major,
+            "impute_finished": impute_finished,
+            "maximum_iterations": maximum_iterations,
+            "parallel_iterations": parallel_iterations,
+            "swap_memory": swap_memory,
+        }
+
+    def __call__(
+        self, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, **unused: Any
+    ) -> tuple[Any, Any, Any]:
+        """(outputs, state, lengths), as `dynamic_decode`."""
+        if (embedding is None) == (self._embedding_fn is None):
+            raise ValueError("Exactly one of embedding and embedding_fn must be given")
+        known = self._embedding_fn if embedding is None else embedding
+        decoder = BeamSearchDecoder(
+            self._cell, known, start_tokens, end_token, initial_state, self._beam_width, **self._search
         )
-        was_finished = rows(state.finished, parents)
-        finished = apply_op(
-            "LogicalOr", was_finished, apply_op("Equal", words, self._end_token), name="next_beam_finished"
-        )
-        grown = rows(state.lengths, parents) + cast(apply_op("LogicalNot", was_finished), dtypes.int64)
-        for t in (log_probs, finished, grown, words, parents):
-            t.set_shape([self._static_batch, width])
-        gathered = nest.map_structure(lambda t: self._gather_state(t, parents), next_cell_state)
-        attended: Any = ()
-        if accumulated is not None:
-            attended = rows(accumulated, parents)
-            attended.set_shape(state.accumulated_attention_probs.get_shape())
-        next_state = BeamSearchDecoderState(
-            cell_state=gathered,
-            log_probs=cast(log_probs, kind),
-            lengths=grown,
-            finished=finished,
-            accumulated_attention_probs=attended,
-        )
-        return BeamSearchDecoderOutput(scores=best, predicted_ids=words, parent_ids=parents), next_state
+        return dynamic_decode(decoder, **self._loop)
 
-    def _gather_state(self, t: Any, parents: Any) -> Any:
-        if isinstance(t, TensorArray) or (t.get_shape().ndims or 0) < 2:
-            return t
-        out = apply_op("GatherV2", t, parents, 1, batch_dims=1)
-        out.set_shape(t.get_shape())
-        return out
 
-    def _scores(self, log_probs: Any, lengths: Any, finished: Any, accumulated: Any) -> Any:
-        scores = log_probs / _length_penalty(lengths, self._length_penalty_weight)
-        if self._coverage_penalty_weight == 0.0 or accumulated is None:
-            return scores
-        return scores + self._coverage_penalty_weight * _coverage(finished, accumulated)
+@tf_export(_INNER + "_beam_search_step")
+def beam_search_step(
+    time: Any,
+    logits: Any,
+    next_cell_state: Any,
+    beam_state: Any,
+    batch_size: Any,
+    beam_width: int,
+    end_token: Any,
+    length_penalty_weight: Any,
+    coverage_penalty_weight: Any,
+) -> tuple[Any, Any]:
+    """The best continuations of every row: (what was chosen, the state after it)."""
+    width, state = beam_width, beam_state
+    known = constant_value(convert_to_tensor(batch_size))
+    static = None if known is None else int(known)
+    vocabulary = logits.get_shape().values[-1] if logits.get_shape().values[-1] is not None else shape(logits)[-1]
+    step = mask_probs(log_softmax(logits), end_token, state.finished)
+    total = expand_dims(state.log_probs, 2) + step
+    ends = one_hot(end_token, vocabulary, on_value=0, off_value=1, dtype=dtypes.int64)
+    adds = expand_dims(cast(apply_op("LogicalNot", state.finished), dtypes.int64), 2) * reshape(ends, [1, 1, -1])
+    lengths = expand_dims(state.lengths, 2) + adds
+    accumulated = None
+    probabilities = attention_probs(next_cell_state, coverage_penalty_weight)
+    if probabilities is not None:
+        alive = expand_dims(apply_op("LogicalNot", state.finished), -1)
+        accumulated = state.accumulated_attention_probs + probabilities * cast(alive, probabilities.dtype.base_dtype)
+    scores = total / _length_penalty(lengths, length_penalty_weight)
+    if accumulated is not None:
+        scores = scores + coverage_penalty_weight * _coverage(state.finished, accumulated)
+    flat = apply_op("Pack", [batch_size, -1], axis=0)
+    best, index = apply_op("TopKV2", reshape(scores, flat), width, sorted=True)
+    for t in (best, index):
+        t.set_shape([static, width])
+
+    def rows(source: Any, where_: Any) -> Any:
+        return apply_op("GatherV2", source, where_, 1, batch_dims=1)
+
+    log_probs = rows(reshape(total, flat), index)
+    words = cast(index % vocabulary, dtypes.int32)
+    parents = cast(apply_op("FloorDiv", index, vocabulary), dtypes.int32)
+    was_finished = rows(state.finished, parents)
+    finished = apply_op("LogicalOr", was_finished, apply_op("Equal", words, end_token), name="next_beam_finished")
+    grown = rows(state.lengths, parents) + cast(apply_op("LogicalNot", was_finished), dtypes.int64)
+    for t in (log_probs, finished, grown, words, parents):
+        t.set_shape([static, width])
+    attended: Any = ()
+    if accumulated is not None:
+        attended = rows(accumulated, parents)
+        attended.set_shape(state.accumulated_attention_probs.get_shape())
+    next_state = BeamSearchDecoderState(
+        cell_state=nest.map_structure(lambda t: _gather_state(t, parents), next_cell_state),
+        log_probs=cast(log_probs, logits.dtype.base_dtype),
+        lengths=grown,
+        finished=finished,
+        accumulated_attention_probs=attended,
+    )
+    return BeamSearchDecoderOutput(scores=best, predicted_ids=words, parent_ids=parents), next_state
+
+
+def _gather_state(t: Any, parents: Any) -> Any:
+    if isinstance(t, TensorArray) or (t.get_shape().ndims or 0) < 2:
+        return t
+    out = apply_op("GatherV2", t, parents, 1, batch_dims=1)
+    out.set_shape(t.get_shape())
+    return out
+
+
+@tf_export(_INNER + "_check_batch_beam")
+def check_batch_beam(t: Any, batch_size: Any, beam_width: int) -> Any:
+    """An assertion that a stacked history's elements are `[B * W, …]` or `[B, W, …]`."""
+    sizes = shape(t)
+    fits = apply_op("Equal", sizes[1], batch_size * beam_width)
+    if t.get_shape().ndims != 2:
+        apart = apply_op("Equal", sizes[1], batch_size), apply_op("Equal", sizes[2], beam_width)
+        fits = apply_op("LogicalOr", fits, apply_op("LogicalAnd", *apart))
+    message = (
+        "TensorArray reordering expects elements to be reshapable to [batch_size, beam_size, -1] which is incompatible"
+        f" with the dynamic shape of {t.name} elements. Consider setting reorder_tensor_arrays to False to disable"
+        " TensorArray reordering during the beam search."
+    )
+    return names.lookup("Assert")(fits, [message])
 
 
 def _coverage(finished: Any, accumulated: Any) -> Any:
@@ -403,11 +491,14 @@ def _length_penalty(lengths: Any, weight: Any) -> Any:
     )
 
 
-def _mask_probs(log_probs: Any, end_token: Any, finished: Any, vocabulary: Any) -> Any:
+@tf_export(_INNER + "_mask_probs")
+def mask_probs(probs: Any, eos_token: Any, finished: Any) -> Any:
     """Finished beams put everything on the end token."""
-    kind = log_probs.dtype.base_dtype
+    kind, known = probs.dtype.base_dtype, probs.get_shape().values[-1]
+    vocabulary = shape(probs)[-1] if known is None else known
+    finished = convert_to_tensor(finished)
     row = one_hot(
-        end_token,
+        eos_token,
         vocabulary,
         dtype=kind,
         on_value=convert_to_tensor(0.0, dtype=kind),
@@ -415,4 +506,4 @@ def _mask_probs(log_probs: Any, end_token: Any, finished: Any, vocabulary: Any) 
     )
     wide = tile(reshape(row, [1, 1, -1]), concat([shape(finished), [1]], 0))
     mask = tile(expand_dims(finished, 2), apply_op("Pack", [1, 1, vocabulary], axis=0))
-    return where(mask, wide, log_probs)
+    return where(mask, wide, probs)

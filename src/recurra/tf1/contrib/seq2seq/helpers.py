@@ -17,7 +17,7 @@ from recurra.tf1.ops.array_join import concat
 from recurra.tf1.ops.array_move import tile
 from recurra.tf1.ops.array_shape import reshape, shape, size
 from recurra.tf1.ops.math_reduce import argmax, reduce_all, reduce_any
-from recurra.tf1.ops.math_unary import cast
+from recurra.tf1.ops.math_unary import cast, sigmoid
 from recurra.tf1.shapes import TensorShape
 from recurra.tf1.tensor_array import TensorArray
 
@@ -48,6 +48,43 @@ def _unstack_ta(inputs: Any) -> TensorArray:
 def bernoulli(probability: Any, batch_size: Any, seed: int | None) -> Any:
     draws = random.random_uniform(apply_op("Pack", [batch_size], axis=0), seed=seed)
     return draws < probability
+
+
+_INNER = "contrib.seq2seq.python.ops.helper."
+
+
+def _sampled(draw: Callable[[Any], Any], sample_shape: Any) -> Any:
+    """`draw(n)` gives n samples, the first axis; they are laid out as `sample_shape`."""
+    sizes = reshape(convert_to_tensor(sample_shape, dtype=dtypes.int32, name="sample_shape"), [-1])
+    samples = draw(apply_op("Prod", sizes, [0], keep_dims=False))
+    return reshape(samples, concat([sizes, shape(samples)[1:]], 0))
+
+
+@tf_export(_INNER + "bernoulli_sample")
+def bernoulli_sample(
+    probs: Any = None, logits: Any = None, dtype: Any = dtypes.int32, sample_shape: Any = (), seed: int | None = None
+) -> Any:
+    """Zeros and ones, ones with the given probability."""
+    probs = sigmoid(logits, name="probs") if probs is None else convert_to_tensor(probs, name="probs")
+
+    def draw(n: Any) -> Any:
+        uniform = random.random_uniform(concat([[n], shape(probs)], 0), seed=seed, dtype=probs.dtype)
+        return cast(uniform < probs, dtype)
+
+    return _sampled(draw, sample_shape)
+
+
+@tf_export(_INNER + "categorical_sample")
+def categorical_sample(logits: Any, dtype: Any = dtypes.int32, sample_shape: Any = (), seed: int | None = None) -> Any:
+    """Numbers of classes, drawn by `logits [..., classes]`."""
+    logits = convert_to_tensor(logits, name="logits")
+    flat = logits if logits.get_shape().ndims == 2 else reshape(logits, concat([[-1], shape(logits)[-1:]], 0))
+
+    def draw(n: Any) -> Any:
+        draws = apply_op("Transpose", random.multinomial(flat, n, seed=seed), [1, 0])
+        return cast(reshape(draws, concat([[n], shape(logits)[:-1]], 0)), dtype)
+
+    return _sampled(draw, sample_shape)
 
 
 def categorical(logits: Any, seed: int | None) -> Any:

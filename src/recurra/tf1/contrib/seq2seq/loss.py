@@ -1,4 +1,4 @@
-"""tf.contrib.seq2seq.sequence_loss."""
+"""tf.contrib.seq2seq.sequence_loss, as a function and as an object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recurra.tf1.ops.array_shape import reshape, shape
 from recurra.tf1.ops.math_reduce import count_nonzero, reduce_sum
 from recurra.tf1.ops.math_unary import cast
 
-__all__ = ["sequence_loss"]
+__all__ = ["SequenceLoss", "sequence_loss"]
 
 
 @tf_export("contrib.seq2seq.sequence_loss")
@@ -77,3 +77,24 @@ def _reduced(
 
 def _divided(total: Any, size: Any) -> Any:
     return apply_op("DivNoNan", total, size)
+
+
+@tf_export("contrib.seq2seq.SequenceLoss")
+class SequenceLoss:
+    """`sequence_loss` with its arguments kept: `loss(y_true, y_pred, sample_weight)`."""
+
+    def __init__(
+        self,
+        average_across_timesteps: bool = False,
+        average_across_batch: bool = False,
+        sum_over_timesteps: bool = True,
+        sum_over_batch: bool = True,
+        softmax_loss_function: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.average_across_timesteps, self.average_across_batch = average_across_timesteps, average_across_batch
+        self.sum_over_timesteps, self.sum_over_batch = sum_over_timesteps, sum_over_batch
+        self.softmax_loss_function, self.name = softmax_loss_function, name
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return sequence_loss(y_pred, y_true, sample_weight, **vars(self))
