@@ -247,6 +247,55 @@ def test_stops_when_all_are_finished() -> None:
     assert nothing.outputs.rnn_output.shape == (2, 0, 3)
 
 
+class Counted:
+    """A layer that counts how often it is called."""
+
+    def __init__(self, layer: Callable[..., Any]) -> None:
+        self.layer, self.calls = layer, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.layer(*arguments)
+
+
+@pytest.mark.parametrize("width", [0, 3])
+def test_beam_and_greedy_stop_early_and_prepare_the_memory_once(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Per step: one cell, one embedding, one output layer; before the first: one projection of the memory."""
+    torch.manual_seed(0)
+    inner, mechanism = LSTMCell(8, 5), BahdanauAttention(5, 3, 4)
+    cell = AttentionWrapper(inner, mechanism, attention_layer_size=5)
+    memorize = Counted(mechanism.memorize)
+    monkeypatch.setattr(mechanism, "memorize", memorize)
+    table = torch.randn(7, 3)
+    embedding, rows = Counted(lambda ids: table[ids.long()]), max(1, width)
+    cells = 0
+
+    def count(*_: Any) -> None:
+        nonlocal cells
+        cells += 1
+
+    inner.register_forward_hook(count)
+    output = Counted(lambda outputs: 0 * outputs.sum(-1, keepdim=True) + _scores(cells))
+    bound = cell.attend(torch.randn(2 * rows, 6, 3))
+    state = bound.initial_state(2 * rows)
+    starts = torch.tensor([1, 1])
+    decoder: Any
+    if width:
+        decoder = BeamSearchDecoder(bound, embedding, starts, 0, state, width, output)
+    else:
+        decoder = BasicDecoder(bound, GreedyEmbeddingHelper(embedding, starts, 0), state, output)
+    decoded = dynamic_decode(decoder, maximum_iterations=50)
+    assert int(decoded.lengths.max()) == 4  # of at most 50
+    assert cells == output.calls == 4
+    assert embedding.calls == 4  # the start tokens' and three steps'; not after the last
+    assert memorize.calls == 1
+
+
+def _scores(step: int) -> Tensor:
+    """The end token (0) is unlikely until the fourth step, then certain."""
+    return torch.full((7,), -9.0).index_fill(0, torch.tensor(0 if step >= 4 else 2), 9.0 if step < 4 else 90.0)
+
+
 def test_custom_helper() -> None:
     helper = CustomHelper(
         lambda: (torch.tensor([False, False]), torch.zeros(2, 1)),

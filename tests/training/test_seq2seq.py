@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -148,3 +149,28 @@ def test_learns(tmp_path: Path, options: dict[str, object]) -> None:
         again = Sequences(made.config)
         again.restore(made.artifacts())
         assert list(again.predict(model, ["abcd", ""])) == [line, ""]
+
+
+@pytest.mark.parametrize("name", ["reversal", "arithmetic"])
+def test_puzzles_are_right_and_reproducible(name: str) -> None:
+    generate, _ = pairs.BUILT_IN[name]
+    made = generate(300, seed=5)
+    assert made == generate(300, seed=5)
+    assert len({source for source, _ in made}) == 300
+    for source, target in made:
+        if name == "reversal":
+            assert "".join(reversed(source)) == target
+        else:
+            a, sign, b = re.fullmatch(r"(\d{1,3})([+-])(\d{1,3})", source).groups()  # type: ignore[union-attr]
+            assert int(target) == int(a) + (int(b) if sign == "+" else -int(b))
+    with pytest.raises(ValueError, match=r"`count` must lie in 0\.\."):
+        generate(-1)
+    assert pairs.read(name).sources[:2] == [source for source, _ in generate(2)]
+
+
+def test_bad_lines_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("no tab\n\n" + "".join(f"héllo {n}\t{n} 日本\n" for n in range(30)) + "a\tb\tc\n", encoding="utf-8")
+    made = Sequences(Seq2SeqConfig(skip_bad=True))
+    made.data = str(path)
+    assert made.prepare()[-1] == "2 bad lines left out"

@@ -48,9 +48,12 @@ def convolve(values: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tens
 
 
 def conv_lstm_project(params: ConvLSTMParams, inputs: Tensor, options: ConvLSTMOptions) -> tuple[Tensor, Tensor | None]:
-    """The input's share of the gates, and the input where it is passed on."""
+    """The input's share of the gates (the forget bias is in it), and the input where it is passed on."""
     channels = inputs.shape[-1]
-    gates = convolve(inputs, params.kernel[..., :channels, :], params.bias)
+    forget = params.kernel.new_zeros(4, params.kernel.shape[-1] // 4)
+    forget[2] = options.forget_bias
+    bias = forget.flatten() if params.bias is None else params.bias + forget.flatten()
+    gates = convolve(inputs, params.kernel[..., :channels, :], bias)
     return gates, inputs if options.skip_connection else None
 
 
@@ -65,9 +68,11 @@ def conv_lstm_recur(
     gates, x = projected
     c, h = state
     channels = params.kernel.shape[-1] // 4
-    i, j, f, o = (gates + convolve(h, params.kernel[..., -channels:, :])).chunk(4, -1)
-    c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * torch.tanh(j)
-    h = torch.sigmoid(o) * torch.tanh(c)
+    gates = gates + convolve(h, params.kernel[..., -channels:, :])
+    candidate = torch.tanh(gates.narrow(-1, channels, channels).contiguous())
+    i, _, f, o = torch.sigmoid(gates).chunk(4, -1)  # all at once: a gate's few channels lie far apart
+    c = torch.addcmul(f * c, i, candidate)
+    h = o * torch.tanh(c)
     output = h if x is None else torch.cat([h, x], -1)
     return output, LSTMState(c, output if options.skip_in_state else h)
 

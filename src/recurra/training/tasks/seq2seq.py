@@ -50,6 +50,8 @@ class Sequences(Task[Seq2SeqConfig]):
     reads: Vocabulary
     writes: Vocabulary
     limit: int
+    skipped: int = 0
+    """Bad lines that were left out."""
 
     # --- data -------------------------------------------------------------------------------------------------------
 
@@ -64,10 +66,12 @@ class Sequences(Task[Seq2SeqConfig]):
         self.writes = Vocabulary.of((token for pair in train for token in self._tokens(pair.target)), special=special)
         self.limit = 5 + 2 * max(len(self._tokens(pair.target)) for pair in train)
         sizes = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
-        return [f"pairs: {sizes}; tokens: {len(self.reads)} read, {len(self.writes)} written"]
+        lines = [f"pairs: {sizes}; tokens: {len(self.reads)} read, {len(self.writes)} written"]
+        return [*lines, f"{self.skipped} bad lines left out"] if self.skipped else lines
 
     def _read(self, path: str) -> list[Pair]:
         found = pairs.read(path, skip_bad=self.config.skip_bad)
+        self.skipped += found.skipped
         distinct = dict.fromkeys(map(Pair, found.sources, found.targets))
         longest = self.config.max_length
         return [pair for pair in distinct if max(len(self._tokens(side)) for side in pair) <= longest]
