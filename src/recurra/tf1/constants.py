@@ -57,6 +57,8 @@ def _evaluate(tensor: Tensor) -> np.ndarray | None:
         return None
     if isinstance(result, tuple | list):
         result = result[tensor.value_index]
+    if isinstance(result, np.ndarray):
+        return result  # text stays an array of objects: a bytes scalar would lose its trailing zeros
     return np.asarray(to_numpy(result))
 
 
