@@ -32,6 +32,7 @@ MODULES: list[str] = [
     "control_flow",
     "cases",
     "eager_forms",
+    "type_specs",
     "tensor_array",
     "functional_ops",
     "python_functions",

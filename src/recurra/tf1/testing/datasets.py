@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1 import errors, nest
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.testing.case import TensorFlowTestCase
 
@@ -108,6 +108,3 @@ class DatasetTestBase(TensorFlowTestCase):
         if dataset_structure is None:
             return tf.data.Dataset.from_tensors(tf.zeros(shape or [], dtype=dtype or tf.int64))
         return tf.data.Dataset.zip(tuple(self.structuredDataset(s, shape, dtype) for s in dataset_structure))
-
-
-export(lambda: [{}], f"{_HOME}.default_test_combinations")

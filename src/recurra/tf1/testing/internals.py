@@ -23,11 +23,31 @@ class RegisterShape:
         return function
 
 
+@tf_export(f"{_OPS}.RegisterStatistics")
+class RegisterStatistics:
+    """`@RegisterStatistics("Type", "flops")`: costs are not counted here."""
+
+    def __init__(self, op_type: str, statistic_type: str) -> None:
+        if not isinstance(op_type, str):
+            raise TypeError("op_type must be a string.")
+        if "," in op_type:
+            raise TypeError("op_type must not contain a comma.")
+        if not isinstance(statistic_type, str) or "," in statistic_type:
+            raise TypeError("statistic_type must be a string without a comma.")
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        return function
+
+
 export(lambda function: None, f"{_OPS}._set_call_cpp_shape_fn")
+for _name in ("unknown_shape", "scalar_shape", "unchanged_shape", "matmul_shape", "bias_add_shape", "no_outputs"):
+    export(lambda op: [None] * len(op.outputs), f"python.framework.common_shapes.{_name}")
 export(lambda op: [None] * len(op.outputs), "python.framework.common_shapes.call_cpp_shape_fn")
 export(collections.abc, "python.util.compat.collections_abc")
 export(False, "python.ops.control_flow_util.ENABLE_CONTROL_FLOW_V2")
 export(False, "python.ops.variable_scope._DEFAULT_USE_RESOURCE")
+export(0, "python.eager.context.SYNC", "python.eager.context.GRAPH_MODE")
+export(1, "python.eager.context.ASYNC", "python.eager.context.EAGER_MODE")
 for _name in ("getfullargspec", "isfunction", "isclass", "ismethod", "signature", "getsource", "getdoc"):
     export(getattr(inspect, _name), f"python.util.tf_inspect.{_name}")
 

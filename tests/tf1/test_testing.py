@@ -1,0 +1,72 @@
+"""What tests written for TensorFlow share: combinations of arguments, dataset assertions, specs, registrations."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+import pytest
+from absl.testing import parameterized
+
+import recurra.tf1 as tf
+from recurra.tf1 import surface
+
+
+def _run(case: type[unittest.TestCase]) -> unittest.TestResult:
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    return result
+
+
+def test_combinations_name_a_test_each() -> None:
+    generate, combine, times = (
+        surface.lookup(f"python.framework.combinations.{n}") for n in ("generate", "combine", "times")
+    )
+    seen: list[Any] = []
+
+    class Case(tf.test.TestCase, parameterized.TestCase):
+        @generate(times(combine(tf_api_version=[1], mode=["graph"]), combine(size=[1, 2])))
+        def testSize(self, size: int) -> None:
+            seen.append((size, self.evaluate(tf.zeros([size])).shape))
+
+        @generate(combine(tf_api_version=[1], mode=["eager"]))
+        def testEager(self) -> None:
+            raise AssertionError("eager mode was run")
+
+    names = unittest.defaultTestLoader.getTestCaseNames(Case)
+    assert "testSize_test_mode_graph_tfapiversion_1_size_2" in names
+    result = _run(Case)
+    assert seen == [(1, (1,)), (2, (2,))]
+    assert not result.failures
+    assert [("eager mode is outside" in text) for _, text in result.errors] == [True]
+
+
+def test_dataset_assertions_tell_what_a_dataset_gives() -> None:
+    base = surface.lookup("python.data.kernel_tests.test_base.DatasetTestBase")
+
+    class Case(base):
+        def testGood(self) -> None:
+            self.assertDatasetProduces(tf.data.Dataset.range(3), [0, 1, 2])
+
+        def testBad(self) -> None:
+            self.assertDatasetProduces(tf.data.Dataset.range(3), [0, 1, 3])
+
+    result = _run(Case)
+    assert [case.id().rpartition(".")[2] for case, _ in result.failures] == ["testBad"]
+    assert not result.errors
+
+
+def test_specs_of_composites() -> None:
+    spec = surface.lookup("python.framework.indexed_slices.IndexedSlicesSpec")
+    assert spec([5, None]) == spec([5, None]) != spec([5, 1])
+    assert (
+        repr(spec()._serialize()) == "(TensorShape(None), tf.float32, tf.int64, None, TensorShape([Dimension(None)]))"
+    )
+    assert surface.lookup("python.framework.sparse_tensor.SparseTensorSpec")([2, 3]).value_type is tf.SparseTensor
+
+
+def test_registrations_that_have_nothing_to_do() -> None:
+    ops = "python.framework.ops"
+    assert surface.lookup(f"{ops}.RegisterShape")("X")(len) is len
+    with pytest.raises(TypeError, match="must not contain a comma"):
+        surface.lookup(f"{ops}.RegisterStatistics")("a,b", "flops")
