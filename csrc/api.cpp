@@ -46,11 +46,26 @@ int current = best();
 // Packed weights: which instruction set they are for, then the panels.
 constexpr int64_t packed_header = 64;
 
+bool halves_supported() {
+#if defined(RECURRA_HALVES)
+    return current == avx512_isa && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
 const Kernel* choose(const recurra_call& call) {
+    const bool halves = call.is_double == 2;
+    if (halves && !halves_supported()) return nullptr;
     const int isa = call.packed ? *reinterpret_cast<const int*>(static_cast<const char*>(call.packed) - packed_header) : current;
 #if defined(RECURRA_X86)
+#if defined(RECURRA_HALVES)
+#define RECURRA_HALF_OF(name) &bfloat16::name
+#else
+#define RECURRA_HALF_OF(name) nullptr
+#endif
 #define RECURRA_PICK(name) \
-    (call.is_double ? &portable::name##_double : isa == avx512_isa ? &avx512::name : isa == avx2_isa ? &avx2::name : &portable::name)
+    (halves ? RECURRA_HALF_OF(name) : call.is_double ? &portable::name##_double : isa == avx512_isa ? &avx512::name : isa == avx2_isa ? &avx2::name : &portable::name)
 #else
 #define RECURRA_PICK(name) (call.is_double ? &portable::name##_double : &portable::name)
 #endif
@@ -123,6 +138,9 @@ RECURRA_API int recurra_use_isa(const char* name) {
     return 0;
 }
 
+// Whether calls with is_double 2 run here: the build and the machine know products of bfloat16 pairs.
+RECURRA_API int recurra_halves() { return halves_supported(); }
+
 RECURRA_API int64_t recurra_pool_kept() { return int64_t(pool_kept_bytes()); }
 RECURRA_API void recurra_pool_clear() { pool_clear(); }
 // A block of the pool, or null; back with recurra_release.
@@ -183,7 +201,7 @@ RECURRA_API int recurra_forward(recurra_call* call, int training) {
 
 RECURRA_API int recurra_backward(const recurra_call* call) {
     const Kernel* kernel = choose(*call);
-    if (!kernel) return -1;
+    if (!kernel || !kernel->backward) return -1;
     try {
         const Planned planned(*call);
         kernel->backward(*call, planned.plan);

@@ -34,6 +34,7 @@ typedef struct {
 } recurra_gate;
 
 typedef struct {
+    // is_double: 1; 2: float with products of bfloat16 pairs, where recurra_halves() says so, forward only
     int64_t family, is_double, threads, reverse, activation;
     int64_t T, B, I, H, R;
     const int64_t* lengths;  // [B], 0..T; null: all T

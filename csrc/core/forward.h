@@ -24,6 +24,7 @@ struct Forward : Shape<Cell> {
     struct Thread {
         R **out, **saved;
         const R** mix;
+        Matrix<R> pairs;
     };
 
     R *input_weights[Cell::banks], *weights[Cell::banks], *bias;
@@ -34,7 +35,7 @@ struct Forward : Shape<Cell> {
 
     // A call that is there to pack its weights has no plan.
     Forward(const recurra_call& call, const Plan& plan, bool to_pack = false) : Base(call, plan) {
-        const bool readable = !to_pack && !call.packed && this->units_side_by_side();
+        const bool readable = !halves && !to_pack && !call.packed && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
         bank_at[0] = 0;
@@ -43,8 +44,8 @@ struct Forward : Shape<Cell> {
 
     void lay_weights(Arena& arena) {
         for (int k = 0; k < Cell::banks; ++k) {
-            input_weights[k] = arena.take<R>(raw_inputs ? 0 : bank[k].count() * call.I);
-            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * call.R);
+            input_weights[k] = arena.take<R>(raw_inputs ? 0 : bank[k].count() * packed_rows(call.I));
+            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * packed_rows(call.R));
         }
         bias = arena.take<R>(bank_at[Cell::banks] + W);
     }
@@ -70,7 +71,8 @@ struct Forward : Shape<Cell> {
         }
         for (int m = 0; m < this->groups * this->parts; ++m) {
             Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows),
-                           arena.take<const R*>(this->mixes() ? 6 * this->group_rows : 0)};
+                           arena.take<const R*>(this->mixes() ? 6 * this->group_rows : 0),
+                           matrix(halves ? this->group_rows : 0, call.R)};
             if (thread) thread[m] = laid;
         }
     }
@@ -84,8 +86,8 @@ struct Forward : Shape<Cell> {
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
-            if (!raw_inputs) pack<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
-            if (!raw_states) pack<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
+            if (!raw_inputs) pack_pairs<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
+            if (!raw_states) pack_pairs<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
             for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(k, b);
         }
     }
@@ -108,7 +110,7 @@ struct Forward : Shape<Cell> {
             for (int64_t i = 0; i < this->local_rows(s, g); ++i, ++rows) {
                 if (rows % team.parts != team.part) continue;
                 const int64_t p = this->position(i, g);
-                std::memcpy(at.x.row(rows), row_of<const R>(call.x, plan.time(p, s), plan.order[p]), call.I * sizeof(R));
+                narrow<V>(row_of<const R>(call.x, plan.time(p, s), plan.order[p]), call.I, at.x.row(rows));
             }
         team.sync_group();
         const Range own = this->own_blocks(team);
@@ -122,7 +124,7 @@ struct Forward : Shape<Cell> {
             }
             const int64_t last = own.end == blocks ? columns.panels() : columns.begin(own.end) / P;
             const Range panels = {columns.begin(own.begin) / P, last};
-            const Term<R> terms[] = {{at.x.p, at.x.ld, call.I, input_weights[k]}};
+            const Term<R> terms[] = {{at.x.p, at.x.ld, packed_rows(call.I), input_weights[k]}};
             const R* b = bias + bank_at[k];
             plain_product<V>(terms, rows, columns, panels, [&](int64_t r, int64_t column, V sum) {
                 (sum + V::load(b + column)).store(at.inputs.row(r) + bank_at[k] + column);
@@ -190,6 +192,7 @@ struct Forward : Shape<Cell> {
         step.weights = weights;
         step.raw = raw_states ? call.gate : nullptr;
         step.c = at.c;
+        step.pairs_of = own.pairs;
         step.work[0] = at.work[0];
         step.work[1] = at.work[1];
         step.out = own.out;

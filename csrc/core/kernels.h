@@ -10,7 +10,7 @@ int isa_in_use();
 // A recurrence of one instruction set and number type.
 struct Kernel {
     void (*forward)(const recurra_call&, const Plan&);
-    void (*backward)(const recurra_call&, const Plan&);
+    void (*backward)(const recurra_call&, const Plan&);  // null: forward only
     int64_t (*reserve_row)(const recurra_call&);  // elements per (step, row) pair
     int64_t (*packed_bytes)(const recurra_call&);
     void (*pack)(const recurra_call&, void* memory);  // all weights of the forward call, for `packed`
@@ -36,6 +36,10 @@ double multiply_add(int64_t rounds, float* sink);
 namespace avx512 {
 RECURRA_EACH(RECURRA_FLOAT)
 double multiply_add(int64_t rounds, float* sink);
+}
+
+namespace bfloat16 {
+RECURRA_EACH(RECURRA_FLOAT)
 }
 
 }  // namespace recurra

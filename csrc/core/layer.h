@@ -52,6 +52,7 @@ struct Step {
     const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
+    Matrix<R> pairs_of;       // forward, where operands are pairs: the operand's rows so
     Matrix<R> work[2];        // [rows][H] for the cell's own use, kept through a step
     R* const* saved;          // per row, or null
     R* const* out;            // forward: output rows; backward: gradients of the outputs (null: zeros)
@@ -85,7 +86,11 @@ struct Step {
             direct_product<V, GATES>(x.p, x.ld, rows, R_width, at, gate->h_row, bank[which], blocks, epilogue);
             return;
         }
-        const Term<R> terms[] = {{x.p, x.ld, R_width, weights[which]}};
+        if (halves) {
+            for (int64_t r = 0; r < rows; ++r) narrow<V>(x.row(r), R_width, pairs_of.row(r));
+            x = pairs_of;
+        }
+        const Term<R> terms[] = {{x.p, x.ld, packed_rows(R_width), weights[which]}};
         product<V, GATES>(terms, rows, bank[which], blocks, epilogue);
     }
 
@@ -227,7 +232,7 @@ struct Shape {
         int64_t gates = 0;
         for (const auto& b : bank) gates += b.gates;
         const double weights = double(gates) * call.H * call.R;
-        const bool large = weights * sizeof(R) > 28e6 && call.B < 64;
+        const bool large = weights * sizeof(R) > (halves ? 56e6 : 28e6) && call.B < 64;
         const bool few = call.B < 2 * threads;
         // A single step is over before a second thread has come, unless it reads megabytes.
         const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;

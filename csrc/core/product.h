@@ -1,6 +1,6 @@
 // The one matrix product: a few rows times packed panels, kept in registers, then handed to an epilogue while it is hot.
 #pragma once
-#include "pack.h"
+#include "half.h"
 #include "team.h"
 
 namespace recurra {
@@ -44,7 +44,7 @@ static void micro(const typename V::Real* a, int64_t a_stride, const typename V:
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r) {
             const V x = V::all(at[r / 3][r % 3 * (KMAJOR ? 1 : a_stride)]);
-            for (int v = 0; v < NV; ++v) sum[r][v] += x * row[v];
+            for (int v = 0; v < NV; ++v) sum[r][v] = accumulate(sum[r][v], x, row[v]);
         }
         for (auto& p : at) p += KMAJOR ? a_stride : 1;
     }
@@ -66,7 +66,7 @@ static void micro_row(const typename V::Real* a, const typename V::Real* b, int6
         const V x = V::all(a[k]);
 #pragma GCC unroll 8
         for (int p = 0; p < PANELS; ++p)
-            for (int v = 0; v < 2; ++v) sum[p][v] += x * V::load(b + p * panel + k * 2 * W + v * W);
+            for (int v = 0; v < 2; ++v) sum[p][v] = accumulate(sum[p][v], x, V::load(b + p * panel + k * 2 * W + v * W));
     }
 #pragma GCC unroll 8
     for (int p = 0; p < PANELS; ++p)

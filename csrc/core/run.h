@@ -14,10 +14,16 @@ using Float = Vec<float, 4>;
 using Double = Vec<double, 2>;
 #endif
 
+// Pairs of bfloat16 are for inference.
 template <class Cell>
 struct Entry {
+#if defined(RECURRA_HALF)
+    static constexpr auto backward = nullptr;
+#else
+    static constexpr auto backward = Backward<Cell>::run;
+#endif
     static int64_t reserve_row(const recurra_call& call) { return Shape<Cell>(call, Plan{}).saved_row(); }
-    static constexpr Kernel kernel = {Forward<Cell>::run, Backward<Cell>::run, reserve_row, Forward<Cell>::packed_bytes, Forward<Cell>::pack_all};
+    static constexpr Kernel kernel = {Forward<Cell>::run, backward, reserve_row, Forward<Cell>::packed_bytes, Forward<Cell>::pack_all};
 };
 
 #if defined(RECURRA_WIDE)

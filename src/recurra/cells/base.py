@@ -18,6 +18,7 @@ from recurra._typing import SCALAR, Masks, State, StateSize
 from recurra.cells.checks import check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
+from recurra.errors import InputError
 from recurra.kernels import (
     Recurrence,
     freeze,
@@ -30,6 +31,7 @@ from recurra.kernels import (
     scan,
     thaw,
 )
+from recurra.kernels.native import library
 from recurra.kernels.scan import After, masks_at
 
 
@@ -47,6 +49,8 @@ class BaseCell(nn.Module):
     """Features of the input, where the cell fixes them; None lets any input through."""
     state_size: StateSize
     output_size: Any
+    halves: bool = False
+    """Whether products may round their operands to bfloat16, see `freeze`."""
     output_is_state: bool = False
     """Whether the output is the last leaf of the new state (as in RNN, GRU, LSTM)."""
     constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
@@ -157,19 +161,41 @@ class BaseCell(nn.Module):
         """A stream of steps that keeps its state: `output = stepper(x)`."""
         return Stepper(self, batch_size)
 
-    def freeze(self) -> Self:
+    def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
         """Switch to inference: evaluation mode, no gradients, and weights packed once where a kernel can use that.
 
         All cells inside are frozen, too. Whatever autograd counts as a change of a parameter (an optimizer's step,
         `load_state_dict`, `copy_`, another tensor or place), `requires_grad_()` and `train()` end it: the next call
         packs for itself again, as before `freeze`. Only writes behind autograd's back (through `.data`, NumPy or
         another process) are not seen until `freeze` is called again.
+
+        Args:
+            dtype: `torch.bfloat16` lets the kernels round the operands of their products (weights, inputs, the state
+                that is multiplied) to bfloat16; sums, gates, states and outputs stay float32. Values of the operands
+                are then right to 1 in 256 (docs/performance.md says what that does to outputs). Until `train()`.
+
+        Raises:
+            InputError: this machine, or this build, has no such products.
         """
+        if dtype not in (None, torch.float32, torch.bfloat16):
+            raise InputError(f"`dtype` must be torch.bfloat16 or torch.float32, got {dtype}")
+        halves = dtype is torch.bfloat16
+        if halves and not library.halves():
+            raise InputError(
+                "`dtype` is torch.bfloat16, but this machine or build has no bfloat16 products (AVX512_BF16)"
+            )
         self.eval().requires_grad_(False)
         for cell in self.modules():
+            if isinstance(cell, BaseCell):
+                cell.halves = halves
             if isinstance(cell, LeafCell):
                 freeze(cell)
         return self
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self.halves = False
+        return super().train(mode)
 
     def _draw_for(self, inputs: Any) -> Masks:
         if type(self).draw_masks is BaseCell.draw_masks:
@@ -280,7 +306,17 @@ class LeafCell(BaseCell):
             found = self._unroll_compiled(inputs, state, lengths, masks=masks, **call)
             if found is not None:
                 return found
-        return run_sequence(self.recurrence, params, inputs, state, lengths, options=self.options, masks=masks, **call)
+        return run_sequence(
+            self.recurrence,
+            params,
+            inputs,
+            state,
+            lengths,
+            options=self.options,
+            masks=masks,
+            halves=self.halves,
+            **call,
+        )
 
     def extra_repr(self) -> str:
         shown = [str(self.input_size), str(self.output_size)]

@@ -156,8 +156,12 @@ def run_sequence(
     resets: Tensor | None = None,
     reset_state: State = None,
     return_states: bool = False,
+    halves: bool = False,
 ) -> Any:
-    """A whole sequence of one family's recurrence; arguments and result as in `scan`."""
+    """A whole sequence of one family's recurrence; arguments and result as in `scan`.
+
+    `halves`: let a kernel that runs the call without gradients multiply bfloat16 operands, summing in float32.
+    """
     reason = refusal(
         recurrence,
         params,
@@ -174,8 +178,11 @@ def run_sequence(
             return _run_compiled(recurrence, params, inputs, state, lengths, options, reverse)
         reason = "masks in the recurrence, under torch.compile"
     if reason is None:
-        note(recurrence.family, KERNEL, library.isa())
-        return run_kernel(recurrence, params, inputs, state, lengths, options=options, reverse=reverse, after=after)
+        halves = halves and not _wants_gradient(params, inputs, state)
+        note(recurrence.family, KERNEL, library.isa() + (", bfloat16 products" if halves else ""))
+        return run_kernel(
+            recurrence, params, inputs, state, lengths, options=options, reverse=reverse, after=after, halves=halves
+        )
     note(recurrence.family, PLAIN, reason, warn=reason == library.missing)
     return _plain(
         recurrence,
@@ -191,6 +198,11 @@ def run_sequence(
         reset_state=reset_state,
         return_states=return_states,
     )
+
+
+def _wants_gradient(params: Any, inputs: Any, state: State) -> bool:
+    tensors = [*_nest.flatten(inputs), *_nest.flatten(state), *params]
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 def _plain(
@@ -285,6 +297,7 @@ def run_kernel(
     options: Any = None,
     reverse: bool = False,
     after: After = (),
+    halves: bool = False,
 ) -> tuple[Tensor, State]:
     """The compiled road, for a call that `refusal` lets through (and for float64, which it does not)."""
     states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
@@ -294,5 +307,5 @@ def run_kernel(
     )
     if lengths is not None:
         lengths = lengths.to(torch.int64).contiguous()
-    outputs, *finals = ops.sequence(what, inputs, lengths, states, tensors)
+    outputs, *finals = ops.sequence(what._replace(halves=halves), inputs, lengths, states, tensors)
     return outputs, _nest.pack_as(state, list(reversed(finals)))

@@ -198,6 +198,10 @@ class Library:
         assert self.core is not None
         return self.core.recurra_isa().decode()
 
+    def halves(self) -> bool:
+        """Whether this build and machine have products of bfloat16 pairs."""
+        return self.core is not None and bool(self.core.recurra_halves())
+
     def use_isa(self, name: str) -> bool:
         """Switch to another instruction set; False where this machine has it not. For tests."""
         assert self.core is not None

@@ -34,6 +34,8 @@ class Sequence(NamedTuple):
     mix: Mixtures
     reference: Callable[..., tuple[Tensor, ...]]
     """(x, lengths, states, params) -> (outputs, final states), in plain torch."""
+    halves: bool = False
+    """Products of bfloat16 operands, summed in float32; without gradients."""
 
 
 def sequence(
@@ -82,7 +84,7 @@ def make_call(
     T, B, I = x.shape
     call = Call(
         what.layout.family,
-        x.dtype is torch.float64,
+        2 if what.halves else x.dtype is torch.float64,
         library.threads(),
         what.reverse,
         what.activation,

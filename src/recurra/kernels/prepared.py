@@ -27,7 +27,8 @@ class Prepared:
         params = cell.params()
         state = cell.initial_state(B)
         what, tensors = sequence_of(cell.recurrence, params, cell.input_size, state, options=cell.options)
-        self.options = cell.options
+        what = what._replace(halves=cell.halves)
+        self.options, self.halves = cell.options, cell.halves
         self.frozen = frozen
         self.x_shape = torch.Size((B, cell.input_size))
         self.state_shapes = [leaf.shape for leaf in reversed(_nest.flatten(state))]
@@ -46,8 +47,8 @@ class Prepared:
         self.final = [self.call.final[index] for index in range(len(leaves))]
 
     def current(self, cell: Any, frozen: Frozen | None) -> bool:
-        """Whether the cell is still what was prepared: parameters where they lay, options, packed weights."""
-        if self.options is not cell.options or self.frozen is not frozen:
+        """Whether the cell is still what was prepared: parameters where they lay, options, products, packed weights."""
+        if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
             return False
         for owner, name, pointer in self.sources:  # noqa: SIM110  (a generator costs a microsecond more)
             if owner[name].data_ptr() != pointer:
