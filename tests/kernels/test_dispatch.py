@@ -9,7 +9,7 @@ import torch
 
 import recurra as rc
 from recurra.errors import InputError
-from recurra.kernels import Zoneout, decisions, dispatch, explain, plain
+from recurra.kernels import Zoneout, decisions, dispatch, explain, native, plain
 from recurra.kernels.native import library
 from tests.kernels.cases import make
 
@@ -139,6 +139,13 @@ def test_without_the_library_everything_runs_and_says_so(variable, value):
     )
     assert "torch.Size([1, 2, 3])" in done.stdout
     assert "lstm: plain loop" in done.stderr
+
+
+def test_a_library_of_another_version_is_refused_aloud(monkeypatch, caplog):
+    monkeypatch.setattr(native, "ABI", -1)
+    refused = native.Library()
+    assert refused.core is None and "another version" in refused.missing
+    assert "another version" in caplog.text
 
 
 @pytest.mark.parametrize("isa", ["portable", "avx2"])

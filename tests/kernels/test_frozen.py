@@ -5,8 +5,10 @@ import pickle
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 import recurra as rc
+from recurra.errors import InputError
 from recurra.kernels.prepared import frozen_of
 from tests.kernels.cases import CELLS, assert_same, make
 
@@ -110,3 +112,23 @@ def test_gradients_of_the_inputs_of_a_frozen_cell():
     inputs = case.inputs.requires_grad_()
     rc.unroll(case.cell, inputs, case.state, time_major=True)[0].sum().backward()
     assert inputs.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_parameter_that_was_taken_over_is_looked_up_anew(frozen):
+    """Parametrizations and pruning put a computed tensor in a parameter's place."""
+    case = make("lstm", 4, 3, 5, 20)
+    if frozen:
+        case.cell.freeze()
+    with torch.no_grad():
+        before = unrolled(case)["outputs"]
+        prune.random_unstructured(case.cell, "kernel", amount=0.5)
+        after = unrolled(case)["outputs"]
+    assert not torch.allclose(before, after)
+
+
+def test_a_prepared_call_refuses_bad_lengths():
+    cell = rc.LSTMCell(4, 5)
+    for lengths in ([4, 1], [-1, 2], [1]):
+        with torch.no_grad(), pytest.raises(InputError, match="`lengths`"):
+            cell.unroll(torch.zeros(3, 2, 4), cell.initial_state(2), torch.tensor(lengths))

@@ -51,6 +51,28 @@ class Counting(rc.BaseCell):
         return x + state, self.calls * x
 
 
+class Turned(rc.BaseCell):
+    """Its new state lies transposed in memory."""
+
+    def __init__(self, I, H):
+        super().__init__()
+        self.input_size, self.output_size, self.state_size = I, H, H
+        self.w = nn.Parameter(torch.randn(H, H) / H)
+
+    def recur(self, x, state, masks=None):
+        state = (self.w @ (state + x[:, :1]).t()).t()
+        return 2 * state, state
+
+
+class Widening(rc.BaseCell):
+    """Its state is of another dtype after the first step."""
+
+    input_size = state_size = output_size = 3
+
+    def forward(self, x, state):
+        return x, state.double() + x
+
+
 @pytest.fixture
 def traced(monkeypatch):
     monkeypatch.setattr(compile_fx, "compile_fx_inner", lambda graph, examples: make_boxed_func(graph.forward))
@@ -111,7 +133,7 @@ def test_without_gradients_and_with_an_untouched_state(traced):
         torch.testing.assert_close(grad, parameter.grad, rtol=1e-5, atol=1e-5)
 
 
-CELLS = {"peepholes": PeepholeLSTM, "nas": rc.NASCell, "slstm": rc.SLSTMCell, "ugrnn": rc.UGRNNCell}
+CELLS = {"peepholes": PeepholeLSTM, "nas": rc.NASCell, "slstm": rc.SLSTMCell, "ugrnn": rc.UGRNNCell, "turned": Turned}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -150,6 +172,11 @@ def test_without_a_compiler_the_loop_runs_and_says_so(no_compiler):
 def test_a_step_that_is_no_function_of_its_arguments_is_refused(traced):
     decision = rc.explain(rc.compile_cell(Counting()), torch.randn(2, 4, 3)).decisions[0]
     assert decision.road == PLAIN and "other numbers" in decision.reason
+
+
+def test_a_step_that_changes_its_states_form_is_refused(traced):
+    decision = rc.explain(rc.compile_cell(Widening()), torch.randn(2, 4, 3)).decisions[0]
+    assert decision.road == PLAIN and "torch.float64 from one [2, 3] of torch.float32" in decision.reason
 
 
 def test_what_torchs_compiler_refuses_runs_in_the_loop(monkeypatch):

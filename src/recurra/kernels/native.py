@@ -7,6 +7,7 @@ OpenMP runtime is then the one that the library uses, and the process keeps one 
 from __future__ import annotations
 
 import ctypes
+import logging
 import math
 import os
 import weakref
@@ -17,6 +18,8 @@ from pathlib import Path
 import torch
 
 from recurra.errors import InputError
+
+logger = logging.getLogger("recurra.kernels")
 
 ABI = 6
 POOLED = 1 << 18
@@ -158,6 +161,7 @@ class Library:
         core = ctypes.CDLL(str(path))
         if core.recurra_abi() != ABI or not _same_sizes(core):
             self.missing = "the compiled kernels are of another version of recurra (build them anew: make build)"
+            logger.warning("%s: %s; everything runs in plain torch", path, self.missing)
             return
         core.recurra_isa.restype = ctypes.c_char_p
         core.recurra_pool_kept.restype = c_int64
@@ -231,8 +235,9 @@ class Library:
 
     def run_prepared(self, address: int) -> None:
         """Run the `Call` at an address, for inference."""
-        if self._forward(address, 0):
-            raise RuntimeError("the recurrent kernels refused a prepared call")
+        status = self._forward(address, 0)
+        if status:
+            self.check(status)
 
     def empty(self, *shape: int) -> torch.Tensor:
         """An uninitialised float32 tensor; a large one lies in the library's pool, whose pages are there already.

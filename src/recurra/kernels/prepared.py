@@ -50,8 +50,9 @@ class Prepared:
         """Whether the cell is still what was prepared: parameters where they lay, options, products, packed weights."""
         if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
             return False
-        for owner, name, pointer in self.sources:  # noqa: SIM110  (a generator costs a microsecond more)
-            if owner[name].data_ptr() != pointer:
+        for owner, name, pointer in self.sources:
+            tensor = owner.get(name)  # gone, where a parametrization or pruning took it over
+            if tensor is None or tensor.data_ptr() != pointer:
                 return False
         return True
 
@@ -182,6 +183,8 @@ def run_unroll(
     T, B, I = inputs.shape
     if T == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
         return None
+    if lengths is not None and lengths.shape != (B,):
+        return None
     calls = calls_of(cell, "_sequences")
     prepared = calls.take(cell, B, frozen_of(cell))
     if prepared is None or cell.input_size != I or not prepared.fits(leaves):
@@ -215,7 +218,7 @@ class Frozen:
         if self.packed is None:
             return False
         for owner, name, tensor, pointer, version in self._sources:
-            if owner[name] is not tensor or tensor.data_ptr() != pointer or tensor._version != version:
+            if owner.get(name) is not tensor or tensor.data_ptr() != pointer or tensor._version != version:
                 return False
             if tensor.requires_grad:  # somebody means to train it
                 return False

@@ -114,14 +114,26 @@ def _compile(cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
         if valid is not None:
             new = select(valid, new, state)
             output = select(valid, output, _nest.map_leaves(torch.zeros_like, output))
+        _check_alike(_nest.flatten(state), _nest.flatten(new))
         nesting["output"] = _nest.map_leaves(lambda leaf: 0, output)
-        return [leaf.clone() for leaf in (*_nest.flatten(output), *_nest.flatten(new))]  # none is another's view
+        # None is another's view, and the next step finds its state as the first one did: dense.
+        leaves = (*_nest.flatten(output), *_nest.flatten(new))
+        return [leaf.clone(memory_format=torch.contiguous_format) for leaf in leaves]
 
     try:
         program = compile_step(plain, arguments, shared=len(call.names))
     except Uncompilable as reason:
         return str(reason)
     return Step(program, plain, nesting["output"])
+
+
+def _check_alike(before: list[Tensor], after: list[Tensor]) -> None:
+    """What is compiled for the first step runs all others: their states must be of one form."""
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape or old.dtype is not new.dtype:
+            raise Uncompilable(
+                f"its step makes a state {list(new.shape)} of {new.dtype} from one {list(old.shape)} of {old.dtype}"
+            )
 
 
 def run_compiled(
