@@ -59,8 +59,12 @@ def test_a_language_model_carries_its_state_on(tmp_path):
         np.testing.assert_allclose(whole["logits"], model.eval()(tokens)[0], atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+QUICK = "ngrams"  # always run: it has an embedding, an encoder and the n-grams beside them
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == QUICK else [pytest.mark.slow]) for name in MODELS]
+)
 def test_every_model(tmp_path, name):
     torch.manual_seed(0)
     report = export_model(MODELS[name](), tmp_path / "model.onnx")

@@ -202,7 +202,7 @@ def _lengths(batch: int, time: int, seed: int) -> Tensor:
 
 def _classifier(model: SequenceClassifier) -> Signature:
     features = model.encoder.forward_stack.input_size
-    classes = None if model.embedding is None else model.embedding.tokens.num_embeddings
+    classes = None if model.embedding is None else model.embedding.num_embeddings
 
     def example(batch: int, time: int, seed: int) -> tuple[Tensor, ...]:
         if classes is None:
