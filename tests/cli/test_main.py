@@ -13,7 +13,7 @@ from recurra.cli.main import Commands, main, report
 from recurra.errors import DataError
 from recurra.training.config import build
 from recurra.training.registry import RECIPES
-from recurra.training.runs import train
+from recurra.training.runs import load, train
 from tests.cli.calling import FAST, call
 
 
@@ -222,6 +222,15 @@ def test_evaluate_and_runs(capsys, classifier, table):
     assert code == 0 and float(dict(line.split("\t") for line in out.splitlines())["accuracy"]) > 0.9
     code, out, _ = call(capsys, "runs", classifier.parent)
     assert code == 0 and "classify" in out
+
+
+def test_bad_rows_are_left_out_of_one_evaluation_only(classifier, table, tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(table.read_bytes() + b'"ab",never seen\r\n')
+    trained = load(classifier)
+    assert trained.evaluate(str(bad), skip_bad=True) == trained.evaluate(str(table))
+    with pytest.raises(DataError, match="never seen"):
+        trained.evaluate(str(bad))
 
 
 @pytest.mark.parametrize("name", ["mnist-static-20261128-153428", "toy-binary-20261128-153428"])

@@ -259,11 +259,15 @@ class Trained:
 
     def evaluate(self, data: str, *, skip_bad: bool = False) -> dict[str, float]:
         """Metrics on a file; with `skip_bad` rows that cannot be read are left out, as in training."""
-        if hasattr(self.config, "skip_bad"):
-            self.config.skip_bad |= skip_bad
-        elif skip_bad:
+        if not skip_bad:
+            return self.task.evaluate_file(self.model, data)
+        if not hasattr(self.config, "skip_bad"):
             raise ConfigError(f"skip_bad: a run of recipe {self.recipe!r} has no rows to leave out")
-        return self.task.evaluate_file(self.model, data)
+        trained, self.config.skip_bad = self.config.skip_bad, True
+        try:
+            return self.task.evaluate_file(self.model, data)
+        finally:
+            self.config.skip_bad = trained
 
     def generate(self, prompt: str = "", *, length: int = 200, temperature: float = 0.8, seed: int = 0) -> str:
         """Text that goes on after `prompt` (language models).
