@@ -83,3 +83,12 @@ def test_dropout_wrapper_keeps_its_filter_in_its_configuration() -> None:
     again = tf.nn.rnn_cell.DropoutWrapper.from_config(wrapper.get_config())
     assert again.get_config() == wrapper.get_config()
     assert again._dropout_state_filter is nothing
+
+
+def test_dropout_in_training_is_refused() -> None:
+    with Graph().as_default():
+        cell = tf.keras.layers.LSTMCell(2, dropout=0.5)
+        x, state = tf.ones([3, 4]), [tf.zeros([3, 2])] * 2
+        cell(x, state)
+        with pytest.raises(NotImplementedError, match="LSTMCell with dropout"):
+            cell(x, state, training=True)

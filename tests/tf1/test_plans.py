@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -204,3 +206,15 @@ def test_adding_operations_keeps_the_plans():
         _ = x * 3
         session.run(y, {x: [0, 1]})
         assert _plan(session) is made
+
+
+def test_a_plan_keeps_no_graph():
+    """A session's plans, and the lines that errors are traced by, go with the session."""
+    graph = Graph()
+    with graph.as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [2])
+        session.run(tf.sqrt(x) + 1, {x: np.ones(2)})
+    alive = weakref.ref(graph)
+    del graph, session, x
+    gc.collect()
+    assert alive() is None

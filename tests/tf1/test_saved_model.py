@@ -84,3 +84,15 @@ def test_an_estimators_export(tmp_path: Path) -> None:
     np.testing.assert_allclose(call({"x": [[1.0, 1.0], [0.0, 2.0]]})["line"], [[5.0], [6.0]])
     with pytest.raises(ValueError, match="unexpected keys"):
         call({"z": 1})
+
+
+def test_a_predictor_takes_a_signature_of_the_callers(tmp_path: Path) -> None:
+    folder = str(tmp_path / "model")
+    wanted = save(folder)
+    with pytest.raises(ValueError, match=r"'scoring'.*\['serving_default'\]"):
+        tf.contrib.predictor.from_saved_model(folder, signature_def_key="scoring")
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.saved_model.loader.load(session, ["serve"], folder).signature_def["serving_default"]
+    own = tf.saved_model.build_signature_def({"values": given.inputs["x"]}, {"found": given.outputs["scores"]})
+    found = tf.contrib.predictor.from_saved_model(folder, signature_def=own)({"values": np.ones((2, 4, 3))})
+    np.testing.assert_array_equal(found["found"], wanted)

@@ -94,6 +94,17 @@ def test_a_tape_gives_the_graph_s_gradients(session):
     np.testing.assert_array_equal(session.run(tape.jacobian(y, x)), [[2, 0], [0, 4]])
 
 
+def test_a_bound_method_becomes_a_function(session):
+    class Model:
+        def double(self, x):
+            """Twice."""
+            return 2 * x
+
+    doubled = tf.function(Model().double)
+    assert doubled.__doc__ == "Twice." and doubled.python_function(1) == 2
+    assert session.run(doubled(tf.constant(3.0))) == 6
+
+
 def test_gradients_pass_through_and_are_scaled(session):
     x = tf.constant([0.4, 1.6])
     rounded = tf.grad_pass_through(tf.round)(x)

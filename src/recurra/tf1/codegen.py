@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _set_grad = torch._C._set_grad_enabled
 _serial = itertools.count()
-_LINES: dict[str, dict[int, Operation]] = {}
+_LINES = "__plan_lines__"  # among a function's globals: its lines' operations, which go with it
 
 CONTROL_FLOW = {"While", "Cond", "CustomGradient"}
 _CELLS = {"VariableV2", "Variable", "TemporaryVariable", "VarHandleOp"}
@@ -63,7 +63,7 @@ class Generator:
         out = ", ".join(self._value(t) for t in plan.results)
         self.lines.append(f"    return ({out},)" if plan.results else "    return ()")
         exec(compile("\n".join(self.lines), filename, "exec"), self.scope)
-        _LINES[filename] = self.line_ops
+        self.scope[_LINES] = self.line_ops
         return self.scope["plan"]
 
     # -- what needs no line ------------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def translate(error: Exception) -> Exception:
     op = None
     trace = error.__traceback__
     while trace is not None:
-        lines = _LINES.get(trace.tb_frame.f_code.co_filename)
+        lines = trace.tb_frame.f_globals.get(_LINES)
         if lines is not None:
             op = lines.get(trace.tb_lineno, op)
         trace = trace.tb_next

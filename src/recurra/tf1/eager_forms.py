@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,8 +26,13 @@ def function(func: Any = None, input_signature: Any = None, **options: Any) -> A
     """In a graph a tf.function adds its operations where it is called, as a Python function does."""
     if func is None:
         return lambda wrapped: function(wrapped, input_signature, **options)
-    func.python_function = func
-    return func
+
+    @functools.wraps(func)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    called.python_function = func  # type: ignore[attr-defined]
+    return called
 
 
 @tf_export("GradientTape")
@@ -227,16 +233,6 @@ class BoundedTensorSpec(TensorSpec):
     @property
     def maximum(self) -> Any:
         return self._maximum
-
-
-@tf_export("SparseTensorSpec")
-class SparseTensorSpec(TensorSpec):
-    """Dense shape and dtype of a SparseTensor."""
-
-    __slots__ = ()
-
-    def __init__(self, shape: Any = None, dtype: Any = dtypes.float32):
-        super().__init__(shape, dtype)
 
 
 @tf_export("Module")

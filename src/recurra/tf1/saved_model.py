@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from recurra._files import write_bytes
 from recurra.tf1.meta_graph import export_meta_graph, import_meta_graph
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
@@ -159,11 +160,11 @@ class SavedModelBuilder:
     def save(self, as_text: bool = False) -> bytes:
         """Write saved_model.pb; returns its path."""
         path = os.path.join(self._folder, _FILE)
-        with open(path, "wb") as file:
-            file.write(b"\x08\x01")  # saved_model_schema_version = 1
-            for meta in self._graphs:
-                data = meta.SerializeToString()
-                file.write(b"\x12" + _varint(len(data)) + data)
+        parts = [b"\x08\x01"]  # saved_model_schema_version = 1
+        for meta in self._graphs:
+            data = meta.SerializeToString()
+            parts += [b"\x12", _varint(len(data)), data]
+        write_bytes(path, b"".join(parts))
         return path.encode()
 
 
@@ -254,11 +255,18 @@ def main_op() -> Any:
 class Predictor:
     """Calls a loaded model with a dict of arrays."""
 
-    def __init__(self, export_dir: Any, signature_def_key: str | None = None, tags: str | None = None) -> None:
-        self.graph = tf.Graph()
+    def __init__(
+        self,
+        export_dir: Any,
+        signature_def_key: str | None = None,
+        signature_def: Any = None,
+        tags: str | None = None,
+        graph: Any = None,
+    ) -> None:
+        self.graph = graph or tf.Graph()
         self.session = tf.Session(graph=self.graph)
         meta = load(self.session, (tags or "serve").split(","), export_dir)
-        signature = meta.signature_def[signature_def_key or "serving_default"]
+        signature = signature_def or _signature_of(meta, signature_def_key or "serving_default")
         self.feed_tensors = self._tensors(signature.inputs)
         self.fetch_tensors = self._tensors(signature.outputs)
 
@@ -274,13 +282,22 @@ class Predictor:
         return found
 
 
+def _signature_of(meta: Any, key: str) -> Any:
+    if key not in meta.signature_def:
+        raise ValueError(f"Got signature_def_key {key!r}. Available signatures are {sorted(meta.signature_def)}.")
+    return meta.signature_def[key]
+
+
 @tf_export("contrib.predictor.from_saved_model")
 def from_saved_model(
     export_dir: Any,
     signature_def_key: str | None = None,
     signature_def: Any = None,
     tags: str | None = None,
-    **unused: Any,
+    graph: Any = None,
+    config: Any = None,
 ) -> Predictor:
-    """A function from inputs to outputs of a SavedModel."""
-    return Predictor(export_dir, signature_def_key, tags)
+    """A function from inputs to outputs of a SavedModel, by one of its signatures or one of the caller's."""
+    if signature_def_key is not None and signature_def is not None:
+        raise ValueError("Only one of signature_def_key and signature_def may be specified.")
+    return Predictor(export_dir, signature_def_key, signature_def, tags, graph)

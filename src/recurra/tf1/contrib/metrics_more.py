@@ -179,9 +179,8 @@ def f1_score(
 ) -> Any:
     """The best F1 over the thresholds."""
     with tf.variable_scope(name, "f1", (labels, predictions, weights)):
-        spread = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
         wanted = ("true_positives", "false_positives", "false_negatives")
-        values, updates = _at_thresholds(labels, predictions, [-_EPSILON, *spread, 1.0 + _EPSILON], weights, wanted)
+        values, updates = _at_thresholds(labels, predictions, _thresholds(num_thresholds), weights, wanted)
 
         def best(c: Counts) -> Any:
             precision, recall = _precision(c), _sensitivity(c)

@@ -161,7 +161,6 @@ class LearnEstimator(Estimator):
         batch_size: int | None = None,
         monitors: Any = None,
         max_steps: int | None = None,
-        **unused: Any,
     ) -> LearnEstimator:
         """Train on arrays (in batches of `batch_size`, shuffled) or on `input_fn`."""
         hooks = list(monitors or ())

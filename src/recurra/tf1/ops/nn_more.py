@@ -37,6 +37,11 @@ _pool("max")
 _pool("avg")
 
 
+def _refuse_holes(dilations: Any) -> None:
+    if any(rate != 1 for rate in np.ravel(1 if dilations is None else dilations)):
+        raise NotImplementedError(f"transposed convolutions with dilations: {dilations}")
+
+
 @tf_export("nn.conv1d_transpose")
 def conv1d_transpose(
     input: Any,
@@ -49,6 +54,7 @@ def conv1d_transpose(
     name: str | None = None,
 ) -> Any:
     """The transpose of conv1d; `filters` [width, out, in]."""
+    _refuse_holes(dilations)
     with name_scope(name, "conv1d_transpose", [input, filters, output_shape]):
         last = data_format in (None, "NWC")
         axis = 1 if last else 2
@@ -80,6 +86,7 @@ def conv_transpose(
     name: str | None = None,
 ) -> Any:
     """The transposed convolution of as many dimensions as `output_shape` has besides batch and channels."""
+    _refuse_holes(dilations)
     rank = output_shape.shape.as_list()[0] if hasattr(output_shape, "shape") else len(output_shape)
     if rank not in (3, 4, 5):
         raise ValueError(f"output_shape must have 3, 4 or 5 entries, got {rank}")

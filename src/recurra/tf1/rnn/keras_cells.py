@@ -72,10 +72,7 @@ class _KerasCell(Layer):
             "recurrent_kernel": (get(recurrent_initializer), recurrent_regularizer),
             "bias": (get(bias_initializer), bias_regularizer),
         }
-        self.dropout, self.recurrent_dropout = (
-            dropout,
-            recurrent_dropout,
-        )  # of training mode, which no loop here asks for
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.bias: Any = None
 
     @property
@@ -111,7 +108,9 @@ class _KerasCell(Layer):
         return variable
 
     def call(self, inputs: Any, states: Any, training: Any = None) -> Any:
-        """One step."""
+        """One step. Dropout is of training mode, which TensorFlow's own loops do not ask for."""
+        if training not in (None, False) and (self.dropout or self.recurrent_dropout):
+            raise NotImplementedError(f"keras.layers.{type(self).__name__} with dropout, called with training=True")
         flat = nest.flatten(states)
         new = self._step(inputs, *flat)
         return new[0], nest.pack_sequence_as(states, new)
