@@ -40,7 +40,7 @@ struct Viterbi : Lattice<V_> {
 
     void run_group(int g) {
         Group& at = group[g];
-        for (int64_t i = 0; i < this->all_rows(g); ++i)
+        for (int64_t i = 0; call.T && i < this->all_rows(g); ++i)
             std::memset(call.tags + this->row(i, g) * call.T, 0, call.T * sizeof(int64_t));
         for (int64_t i = this->local_rows(0, g); i < this->all_rows(g); ++i)
             static_cast<R*>(call.total)[this->row(i, g)] = 0;
