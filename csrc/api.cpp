@@ -70,12 +70,11 @@ const Kernel* choose(const recurra_call& call) {
 #define RECURRA_PICK(name) (call.is_double ? &portable::name##_double : &portable::name)
 #endif
     switch (call.family) {
-        case RECURRA_RNN:
-            if (call.activation == RECURRA_TANH) return RECURRA_PICK(rnn_tanh);
-            if (call.activation == RECURRA_RELU) return RECURRA_PICK(rnn_relu);
-            if (call.activation == RECURRA_SIGMOID) return RECURRA_PICK(rnn_sigmoid);
-            return nullptr;
+        case RECURRA_RNN: return RECURRA_PICK(rnn);
         case RECURRA_LSTM: return RECURRA_PICK(lstm);
+        case RECURRA_COUPLED_LSTM: return RECURRA_PICK(lstm_coupled);
+        case RECURRA_NORMED_LSTM: return RECURRA_PICK(lstm_normed);
+        case RECURRA_NORMED_COUPLED_LSTM: return RECURRA_PICK(lstm_normed_coupled);
         case RECURRA_GRU: return RECURRA_PICK(gru);
         case RECURRA_GRU_AFTER: return RECURRA_PICK(gru_after);
         default: return nullptr;
@@ -125,7 +124,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 6; }
+RECURRA_API int recurra_abi() { return 7; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -238,6 +237,27 @@ RECURRA_API void recurra_mlstm(const recurra_mlstm_call* call) {
         }
     };
     run_team(worth_waking(call->threads, call->T * call->B * call->N * call->D * call->D), 1, Work::body, &call);
+}
+
+// out[i] = value with `probability`, else 0: what a seed gives does not depend on threads or instruction set.
+RECURRA_API void recurra_draw(float* out, int64_t count, double probability, double value, uint64_t seed, int threads) {
+    enum : int64_t { size = 4096 };  // of a piece
+    struct Work {
+        float *out, value;
+        int64_t count;
+        uint32_t limit;
+        uint64_t seed;
+        static void body(void* self, const Team& team) {
+            const Work& work = *static_cast<const Work*>(self);
+            const Range mine = piece((work.count + size - 1) / size, 1, team.member(), team.members());
+            for (int64_t i = mine.begin; i < mine.end; ++i)
+                RECURRA_PICK_FUNCTION(draw)(work.out + i * size, std::min(int64_t(size), work.count - i * size), work.limit,
+                                            work.value, work.seed, uint64_t(i));
+        }
+    };
+    const double words = probability * 4294967296.0;
+    Work work = {out, float(value), count, words >= 4294967295.0 ? 4294967295u : uint32_t(words), seed};
+    run_team(count < 8 * int64_t(size) ? 1 : threads, 1, Work::body, &work);
 }
 
 // Floating-point operations per second, in 10^9, of multiply-adds in registers on `threads` threads.

@@ -12,7 +12,6 @@ struct Backward : Shape<Cell> {
     using typename Base::R;
     using typename Base::V;
     using Base::bank;
-    using Base::blocks;
     using Base::call;
     using Base::plan;
     static constexpr int W = V::width, P = 2 * W;
@@ -23,21 +22,23 @@ struct Backward : Shape<Cell> {
     };
     // Of one thread: a step's rows.
     struct Thread {
-        R **out, **saved, **h_before, **c_before, **saved_before, **x;
+        R **out, **saved, **x;
+        const R **h_before, **c_before, **saved_before;
         int64_t* pair;
-        const R** mix;
+        const R** masks;
     };
 
     Columns<V> features;  // of an input gradient, [I]
     R *weights[Cell::banks], *input_weights[Cell::banks];
     R* panels[Cell::slots];
     int64_t slot_at[Cell::slots + 1];
+    R* kept;
     Group* group;
     Thread* thread;
     WeightGradient<Cell> gradient;
 
     Backward(const recurra_call& call, const Plan& plan)
-        : Base(call, plan), features{1, call.I}, gradient(call, plan, bank, panels, this->saved_row(), this->row_at(), this->h_row_at()) {
+        : Base(call, plan), features{1, call.I}, gradient(*this, panels) {
         slot_at[0] = 0;
         // A vector of room between slots: the last block of one is stored in whole vectors, too.
         for (int k = 0; k < Cell::slots; ++k) slot_at[k + 1] = slot_at[k] + bank[Cell::bank_of(k)].count() + W;
@@ -45,9 +46,11 @@ struct Backward : Shape<Cell> {
 
     void layout(Arena& arena) {
         for (int k = 0; k < Cell::banks; ++k) {
-            weights[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, call.R}.count()));
-            input_weights[k] = call.d_x.base ? arena.take<R>(bank[k].count() * features.count()) : nullptr;
+            weights[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, this->depth[k]}.count()));
+            const bool inputs = call.d_x.base && k < Cell::input_banks;
+            input_weights[k] = inputs ? arena.take<R>(bank[k].count() * features.count()) : nullptr;
         }
+        kept = gradient.kept = arena.take<R>(plan.total * Cell::kept(call));
         for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(plan.total * bank[Cell::bank_of(k)].count());
         group = arena.take<Group>(this->groups);
         thread = arena.take<Thread>(this->groups * this->parts);
@@ -61,16 +64,18 @@ struct Backward : Shape<Cell> {
             laid.gates = matrix(this->chunk_rows, slot_at[Cell::slots]);
             laid.h = matrix(rows, call.R);
             if (Cell::states > 1) laid.c = matrix(rows, call.H);
-            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, call.H);
+            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, Cell::work_width(call, i));
             if (group) group[g] = laid;
         }
         for (int m = 0; m < this->groups * this->parts; ++m) {
             Thread laid;
-            R*** const pointers[] = {&laid.out, &laid.saved, &laid.h_before, &laid.c_before, &laid.saved_before};
+            R*** const pointers[] = {&laid.out, &laid.saved};
+            const R*** const befores[] = {&laid.h_before, &laid.c_before, &laid.saved_before};
             for (R*** p : pointers) *p = arena.take<R*>(rows);
+            for (const R*** p : befores) *p = arena.take<const R*>(rows);
             laid.x = arena.take<R*>(this->chunk_rows);
             laid.pair = arena.take<int64_t>(rows);
-            laid.mix = arena.take<const R*>(this->mixes() ? 6 * rows : 0);
+            laid.masks = arena.take<const R*>(this->mask_pointers());
             if (thread) thread[m] = laid;
         }
         gradient.layout(arena);
@@ -84,7 +89,7 @@ struct Backward : Shape<Cell> {
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
-            const Columns<V> state = {1, call.R};
+            const Columns<V> state = {1, this->depth[k]};
             const Range mine = piece(state.blocks(), 2, team.member(), team.members());
             pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, weights[k]);
             if (!input_weights[k]) continue;
@@ -98,6 +103,40 @@ struct Backward : Shape<Cell> {
             const int64_t b = plan.order[this->position(i, g)];
             Forward<Cell>::load_state(call.d_final[0], b, at.h.row(i), call.R);
             if (Cell::states > 1) Forward<Cell>::load_state(call.d_final[1], b, at.c.row(i), call.H);
+            for (int which = 0; which < Cell::states; ++which)
+                if (call.d_restart[which].base)
+                    std::memset(row_of<R>(call.d_restart[which], 0, b), 0, (which ? call.H : call.R) * sizeof(R));
+        }
+    }
+
+    // Adds the gradients of the states after step s, where there are any: this part's share.
+    void add_states(Group& at, const Team& team, int64_t rows, int64_t s, int g) const {
+        for (int which = 0; which < Cell::states; ++which) {
+            if (!call.d_states[which].base) continue;
+            const Range own = this->own_elements(team, which == 0 ? this->outputs : this->units);
+            for (int64_t i = 0; i < rows; ++i) {
+                const int64_t p = this->position(i, g);
+                const R* d = row_of<const R>(call.d_states[which], plan.time(p, s), plan.order[p]);
+                R* state = (which == 0 ? at.h : at.c).row(i);
+                for (int64_t u = own.begin; u < own.end; ++u) state[u] += d[u];
+            }
+        }
+    }
+
+    // A row that started anew at step s: its gradient belongs to what it started from, and none goes further back.
+    void restart(Group& at, const Team& team, int64_t rows, int64_t s, int g) const {
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t p = this->position(i, g), b = plan.order[p];
+            if (!this->restarts(plan.time(p, s), b)) continue;
+            for (int which = 0; which < Cell::states; ++which) {
+                const Range own = this->own_elements(team, which == 0 ? this->outputs : this->units);
+                R* state = (which == 0 ? at.h : at.c).row(i);
+                R* to = call.d_restart[which].base ? row_of<R>(call.d_restart[which], 0, b) : nullptr;
+                for (int64_t u = own.begin; u < own.end; ++u) {
+                    if (to) to[u] += state[u];
+                    state[u] = 0;
+                }
+            }
         }
     }
 
@@ -119,25 +158,15 @@ struct Backward : Shape<Cell> {
         }
     }
 
-    void point(Thread& own, int64_t s, int g, int64_t rows) {
-        const int64_t saved_row = this->saved_row(), h_row_at = this->h_row_at();
-        const auto state = [&](int which, int64_t b) {
-            return call.initial[which].base ? row_of<R>(call.initial[which], 0, b) : nullptr;
-        };
+    void point(Thread& own, int64_t s, int g, int64_t rows) const {
         for (int64_t i = 0; i < rows; ++i) {
-            const int64_t p = this->position(i, g), b = plan.order[p], t = plan.time(p, s);
-            R* reserve = static_cast<R*>(call.reserve);
+            const int64_t p = this->position(i, g);
             own.pair[i] = plan.first[s] + p;
-            own.saved[i] = reserve + own.pair[i] * saved_row;
-            own.out[i] = call.d_out.base ? row_of<R>(call.d_out, t, b) : nullptr;
-            own.c_before[i] = s ? nullptr : state(1, b);
-            own.saved_before[i] = s ? reserve + (plan.first[s - 1] + p) * saved_row : nullptr;
-            if (s == 0)
-                own.h_before[i] = state(0, b);
-            else if (h_row_at)
-                own.h_before[i] = own.saved_before[i] + h_row_at;
-            else
-                own.h_before[i] = row_of<R>(call.out, plan.time(p, s - 1), b);
+            own.saved[i] = this->saved_of(s, p);
+            own.out[i] = call.d_out.base ? row_of<R>(call.d_out, plan.time(p, s), plan.order[p]) : nullptr;
+            own.h_before[i] = this->before(0, s, p);
+            own.saved_before[i] = nullptr;
+            if (Cell::states > 1) own.c_before[i] = this->before(1, s, p, &own.saved_before[i]);
         }
     }
 
@@ -149,8 +178,8 @@ struct Backward : Shape<Cell> {
                 const int64_t p = this->position(i, g);
                 own.x[rows++] = row_of<R>(call.d_x, plan.time(p, s), plan.order[p]);
             }
-        Term<R> terms[Cell::banks];
-        for (int k = 0; k < Cell::banks; ++k)
+        Term<R> terms[Cell::input_banks];
+        for (int k = 0; k < Cell::input_banks; ++k)
             terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].count(), input_weights[k]};
         const Range mine = piece(features.panels(), 1, team.part, team.parts);
         plain_product<V>(terms, rows, features, mine, [&](int64_t r, int64_t column, V sum) {
@@ -168,8 +197,7 @@ struct Backward : Shape<Cell> {
         }
         team.sync_group();
         Step<Cell> step{};
-        step.blocks = this->own_blocks(team);
-        step.bank = bank;
+        this->prepare(step);
         step.bank_at = slot_at;
         step.weights = weights;
         step.h = at.h;
@@ -184,7 +212,8 @@ struct Backward : Shape<Cell> {
         step.panels = panels;
         step.pair = own.pair;
         step.pairs = plan.total;
-        step.R_width = call.R;
+        step.kept = kept;
+        step.kept_row = Cell::kept(call);
         step.team = &team;
         int64_t chunks_end = plan.steps;
         while (chunks_end > 0) {
@@ -197,8 +226,10 @@ struct Backward : Shape<Cell> {
                 step.gates = at.gates;
                 step.gates.p = at.gates.row(rows);
                 point(own, s, g, step.rows);
-                this->point_mix(step, own.mix, s, g);
+                this->point_masks(step, own.masks, s, g);
+                add_states(at, team, step.rows, s, g);
                 cell.backward(step);
+                if (call.resets.base) restart(at, team, step.rows, s, g);
             }
             if (call.d_x.base) {
                 team.sync_group();

@@ -11,7 +11,6 @@ struct Forward : Shape<Cell> {
     using typename Base::R;
     using typename Base::V;
     using Base::bank;
-    using Base::blocks;
     using Base::call;
     using Base::plan;
     static constexpr int W = V::width, P = 2 * W;
@@ -23,7 +22,7 @@ struct Forward : Shape<Cell> {
     // Of one thread.
     struct Thread {
         R **out, **saved;
-        const R** mix;
+        const R** masks;
         Matrix<R> pairs;
     };
 
@@ -39,13 +38,13 @@ struct Forward : Shape<Cell> {
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
         bank_at[0] = 0;
-        for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + bank[k].count() + W;
+        for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + (k < Cell::input_banks ? bank[k].count() + W : 0);
     }
 
     void lay_weights(Arena& arena) {
         for (int k = 0; k < Cell::banks; ++k) {
-            input_weights[k] = arena.take<R>(raw_inputs ? 0 : bank[k].count() * packed_rows(call.I));
-            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * packed_rows(call.R));
+            input_weights[k] = arena.take<R>(raw_inputs || k >= Cell::input_banks ? 0 : bank[k].count() * packed_rows(call.I));
+            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * packed_rows(this->depth[k]));
         }
         bias = arena.take<R>(bank_at[Cell::banks] + W);
     }
@@ -66,28 +65,29 @@ struct Forward : Shape<Cell> {
             laid.inputs = matrix(this->chunk_rows, bank_at[Cell::banks]);
             for (auto& h : laid.h) h = matrix(rows, call.R);
             if (Cell::states > 1) laid.c = matrix(rows, call.H);
-            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, call.H);
+            for (int i = 0; i < Cell::work; ++i) laid.work[i] = matrix(rows, Cell::work_width(call, i));
             if (group) group[g] = laid;
         }
         for (int m = 0; m < this->groups * this->parts; ++m) {
             Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows),
-                           arena.take<const R*>(this->mixes() ? 6 * this->group_rows : 0),
-                           matrix(halves ? this->group_rows : 0, call.R)};
+                           arena.take<const R*>(this->mask_pointers()),
+                           matrix(halves ? this->group_rows : 0, call.R < call.H ? call.H : call.R)};
             if (thread) thread[m] = laid;
         }
     }
 
     void pack_weights(const Team& team) {
         for (int k = 0; k < Cell::banks; ++k) {
-            const Range mine = piece(blocks, 2, team.member(), team.members());
+            const Range mine = piece(bank[k].blocks(), 2, team.member(), team.members());
             Strided<R> x[4], h[4];
             for (int g = 0; g < bank[k].gates; ++g) {
                 const recurra_gate& gate = this->gate(k, g);
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
+            if (!raw_states) pack_pairs<V>(h, this->depth[k], bank[k], mine.begin, mine.end, weights[k]);
+            if (k >= Cell::input_banks) continue;
             if (!raw_inputs) pack_pairs<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
-            if (!raw_states) pack_pairs<V>(h, call.R, bank[k], mine.begin, mine.end, weights[k]);
             for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(k, b);
         }
     }
@@ -113,16 +113,17 @@ struct Forward : Shape<Cell> {
                 narrow<V>(row_of<const R>(call.x, plan.time(p, s), plan.order[p]), call.I, at.x.row(rows));
             }
         team.sync_group();
-        const Range own = this->own_blocks(team);
-        for (int k = 0; k < Cell::banks; ++k) {
+        for (int k = 0; k < Cell::input_banks; ++k) {
             const Columns<V>& columns = bank[k];
+            const Range own = this->own_blocks(team, columns);
             if (raw_inputs) {
                 if (columns.gates == 4) project_raw<4>(at, k, rows, own);
+                if (columns.gates == 3) project_raw<3>(at, k, rows, own);
                 if (columns.gates == 2) project_raw<2>(at, k, rows, own);
                 if (columns.gates == 1) project_raw<1>(at, k, rows, own);
                 continue;
             }
-            const int64_t last = own.end == blocks ? columns.panels() : columns.begin(own.end) / P;
+            const int64_t last = own.end == columns.blocks() ? columns.panels() : columns.begin(own.end) / P;
             const Range panels = {columns.begin(own.begin) / P, last};
             const Term<R> terms[] = {{at.x.p, at.x.ld, packed_rows(call.I), input_weights[k]}};
             const R* b = bias + bank_at[k];
@@ -170,10 +171,49 @@ struct Forward : Shape<Cell> {
     }
 
     void clear_padding(int g) {
+        const auto clear = [&](const recurra_rows& rows, int64_t t, int64_t b, int64_t count) {
+            if (rows.base) std::memset(row_of<R>(rows, t, b), 0, count * sizeof(R));
+        };
         for (int64_t i = 0; i < this->all_rows(g); ++i) {
-            const int64_t p = this->position(i, g);
-            for (int64_t t = plan.length[p]; t < call.T; ++t)
-                std::memset(row_of<R>(call.out, t, plan.order[p]), 0, call.R * sizeof(R));
+            const int64_t p = this->position(i, g), b = plan.order[p];
+            for (int64_t t = plan.length[p]; t < call.T; ++t) {
+                clear(call.out, t, b, call.R);
+                clear(call.states[0], t, b, call.R);
+                clear(call.states[1], t, b, call.H);
+            }
+        }
+    }
+
+    // This part's share of a row of state `which`, copied.
+    void copy_state(const Team& team, int which, R* to, const R* from) const {
+        const Range own = this->own_elements(team, which == 0 ? this->outputs : this->units);
+        if (own.end <= own.begin) return;
+        if (from)
+            std::memcpy(to + own.begin, from + own.begin, (own.end - own.begin) * sizeof(R));
+        else
+            std::memset(to + own.begin, 0, (own.end - own.begin) * sizeof(R));
+    }
+
+    // Rows that start anew before step s.
+    void restart(Group& at, const Team& team, const Matrix<R>& h, int64_t rows, int64_t s, int g) const {
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t p = this->position(i, g), b = plan.order[p];
+            if (!this->restarts(plan.time(p, s), b)) continue;
+            const Matrix<R> states[] = {h, at.c};
+            for (int which = 0; which < Cell::states; ++which) {
+                const recurra_rows& from = call.restart[which];
+                copy_state(team, which, states[which].row(i), from.base ? row_of<const R>(from, 0, b) : nullptr);
+            }
+        }
+        team.sync_group();
+    }
+
+    // The states after step s, where somebody wants them.
+    void give_states(Group& at, const Team& team, const Matrix<R>& h, int64_t rows, int64_t s, int g) const {
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t p = this->position(i, g), t = plan.time(p, s), b = plan.order[p];
+            copy_state(team, 0, row_of<R>(call.states[0], t, b), h.row(i));
+            if (Cell::states > 1) copy_state(team, 1, row_of<R>(call.states[1], t, b), at.c.row(i));
         }
     }
 
@@ -186,8 +226,7 @@ struct Forward : Shape<Cell> {
             clear_padding(g);
         }
         Step<Cell> step{};
-        step.blocks = this->own_blocks(team);
-        step.bank = bank;
+        this->prepare(step);
         step.bank_at = bank_at;
         step.weights = weights;
         step.raw = raw_states ? call.gate : nullptr;
@@ -197,7 +236,6 @@ struct Forward : Shape<Cell> {
         step.work[1] = at.work[1];
         step.out = own.out;
         step.saved = call.reserve ? own.saved : nullptr;
-        step.R_width = call.R;
         step.team = &team;
         const int64_t saved_row = this->saved_row();
         for (int64_t begin = 0, end; begin < plan.steps; begin = end) {
@@ -213,8 +251,10 @@ struct Forward : Shape<Cell> {
                     own.out[i] = row_of<R>(call.out, plan.time(p, s), plan.order[p]);
                     own.saved[i] = static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row;
                 }
-                this->point_mix(step, own.mix, s, g);
+                this->point_masks(step, own.masks, s, g);
+                if (call.resets.base) restart(at, team, step.h, step.rows, s, g);
                 cell.forward(step);
+                if (call.states[0].base) give_states(at, team, step.h_next, step.rows, s, g);
                 team.sync_group();
                 if (team.part == 0) end_states(at, step.h_next, g, this->local_rows(s + 1, g), step.rows);
                 step.gates.p += step.rows * step.gates.ld;

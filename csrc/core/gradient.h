@@ -32,22 +32,22 @@ struct WeightGradient {
         }
     };
 
+    const Shape<Cell>& shape;
     const recurra_call& call;
     const Plan& plan;
     const Columns<V>* bank;
     R* const* panels;
-    int64_t saved_row, extra_at, h_row_at;
+    R* kept = nullptr;  // see Cell::kept
     int sources = 0, tasks = 0;
     Source source[3];
     Task task[2 * Cell::slots];
     int64_t depth;  // pairs at a time
 
-    WeightGradient(const recurra_call& call, const Plan& plan, const Columns<V>* bank, R* const* panels,
-                   int64_t saved_row, int64_t extra_at, int64_t h_row_at)
-        : call(call), plan(plan), bank(bank), panels(panels), saved_row(saved_row), extra_at(extra_at), h_row_at(h_row_at) {
+    WeightGradient(const Shape<Cell>& shape, R* const* panels)
+        : shape(shape), call(shape.call), plan(shape.plan), bank(shape.bank), panels(panels) {
         add(inputs, call.I);
         add(states, call.R);
-        if (Cell::saves_row) add(saved_rows, call.H);
+        if (Cell::saves_row(call)) add(saved_rows, call.H);
         int first = 0;
         for (int k = 0; k < Cell::banks; ++k) {
             bool x = false, h = false;
@@ -72,12 +72,8 @@ struct WeightGradient {
     }
 
     const R* row(Kind kind, int64_t s, int64_t p) const {
-        const int64_t b = plan.order[p];
-        if (kind == inputs) return row_of<const R>(call.x, plan.time(p, s), b);
-        if (kind == saved_rows) return static_cast<const R*>(call.reserve) + (plan.first[s] + p) * saved_row + extra_at;
-        if (s && h_row_at) return static_cast<const R*>(call.reserve) + (plan.first[s - 1] + p) * saved_row + h_row_at;
-        if (s) return row_of<const R>(call.out, plan.time(p, s - 1), b);
-        return call.initial[0].base ? row_of<const R>(call.initial[0], 0, b) : nullptr;
+        if (kind == inputs) return row_of<const R>(call.x, plan.time(p, s), plan.order[p]);
+        return kind == saved_rows ? saved(s, p) + shape.row_at() : shape.before(0, s, p);
     }
 
     // Copies pairs [begin, end) of the rows into tiles; `from` is the first pair of the tiles.
@@ -138,29 +134,47 @@ struct WeightGradient {
         }
     }
 
-    // out[unit] = sum over all (step, row) pairs of gate `gate`'s gradient * row(step, position, block), for a vector of
-    // weights that was multiplied unit by unit.
-    template <class Row>
-    void diagonal(const Team& team, int slot, int gate, void* out, Row&& row) const {
-        if (!out) return;
+    // The gradients of one gate's pre-activations of a block, in the panels.
+    struct GateRows {
+        const R* d;
+        int width;
+        RECURRA_INLINE V of(int64_t pair, const Block<V>& b) const { return V::load(d + pair * width, b.valid); }
+    };
+    GateRows gate_rows(int slot, int gate, const Block<V>& b) const {
         const Columns<V>& columns = bank[Cell::bank_of(slot)];
-        const Range mine = piece(columns.blocks(), 1, team.member(), team.members());
-        for (int64_t b = mine.begin; b < mine.end; ++b) {
-            const int valid = columns.valid(b);
-            const int64_t column = columns.begin(b) + gate * columns.pitch(b), panel = column / P;
-            const int width = columns.panel_width(panel);
-            const R* d = panels[slot] + panel * P * plan.total + column % P;
-            const Block<V> block = {b, b * W, valid, columns.pitch(b), column, nullptr};
+        const int64_t column = columns.begin(b.index) + gate * columns.pitch(b.index), panel = column / P;
+        return {panels[slot] + panel * P * plan.total + column % P, columns.panel_width(panel)};
+    }
+
+    // out[unit] = sum over all real steps and rows of term(s, p, pair), for weights that were multiplied unit by unit;
+    // `begin(block)` gives the term of a block of units.
+    template <class Begin>
+    void per_unit(const Team& team, void* out, Begin&& begin) const {
+        if (!out) return;
+        const Range mine = piece(shape.units.blocks(), 1, team.member(), team.members());
+        for (int64_t index = mine.begin; index < mine.end; ++index) {
+            const Block<V> block = {index, index * W, shape.units.valid(index), 0, 0, nullptr};
+            const auto term = begin(block);
             V sum = V::zero();
             for (int64_t s = 0, pair = 0; s < plan.steps; ++s)
-                for (int64_t p = 0; p < plan.active[s]; ++p, ++pair)
-                    sum += V::load(d + pair * width, valid) * row(s, p, block);
-            sum.store(static_cast<R*>(out) + b * W, valid);
+                for (int64_t p = 0; p < plan.active[s]; ++p, ++pair) sum += term(s, p, pair);
+            sum.store(static_cast<R*>(out) + block.unit, block.valid);
         }
     }
 
-    const R* saved(int64_t s, int64_t p) const {
-        return static_cast<const R*>(call.reserve) + (plan.first[s] + p) * saved_row;
+    const R* saved(int64_t s, int64_t p) const { return shape.saved_of(s, p); }
+
+    // The candidate's mask.
+    V mask(int64_t s, int64_t p, const Block<V>& b) const {
+        if (!call.mask.base) return V::all(1);
+        return Step<Cell>::of(row_of<const R>(call.mask, plan.time(p, s), plan.order[p]), b);
+    }
+
+    // The memory before a step, of which a step saves its new one as vector `vector`.
+    V memory_before(int64_t s, int64_t p, const Block<V>& b, int vector) const {
+        const R* left = nullptr;
+        const R* row = shape.before(1, s, p, &left);
+        return left ? Step<Cell>::recall(left, b, vector) : Step<Cell>::of(row, b);
     }
 
     // Where a column of a bank belongs.
@@ -222,17 +236,17 @@ struct WeightGradient {
 
     // No step was run: the gradients are zeros.
     void clear() {
-        int gates = 0;
-        for (int k = 0; k < Cell::banks; ++k) gates += Cell::gates_of(k);
-        for (int g = 0; g < gates; ++g) {
-            const recurra_gate& to = call.d_gate[g];
+        int gate = 0;
+        for (int k = 0; k < Cell::banks; ++k)
+            for (int g = 0; g < Cell::gates_of(k); ++g, ++gate) {
+            const recurra_gate& to = call.d_gate[gate];
             const auto zero = [&](void* p, int64_t rows, int64_t row, int64_t unit) {
                 if (p)
                     for (int64_t r = 0; r < rows; ++r)
-                        for (int64_t u = 0; u < call.H; ++u) static_cast<R*>(p)[r * row + u * unit] = 0;
+                        for (int64_t u = 0; u < bank[k].units; ++u) static_cast<R*>(p)[r * row + u * unit] = 0;
             };
             zero(to.x, call.I, to.x_row, to.x_unit);
-            zero(to.h, call.R, to.h_row, to.h_unit);
+            zero(to.h, shape.depth[k], to.h_row, to.h_unit);
             zero(to.x_bias, 1, 0, 1);
             zero(to.h_bias, 1, 0, 1);
         }

@@ -16,8 +16,9 @@ struct Kernel {
     void (*pack)(const recurra_call&, void* memory);  // all weights of the forward call, for `packed`
 };
 
-#define RECURRA_EACH(declare) \
-    declare(lstm) declare(gru) declare(gru_after) declare(rnn_tanh) declare(rnn_relu) declare(rnn_sigmoid)
+#define RECURRA_EACH(declare)                                                              \
+    declare(lstm) declare(lstm_coupled) declare(lstm_normed) declare(lstm_normed_coupled) \
+    declare(gru) declare(gru_after) declare(rnn)
 
 #define RECURRA_FLOAT(name) extern const Kernel name;
 #define RECURRA_DOUBLE(name) extern const Kernel name##_double;
@@ -26,16 +27,19 @@ namespace portable {
 RECURRA_EACH(RECURRA_FLOAT)
 RECURRA_EACH(RECURRA_DOUBLE)
 double multiply_add(int64_t rounds, float* sink);
+void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
 }  // namespace portable
 
 namespace avx2 {
 RECURRA_EACH(RECURRA_FLOAT)
 double multiply_add(int64_t rounds, float* sink);
+void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
 }
 
 namespace avx512 {
 RECURRA_EACH(RECURRA_FLOAT)
 double multiply_add(int64_t rounds, float* sink);
+void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
 }
 
 namespace bfloat16 {

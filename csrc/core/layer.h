@@ -7,6 +7,7 @@
 //   slot   gradients of a bank's pre-activations; one per bank, but GRU "after" has two for its candidate: the
 //          gradient before the reset gate belongs to the input, the one behind it to the state
 //   saved  vectors per block of units that forward keeps for backward, in the call's reserve
+//   kept   elements per (step, row) pair that the backward steps leave for the cell's own `finish`
 #pragma once
 #include "direct.h"
 #include "math.h"
@@ -37,6 +38,30 @@ inline int64_t padded(int64_t n) {
     return ld % 512 == 0 ? ld + V::width : ld;
 }
 
+// What is so in most cells; a cell hides what it does otherwise.
+template <class V_>
+struct CellBase {
+    using V = V_;
+    using R = typename V::Real;
+    static constexpr int states = 1, banks = 1, input_banks = 1, slots = 1, work = 0;
+    static constexpr bool whole_rows = false;  // a row's units may not be split among threads
+    static constexpr int bank_of(int slot) { return slot; }
+    static constexpr int state_slot(int bank) { return bank; }
+    static constexpr bool multiplies_saved(int) { return false; }
+    static constexpr bool joins_h_bias(int) { return true; }
+    static double constant(const recurra_call&, int, int) { return 0; }
+    // Units of a bank, and the width of what its recurrent weights multiply. Only the first `input_banks` see the input.
+    static int64_t units_of(const recurra_call& call, int) { return call.H; }
+    static int64_t depth_of(const recurra_call& call, int) { return call.R; }
+    static int64_t work_width(const recurra_call& call, int) { return call.H; }
+    // Whether a saved row holds one more row of H units that was multiplied; further elements of it; `kept`.
+    static bool saves_row(const recurra_call&) { return false; }
+    static int64_t extra(const recurra_call&) { return 0; }
+    static int64_t kept(const recurra_call&) { return 0; }
+    template <class Gradient>
+    void finish(const Gradient&, const Team&) const {}
+};
+
 // One step of the rows of one group, as a cell's equations see it.
 template <class Cell>
 struct Step {
@@ -45,28 +70,31 @@ struct Step {
     static constexpr int W = V::width;
 
     int64_t rows;             // running now
-    Range blocks;             // the blocks of units that are this part's
     const Columns<V>* bank;   // [banks]
+    const int64_t* depth;     // [banks] rows of a bank's recurrent weights
     const int64_t* bank_at;   // [slots] first column of a bank, or slot, within a row of all of them
     R* const* weights;        // [banks] packed recurrent weights (backward: transposed)
     const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
     Matrix<R> pairs_of;       // forward, where operands are pairs: the operand's rows so
-    Matrix<R> work[2];        // [rows][H] for the cell's own use, kept through a step
+    Matrix<R> work[2];        // for the cell's own use, kept through a step
     R* const* saved;          // per row, or null
     R* const* out;            // forward: output rows; backward: gradients of the outputs (null: zeros)
-    R* const* h_before;       // backward: the state before the step (null: zeros)
-    R* const* c_before;
-    R* const* c_saved_before; // backward: the saved values of the step before, or null at a row's first step
+    const R* const* h_before;       // backward: the state before the step (null: zeros)
+    const R* const* c_before;
+    const R* const* c_saved_before; // backward: the saved values of the step before, or null at a row's first step
     R* const* panels;         // backward: [slots] gradients once more, as panels over all steps
     const int64_t* pair;      // backward: index of each row's (step, row) pair in them
     int64_t pairs;            // backward: how many there are
-    int64_t R_width;          // width of h
-    int64_t h_row_at;         // where a saved row keeps the mixed h; 0: it does not, the outputs are the states
+    R* kept;                  // backward: [pairs][kept_row], see Cell::kept
+    int64_t kept_row;
+    int64_t row_at, extra_at;  // where a saved row keeps the row that was multiplied, and Cell::extra
+    int64_t h_row_at;          // where a saved row keeps the mixed h; 0: it does not, the outputs are the states
     // Mixing, see recurra_mix: rows of coefficients of h, c and the output; null where nothing is mixed.
     const R* const* fresh[3];
     const R* const* old[3];
+    const R* const* mask;  // rows of recurra_call::mask, or null
     const Team* team;
 
     void sync() const { team->sync_group(); }
@@ -76,6 +104,11 @@ struct Step {
         return first;
     }
 
+    // This part's blocks of some columns.
+    Range mine(const Columns<V>& columns) const {
+        return team->parts == 1 ? Range{0, columns.blocks()} : piece(columns.blocks(), 2, team->part, team->parts);
+    }
+
     // epilogue(row, block) of sum_k x(row, k) * weights(bank).
     template <int GATES, class Epilogue>
     RECURRA_INLINE void multiply(int which, Matrix<R> x, Epilogue&& epilogue) const {
@@ -83,15 +116,15 @@ struct Step {
             const recurra_gate* gate = raw + first_gate(which);
             const R* at[GATES];
             for (int g = 0; g < GATES; ++g) at[g] = static_cast<const R*>(gate[g].h);
-            direct_product<V, GATES>(x.p, x.ld, rows, R_width, at, gate->h_row, bank[which], blocks, epilogue);
+            direct_product<V, GATES>(x.p, x.ld, rows, depth[which], at, gate->h_row, bank[which], mine(bank[which]), epilogue);
             return;
         }
         if (halves) {
-            for (int64_t r = 0; r < rows; ++r) narrow<V>(x.row(r), R_width, pairs_of.row(r));
+            for (int64_t r = 0; r < rows; ++r) narrow<V>(x.row(r), depth[which], pairs_of.row(r));
             x = pairs_of;
         }
-        const Term<R> terms[] = {{x.p, x.ld, packed_rows(R_width), weights[which]}};
-        product<V, GATES>(terms, rows, bank[which], blocks, epilogue);
+        const Term<R> terms[] = {{x.p, x.ld, packed_rows(depth[which]), weights[which]}};
+        product<V, GATES>(terms, rows, bank[which], mine(bank[which]), epilogue);
     }
 
     // --- forward -----------------------------------------------------------------------------------------------
@@ -108,13 +141,19 @@ struct Step {
             mixed(2, r, b, x, before).store(out[r] + b.unit, b.valid);
             return;
         }
-        put(h_next, r, b, x);
-        x.store(out[r] + b.unit, b.valid);
+        const V state = mixes_h() ? mixed(0, r, b, x, at(h, r, b)) : x;
+        put(h_next, r, b, state);
+        state.store(out[r] + b.unit, b.valid);
     }
+    RECURRA_INLINE bool mixes_h() const { return fresh[0] || old[0]; }
 
     // fresh * x + old * before of state `which`.
     RECURRA_INLINE V mixed(int which, int64_t r, const Block<V>& b, V x, V before) const {
-        return fresh[which] ? of(fresh[which][r], b) * x + of(old[which][r], b) * before : x;
+        const R *const *f = fresh[which], *const *o = old[which];
+        if (!f && !o) return x;
+        if (!o) return of(f[r], b) * x;
+        const V keep = of(o[r], b);
+        return keep * before + (f ? of(f[r], b) : 1 - keep) * x;
     }
 
     template <int N>
@@ -128,7 +167,7 @@ struct Step {
     }
     // A whole row of units, needed as a matrix by the weights' gradient.
     RECURRA_INLINE void save_row(int64_t r, const Block<V>& b, V x) const {
-        if (saved) x.store(saved[r] + bank[Cell::banks - 1].blocks() * (Cell::saved * W) + b.unit);
+        if (saved) x.store(saved[r] + row_at + b.unit);
     }
 
     // --- backward ----------------------------------------------------------------------------------------------
@@ -143,31 +182,38 @@ struct Step {
     // The gradient of the new h, from the state's and the output's; what goes past the step into the old h waits in `h`.
     RECURRA_INLINE V d_output(int64_t r, const Block<V>& b) const {
         const V state = at(h, r, b), output = of(out[r], b);
-        if (!h_row_at) return state + output;
+        if (!h_row_at && !mixes_h()) return state + output;
         V d = V::zero(), past = V::zero();
-        unmix(0, r, b, state, d, past);
-        unmix(2, r, b, output, d, past);
+        unmix(0, r, b, h_row_at ? state : state + output, d, past);
+        if (h_row_at) unmix(2, r, b, output, d, past);
         put(h, r, b, past);
         return d;
     }
     // Adds a mixture's gradient `g` to those of the new and of the old value.
     RECURRA_INLINE void unmix(int which, int64_t r, const Block<V>& b, V g, V& d, V& past) const {
-        if (!fresh[which]) {
+        const R *const *f = fresh[which], *const *o = old[which];
+        if (!f && !o) {
             d += g;
             return;
         }
-        d += of(fresh[which][r], b) * g;
-        past += of(old[which][r], b) * g;
+        const V keep = o ? of(o[r], b) : V::zero();
+        d += (f ? of(f[r], b) : 1 - keep) * g;
+        past += keep * g;
     }
     // What d_output left for the old h.
-    RECURRA_INLINE V past_h(int64_t r, const Block<V>& b) const { return h_row_at ? at(h, r, b) : V::zero(); }
+    RECURRA_INLINE V past_h(int64_t r, const Block<V>& b) const { return h_row_at || mixes_h() ? at(h, r, b) : V::zero(); }
 
-    // body(row, block) for all rows and this part's blocks.
+    // The block `index` of a bank's units, outside of a product.
+    RECURRA_INLINE Block<V> block(int which, int64_t index) const {
+        return {index, index * W, bank[which].valid(index), 0, 0, nullptr};
+    }
+
+    // body(row, block) for all rows and this part's blocks of a bank's units.
     template <class Body>
-    RECURRA_INLINE void each(Body&& body) const {
-        const Columns<V>& units = bank[Cell::banks - 1];
+    RECURRA_INLINE void each(int which, Body&& body) const {
+        const Range blocks = mine(bank[which]);
         for (int64_t index = blocks.begin; index < blocks.end; ++index) {
-            const Block<V> b = {index, index * W, units.valid(index), 0, 0, nullptr};
+            const Block<V> b = block(which, index);
             for (int64_t r = 0; r < rows; ++r) body(r, b);
         }
     }
@@ -195,7 +241,7 @@ struct Step {
             const int which = Cell::bank_of(slots[t]);
             terms[t] = {gates.p + bank_at[slots[t]], gates.ld, bank[which].count(), weights[which]};
         }
-        product<V, 1>(terms, rows, plain, blocks, epilogue);
+        product<V, 1>(terms, rows, plain, mine(plain), epilogue);
     }
 };
 
@@ -210,14 +256,17 @@ struct Shape {
     const Plan& plan;
     int groups = 1, parts = 1;
     Columns<V> bank[Cell::banks];
-    Columns<V> units;  // of one plain gate, [H]
-    int64_t blocks;    // blocks of units
+    int64_t depth[Cell::banks];
+    Columns<V> units, outputs;  // of one plain gate, [H], and of h, [R]
     int64_t group_rows, chunk_rows;
 
     Shape(const recurra_call& call, const Plan& plan) : call(call), plan(plan) {
-        for (int k = 0; k < Cell::banks; ++k) bank[k] = {Cell::gates_of(k), call.H};
+        for (int k = 0; k < Cell::banks; ++k) {
+            bank[k] = {Cell::gates_of(k), Cell::units_of(call, k)};
+            depth[k] = Cell::depth_of(call, k);
+        }
         units = {1, call.H};
-        blocks = units.blocks();
+        outputs = {1, call.R};
         cut();
         group_rows = (call.B + groups - 1) / groups;
         // Projecting several steps at once fills the register tiles and reads the input weights less often.
@@ -229,15 +278,15 @@ struct Shape {
     // cache; otherwise hidden units per thread, which meet after every product.
     void cut() {
         const int threads = int(call.threads);
-        int64_t gates = 0;
-        for (const auto& b : bank) gates += b.gates;
-        const double weights = double(gates) * call.H * call.R;
+        const int64_t blocks = units.blocks();
+        double weights = 0;
+        for (int k = 0; k < Cell::banks; ++k) weights += double(bank[k].gates) * double(bank[k].units * depth[k]);
         const bool large = weights * sizeof(R) > (halves ? 56e6 : 28e6) && call.B < 64;
         const bool few = call.B < 2 * threads;
         // A single step is over before a second thread has come, unless it reads megabytes.
         const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;
         if (threads <= 1 || short_step) return;
-        if ((few || large) && weights * call.B > 30e3 && blocks >= 4)
+        if ((few || large) && !Cell::whole_rows && weights * call.B > 30e3 && blocks >= 4)
             parts = int(threads < blocks / 2 ? threads : blocks / 2);
         else
             groups = int(threads < call.B ? threads : call.B);
@@ -249,8 +298,15 @@ struct Shape {
     int64_t all_rows(int group) const { return (call.B - group + groups - 1) / groups; }
     int64_t position(int64_t i, int group) const { return group + i * groups; }
 
-    // A part's share of the units: whole pairs of blocks, so that every bank and the plain products are cut alike.
-    Range own_blocks(const Team& team) const { return piece(blocks, 2, team.part, team.parts); }
+    // A part's share of a bank: whole pairs of blocks, so that every bank and the plain products are cut alike.
+    static Range own_blocks(const Team& team, const Columns<V>& columns) {
+        return piece(columns.blocks(), 2, team.part, team.parts);
+    }
+    // The same as elements of a row.
+    static Range own_elements(const Team& team, const Columns<V>& columns) {
+        const Range own = own_blocks(team, columns);
+        return {own.begin * W, own.end * W < columns.units ? own.end * W : columns.units};
+    }
 
     // The last step (exclusive) of a chunk that begins at `begin`.
     int64_t chunk_end(int64_t begin, int group) const {
@@ -261,28 +317,67 @@ struct Shape {
 
     bool mixes() const {
         for (const recurra_mix& mix : call.mix)
-            if (mix.fresh.base) return true;
+            if (mix.fresh.base || mix.old.base) return true;
         return false;
     }
-    // A saved row: vectors of each block, a row that was multiplied, the mixed h.
-    int64_t row_at() const { return blocks * W * Cell::saved; }
-    int64_t h_row_at() const { return mixes() ? row_at() + (Cell::saves_row ? blocks * W : 0) : 0; }
-    int64_t saved_row() const { return row_at() + blocks * W * ((Cell::saves_row ? 1 : 0) + (mixes() ? 1 : 0)); }
+    // A saved row: vectors of each block, a row that was multiplied, the mixed h, what else the cell wants.
+    int64_t row_at() const { return units.blocks() * W * Cell::saved; }
+    int64_t behind_row() const { return row_at() + (Cell::saves_row(call) ? units.blocks() * W : 0); }
+    int64_t h_row_at() const { return call.output_is_state ? 0 : behind_row(); }
+    int64_t extra_at() const { return behind_row() + (call.output_is_state ? 0 : outputs.blocks() * W); }
+    int64_t saved_row() const { return extra_at() + Cell::extra(call); }
+    R* saved_of(int64_t s, int64_t p) const { return static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row(); }
 
-    // Points a thread's rows of coefficients at step s of its rows.
-    void point_mix(Step<Cell>& step, const R** rows, int64_t s, int group) const {
+    // What a step is told once for all steps.
+    void prepare(Step<Cell>& step) const {
+        step.bank = bank;
+        step.depth = depth;
+        step.row_at = row_at();
+        step.extra_at = extra_at();
         step.h_row_at = h_row_at();
-        for (int which = 0; step.h_row_at && which < 3; ++which) {
-            if (!call.mix[which].fresh.base) continue;
-            const R **fresh = rows + 2 * which * group_rows, **old = fresh + group_rows;
+    }
+
+    // Pointers that a thread holds for the mixtures and the mask of its rows.
+    int64_t mask_pointers() const { return mixes() || call.mask.base ? 7 * group_rows : 0; }
+    // Points them at step s.
+    void point_masks(Step<Cell>& step, const R** pointers, int64_t s, int group) const {
+        if (!mask_pointers()) return;
+        const auto point = [&](const recurra_rows& from) -> const R* const* {
+            if (!from.base) return nullptr;
+            const R** rows = pointers;
+            pointers += group_rows;
             for (int64_t i = 0; i < step.rows; ++i) {
-                const int64_t p = position(i, group), b = plan.order[p], t = plan.time(p, s);
-                fresh[i] = row_of<const R>(call.mix[which].fresh, t, b);
-                old[i] = row_of<const R>(call.mix[which].old, t, b);
+                const int64_t p = position(i, group);
+                rows[i] = row_of<const R>(from, plan.time(p, s), plan.order[p]);
             }
-            step.fresh[which] = fresh;
-            step.old[which] = old;
+            return rows;
+        };
+        for (int which = 0; which < 3; ++which) {
+            step.fresh[which] = point(call.mix[which].fresh);
+            step.old[which] = point(call.mix[which].old);
         }
+        step.mask = point(call.mask);
+    }
+
+    // Whether row b starts anew before time t.
+    bool restarts(int64_t t, int64_t b) const {
+        return call.resets.base && *row_of<const uint8_t>(call.resets, t, b) != 0;
+    }
+    // The state that step s of position p started from: `which` 0 is h, 1 is c. Null: zeros. Of a c that a step left
+    // behind, null too, and `saved` is that step's saved row.
+    const R* before(int which, int64_t s, int64_t p, const R** saved = nullptr) const {
+        const int64_t b = plan.order[p];
+        const bool anew = restarts(plan.time(p, s), b);
+        if (s == 0 || anew) {
+            const recurra_rows& from = anew ? call.restart[which] : call.initial[which];
+            return from.base ? row_of<const R>(from, 0, b) : nullptr;
+        }
+        if (which == 1) {
+            *saved = saved_of(s - 1, p);
+            return nullptr;
+        }
+        const int64_t mixed = h_row_at();
+        return mixed ? saved_of(s - 1, p) + mixed : row_of<const R>(call.out, plan.time(p, s - 1), b);
     }
 
     const recurra_gate& gate(int which, int g) const { return call.gate[Step<Cell>::first_gate(which) + g]; }
@@ -290,9 +385,10 @@ struct Shape {
     // Whether all weights have their units side by side, the gates of a bank at one row stride.
     bool units_side_by_side() const {
         for (int k = 0; k < Cell::banks; ++k)
-            for (int g = 0; g < bank[k].gates; ++g) {
+            for (int g = 0; bank[k].units && g < bank[k].gates; ++g) {
                 const recurra_gate &one = gate(k, g), &first = gate(k, 0);
-                if (one.x_unit != 1 || one.h_unit != 1 || one.x_row != first.x_row || one.h_row != first.h_row) return false;
+                if (one.h_unit != 1 || one.h_row != first.h_row) return false;
+                if (k < Cell::input_banks && (one.x_unit != 1 || one.x_row != first.x_row)) return false;
             }
         return true;
     }

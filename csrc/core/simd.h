@@ -91,6 +91,16 @@ struct Vec {
     // 1 where strictly inside (-limit, limit), else 0: the derivative of a clip.
     RECURRA_INLINE Vec inside(R limit) const { return {(v >= -limit) & (v <= limit) ? all(1).v : Native{}}; }
     RECURRA_INLINE Vec positive() const { return {v > R(0) ? all(1).v : Native{}}; }
+    // `yes` where above `limit`, else `no` (NaN too).
+    RECURRA_INLINE Vec above(R limit, Vec yes, Vec no) const { return {v > limit ? yes.v : no.v}; }
+    RECURRA_INLINE Vec magnitude() const { return {v < R(0) ? -v : v}; }
+    // A function of each lane.
+    template <class Function>
+    RECURRA_INLINE Vec each(Function&& function) const {
+        Vec out = *this;
+        for (int i = 0; i < N; ++i) out.v[i] = function(v[i]);
+        return out;
+    }
 
     RECURRA_INLINE R sum() const {
         R s = 0;

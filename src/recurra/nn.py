@@ -1,8 +1,8 @@
 """`torch.nn.LSTM`, `GRU` and `RNN` with the computation replaced, and nothing else.
 
 Constructor, parameters, state_dict, initialisation, checks and isinstance are torch's. Where a compiled kernel fits,
-the layers run through it, each with torch's own weights in place; everywhere else (another dtype or device, tracing,
-a projection) torch's own computation runs.
+the layers run through it, each with torch's own weights in place; everywhere else (another dtype or device, tracing)
+torch's own computation runs.
 """
 
 from __future__ import annotations

@@ -4,16 +4,17 @@ import pytest
 import torch
 
 import recurra as rc
-from recurra.kernels import compiled, ops
-from recurra.kernels.layouts import PARAMETERS
+from recurra.kernels import compiled, dispatch
+from recurra.kernels.layouts import PARAMETERS, flatten, layout_name
 from tests.kernels.cases import assert_same, make
 
-NAMES = ["rnn", "lstm", "lstm_all", "gru", "gru_after"]
+NAMES = ["rnn", "lstm", "lstm_all", "lstm_projection_all", "coupled", "layer_norm_all", "gru", "gru_after"]
 
 
 def arguments(case):
     states = [case.state] if isinstance(case.state, torch.Tensor) else [case.state.h, case.state.c]
-    params = list(case.cell.params())[: PARAMETERS[case.cell.recurrence.family]]
+    family = layout_name(case.cell.recurrence.family, case.cell.params())
+    params = flatten(case.cell.params())[: PARAMETERS[family]]
     params = [torch.empty(0) if param is None else param for param in params]
     options = case.cell.options
     return (
@@ -21,11 +22,11 @@ def arguments(case):
         case.lengths,
         states,
         params,
-        case.cell.recurrence.family,
+        [torch.empty(0)] * 7,
+        family,
         case.reverse,
-        ops.ACTIVATIONS.index(options.activation),
-        getattr(options, "forget_bias", 0.0),
-        getattr(options, "cell_clip", None) or 0.0,
+        True,
+        *dispatch._options(options),
     )
 
 

@@ -5,21 +5,24 @@ import torch
 
 from recurra import _nest
 from recurra.kernels import dispatch
-from tests.kernels.cases import CELLS, SMOOTH, make, wrap
+from recurra.kernels.layouts import flatten, rebuild
+from tests.kernels.cases import CELLS, SMOOTH, drop_candidates, give_states, make, restart, wrap
 
 
 def as_function(case, road):
-    parameters = [leaf.detach().requires_grad_() for leaf in case.cell.params() if leaf is not None]
+    parameters = [leaf.detach().requires_grad_() for leaf in flatten(case.cell.params()) if leaf is not None]
     states = [leaf.detach().requires_grad_() for leaf in _nest.flatten(case.state)]
     inputs = torch.nan_to_num(case.inputs.detach()).requires_grad_()
 
     def run(inputs, *leaves):
         state = _nest.pack_as(case.state, list(leaves[: len(states)]))
-        params = type(case.cell.params())(*leaves[len(states) :])
+        given = iter(leaves[len(states) :])
+        kept = [None if leaf is None else next(given) for leaf in flatten(case.cell.params())]
+        params = rebuild(case.cell.params(), iter(kept))
         recurrence, options = case.cell.recurrence, case.cell.options
-        call = {"options": options, "reverse": case.reverse, "after": case.after}
-        outputs, final = road(recurrence, params, inputs, state, case.lengths, **call)
-        return outputs, *_nest.flatten(final)
+        call = {"options": options, "reverse": case.reverse, **case.call}
+        outputs, *rest = road(recurrence, params, inputs, state, case.lengths, **call)
+        return outputs, *(leaf for part in rest for leaf in _nest.flatten(part))
 
     return run, (inputs, *states, *parameters)
 
@@ -32,10 +35,24 @@ def test_gradcheck_in_float64(name, reverse):
     assert torch.autograd.gradcheck(run, leaves)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_all", "gru", "gru_after"])
-def test_gradcheck_under_zoneout_and_dropout(name):
+@pytest.mark.parametrize("kinds", [["zoneout step row"], ["zoneout step row", "dropout row"]], ids=" + ".join)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_all", "lstm_projection_all", "gru", "gru_after", "layer_norm"])
+def test_gradcheck_under_zoneout_and_dropout(name, kinds):
     case = make(name, 3, 3, 2, 3, dtype=torch.float64, lengths=torch.tensor([2, 3, 0]))
-    run, leaves = as_function(wrap(case, ["zoneout step row", "dropout row"]), dispatch.run_kernel)
+    run, leaves = as_function(wrap(case, kinds), dispatch.run_kernel)
+    assert torch.autograd.gradcheck(run, leaves)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm_projection", "coupled", "gru", "layer_norm"])
+def test_gradcheck_with_resets_and_all_states(name):
+    case = make(name, 4, 3, 2, 3, dtype=torch.float64, lengths=torch.tensor([2, 4, 0]), reverse=name == "gru")
+    run, leaves = as_function(give_states(restart(case)), dispatch.run_kernel)
+    assert torch.autograd.gradcheck(run, leaves)
+
+
+def test_gradcheck_under_recurrent_dropout():
+    case = drop_candidates(make("layer_norm_basic", 3, 3, 2, 3, dtype=torch.float64), "step row")
+    run, leaves = as_function(case, dispatch.run_kernel)
     assert torch.autograd.gradcheck(run, leaves)
 
 

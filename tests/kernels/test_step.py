@@ -14,7 +14,7 @@ from recurra.kernels import plain
 from recurra.kernels.step import KernelStepper, run_step
 from tests.kernels.cases import CELLS, make
 
-SIZES = [(1, 3), (7, 5), (16, 17), (33, 100), (128, 128)]
+SIZES = [(1, 3), (16, 17), (128, 128)]
 
 
 def steps(step, case):
@@ -26,7 +26,7 @@ def steps(step, case):
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("B", [1, 2, 3, 5])
+@pytest.mark.parametrize("B", [1, 3, 5])
 @pytest.mark.parametrize(("I", "H"), SIZES)
 def test_steps_equal_the_sequence(isa, name, B, I, H):
     case = make(name, 4, B, I, H)

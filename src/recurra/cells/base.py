@@ -276,14 +276,19 @@ class LeafCell(BaseCell):
         return super().train(mode)
 
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
-        if masks is None:
+        if masks is None and not self._draws():
             stepped = run_step(self, x, state)
             if stepped is not None:
                 return stepped
         return super().forward(x, state, masks)
 
     def stepper(self, batch_size: int) -> Any:
-        return make_stepper(self, batch_size) or super().stepper(batch_size)
+        kept = None if self._draws() else make_stepper(self, batch_size)
+        return kept or super().stepper(batch_size)
+
+    def _draws(self) -> bool:
+        """Whether a step draws masks of its own, now."""
+        return False
 
     def unroll(
         self,

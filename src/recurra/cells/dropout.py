@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from recurra import _nest
@@ -13,6 +12,7 @@ from recurra._typing import LSTMState, Masks
 from recurra.cells.base import BaseCell
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
+from recurra.kernels import draw_mask
 from recurra.kernels.scan import After, StateDropout
 
 
@@ -118,8 +118,7 @@ class DropoutWrapper(Wrapper):
 
 def keep_mask(shape: tuple[int, ...], keep: float, like: Tensor) -> Tensor:
     """Draw a mask in `like`'s dtype and device: 1/keep with probability `keep`, else 0."""
-    noise = torch.rand(shape, dtype=torch.float32 if like.dtype.itemsize < 4 else like.dtype, device=like.device)
-    return (torch.floor(noise + keep) / keep).to(like.dtype)
+    return draw_mask(shape, keep, 1 / keep, like)
 
 
 def probability(name: str, value: float) -> float:

@@ -146,8 +146,11 @@ class LayerNormBasicLSTMCell(FamilyCell):
             return LayerNormLSTMParams(self.kernel, None, read_norms(self, NORMED))
         return LayerNormLSTMParams(self.kernel, self.bias, None)
 
+    def _draws(self) -> bool:
+        return self.training and self.recurrent_keep_prob < 1
+
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: object = None) -> Masks:
-        if not self.training or self.recurrent_keep_prob == 1:
+        if not self._draws():
             return None
         return keep_mask((steps, batch_size, self.hidden_size), self.recurrent_keep_prob, like)
 

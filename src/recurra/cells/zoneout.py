@@ -12,6 +12,7 @@ from recurra._typing import Masks
 from recurra.cells.base import BaseCell
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
+from recurra.kernels import draw_mask
 from recurra.kernels.scan import After, Zoneout
 
 
@@ -58,8 +59,7 @@ class ZoneoutWrapper(Wrapper):
             features = [size] if isinstance(size, int) else list(size)
             if not self.training:
                 return torch.full((1, 1, *features), rate, dtype=like.dtype, device=like.device)
-            noise = torch.rand(steps, batch_size, *features, dtype=like.dtype, device=like.device)
-            return (noise < rate).to(like.dtype)
+            return draw_mask((steps, batch_size, *features), rate, 1.0, like)
 
         return ZoneoutMasks(_nest.map_leaves(mask, self.state_size, self.rates), inner)
 

@@ -7,6 +7,7 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
 from recurra.kernels.explain import Explanation, explain
 from recurra.kernels.prepared import freeze, run_unroll, thaw
+from recurra.kernels.random import draw_mask
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 from recurra.kernels.step import make_stepper, run_step
 from recurra.kernels.stepwise import Compiled, run_compiled
@@ -17,6 +18,7 @@ __all__ = [
     "Recurrence",
     "StateDropout",
     "Zoneout",
+    "draw_mask",
     "explain",
     "freeze",
     "make_stepper",

@@ -19,10 +19,14 @@ from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.errors import InputError
 from recurra.kernels import compiled, mixing, ops
+from recurra.kernels.activations import kernel_activation
 from recurra.kernels.decisions import KERNEL, PLAIN, note
-from recurra.kernels.layouts import FAMILIES, PARAMETERS, check_shapes, layout
+from recurra.kernels.layouts import FAMILIES, check_shapes, flatten, layout, layout_name, rebuild
 from recurra.kernels.native import library
-from recurra.kernels.scan import After, scan
+from recurra.kernels.scan import After, scan, valid_steps
+
+MASKED = ("layer_norm_basic_lstm",)
+"""Families whose masks are those of the candidate, and the kernels' own."""
 
 
 class Recurrence(NamedTuple):
@@ -68,14 +72,12 @@ def refusal(
     options: Any = None,
     masks: Masks = None,
     after: After = (),
-    resets: Tensor | None = None,
-    return_states: bool = False,
 ) -> str | None:
     """Why no kernel runs this call; None when one does."""
     return (
-        _refused_family(recurrence.family, params, options)
-        or _refused_extras(masks, resets, return_states)
-        or _refused_tensors(params, inputs, state)
+        _refused_family(recurrence.family, options)
+        or _refused_tensors(flatten(params), inputs, state)
+        or _refused_masks(recurrence.family, masks, inputs, state)
         or mixing.refused(after, inputs, state)
         or library.missing
     )
@@ -85,32 +87,29 @@ def runs(
     recurrence: Recurrence, params: Any, inputs: Any, state: State, options: Any, masks: Masks, call: dict[str, Any]
 ) -> bool:
     """Whether a kernel runs this call; `call` as `run_sequence` takes it."""
-    looked_at = {name: call[name] for name in ("after", "resets", "return_states") if name in call}
-    return refusal(recurrence, params, inputs, state, options=options, masks=masks, **looked_at) is None
+    return refusal(recurrence, params, inputs, state, options=options, masks=masks, after=call.get("after", ())) is None
 
 
-def _refused_family(family: str, params: Any, options: Any) -> str | None:
+def _refused_family(family: str, options: Any) -> str | None:
     if family not in FAMILIES:
         return "no kernel for this family"
-    activation = getattr(options, "activation", "tanh")
-    known = ops.ACTIVATIONS if family.endswith("rnn") else ("tanh",)
-    if activation not in known:
-        return f"no kernel with the activation {activation!r}"
-    if getattr(params, "projection", None) is not None or getattr(params, "weight_hr", None) is not None:
-        return "no kernel with a projection"
+    if kernel_activation(options) is None:
+        return f"no kernel with the activation {getattr(options, 'activation', None)!r}"
     return None
 
 
-def _refused_extras(masks: Masks, resets: Tensor | None, return_states: bool) -> str | None:
-    if masks is not None:
+def _refused_masks(family: str, masks: Masks, inputs: Tensor, state: State) -> str | None:
+    if masks is None:
+        return None
+    if family not in MASKED or not isinstance(masks, Tensor):
         return "no kernel with random masks"
-    if resets is not None:
-        return "no kernel with resets"
-    return "no kernel returns all states" if return_states else None
+    return mixing.refused_mask("recurrent dropout", masks, inputs, _nest.flatten(state)[0].shape[-1])
 
 
 def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
-    return refused_tensors([inputs, *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)])
+    return refused_tensors(
+        [*_nest.flatten(inputs), *_nest.flatten(state), *(tensor for tensor in params if tensor is not None)]
+    )
 
 
 def refused_context() -> str | None:
@@ -162,26 +161,30 @@ def run_sequence(
 
     `halves`: let a kernel that runs the call without gradients multiply bfloat16 operands, summing in float32.
     """
-    reason = refusal(
-        recurrence,
-        params,
-        inputs,
-        state,
-        options=options,
-        masks=masks,
-        after=after,
-        resets=resets,
-        return_states=return_states,
-    )
+    reason = refusal(recurrence, params, inputs, state, options=options, masks=masks, after=after)
+    if reason is None and resets is not None:
+        reason = _refused_tensors((), reset_state, reset_state)
     if reason is None and torch.compiler.is_compiling():
-        if not after:
-            return _run_compiled(recurrence, params, inputs, state, lengths, options, reverse)
-        reason = "masks in the recurrence, under torch.compile"
+        if resets is None and not return_states:
+            return _run_compiled(recurrence, params, inputs, state, lengths, options, reverse, masks, after)
+        reason = "resets or all states, under torch.compile"
     if reason is None:
-        halves = halves and not _wants_gradient(params, inputs, state)
+        halves = halves and not _wants_gradient((*flatten(params), *_nest.flatten(reset_state)), inputs, state)
         note(recurrence.family, KERNEL, library.isa() + (", bfloat16 products" if halves else ""))
         return run_kernel(
-            recurrence, params, inputs, state, lengths, options=options, reverse=reverse, after=after, halves=halves
+            recurrence,
+            params,
+            inputs,
+            state,
+            lengths,
+            options=options,
+            reverse=reverse,
+            masks=masks,
+            after=after,
+            resets=resets,
+            reset_state=reset_state,
+            return_states=return_states,
+            halves=halves,
         )
     note(recurrence.family, PLAIN, reason, warn=reason == library.missing)
     return _plain(
@@ -227,32 +230,56 @@ def _run_compiled(
     lengths: Tensor | None,
     options: Any,
     reverse: bool,
+    masks: Tensor | None,
+    after: After,
 ) -> tuple[Tensor, State]:
     """The call as one operator of a compiled graph."""
-    states = (state,) if isinstance(state, Tensor) else (state.h, state.c)
+    name = layout_name(recurrence.family, params)
+    where = layout(name, inputs.shape[2], *_sizes(state))
     outputs, *finals = compiled.sequence(
-        recurrence.family,
+        name,
         inputs,
         None if lengths is None else lengths.to(torch.int64),
-        list(states),
-        list(params)[: PARAMETERS[recurrence.family]],
+        list(reversed(_nest.flatten(state))),
+        list(flatten(params))[: len(where.shapes)],
+        options=_options(options),
         reverse=reverse,
-        activation=ops.ACTIVATIONS.index(getattr(options, "activation", "tanh")),
-        forget_bias=float(getattr(options, "forget_bias", 0.0)),
-        cell_clip=float(getattr(options, "cell_clip", None) or 0.0),
+        mask=masks,
+        mix=mixing.mixtures(after, state),
     )
-    return outputs, finals[0] if isinstance(state, Tensor) else type(state)(finals[1], finals[0])
+    return outputs, _nest.pack_as(state, list(reversed(finals)))
 
 
-def _check_batch(inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor | None) -> None:
+def _options(options: Any) -> ops.Options:
+    activation = kernel_activation(options)
+    assert activation is not None
+    clips = (getattr(options, name, None) or 0.0 for name in ("cell_clip", "projection_clip"))
+    return ops.Options(activation, float(getattr(options, "forget_bias", 0.0)), *map(float, clips))
+
+
+def _sizes(state: State) -> tuple[int, int]:
+    """Units, and the width of h."""
+    leaves = _nest.flatten(state)
+    return leaves[0].shape[-1], leaves[-1].shape[-1]
+
+
+def _check_batch(inputs: Tensor, state: State, lengths: Tensor | None) -> None:
     if inputs.dim() != 3:
         raise InputError(f"`inputs` has shape {list(inputs.shape)}, expected [T, B, I]")
-    rows, H = inputs.shape[1], states[-1].shape[-1]
-    for state in states:
-        if state.shape != (rows, H):
-            raise InputError(f"`state` has a part of shape {list(state.shape)}, expected {[rows, H]}")
+    rows = inputs.shape[1]
+    for leaf, width in zip(_nest.flatten(state), _sizes(state), strict=False):
+        if leaf.shape != (rows, width):
+            raise InputError(f"`state` has a part of shape {list(leaf.shape)}, expected {[rows, width]}")
     if lengths is not None and lengths.shape != (rows,):
         raise InputError(f"`lengths` has shape {list(lengths.shape)}, expected {[rows]}")
+
+
+def _check_restart(inputs: Tensor, resets: Tensor, state: State, reset_state: State) -> None:
+    if resets.shape != inputs.shape[:2] or resets.dtype is not torch.bool:
+        raise InputError(f"`resets` is {_nest.describe(resets)}, expected a bool tensor of {list(inputs.shape[:2])}")
+    for leaf, like in zip(_nest.flatten(reset_state), _nest.flatten(state), strict=True):
+        if leaf.shape != like.shape:
+            raise InputError(f"`reset_state` has a part of shape {list(leaf.shape)}, expected {list(like.shape)}")
 
 
 def sequence_of(
@@ -263,28 +290,44 @@ def sequence_of(
     *,
     options: Any = None,
     reverse: bool = False,
+    masks: Tensor | None = None,
     after: After = (),
+    resets: Tensor | None = None,
+    return_states: bool = False,
 ) -> tuple[ops.Sequence, tuple[Tensor | None, ...]]:
     """What a call is to the kernels, and its parameters as they take them; shapes are checked."""
-    H, R = (leaf.shape[-1] for leaf in (_nest.flatten(state)[0], _nest.flatten(state)[-1]))
-    where = layout(recurrence.family, features, H, R)
-    tensors = tuple(params)[: len(where.shapes)]
-    check_shapes(where, tensors, type(params)._fields[: len(tensors)])
+    H, R = _sizes(state)
+    where = layout(layout_name(recurrence.family, params), features, H, R)
+    tensors = flatten(params)[: len(where.shapes)]
+    check_shapes(where, tensors, params)
+    if R != H and (where.projection is None or tensors[where.projection] is None):
+        raise InputError(f"`state` has parts of {H} and {R} units, but there is no projection")
 
+    # no mention of `what` inside: a cycle would keep masks and reserves until Python looks for cycles
     def reference(
-        x: Tensor, lengths: Tensor | None, states: tuple[Tensor, ...], tensors: tuple[Tensor | None, ...]
+        x: Tensor, lengths: Tensor | None, start: list[Tensor], restart: list[Tensor], given: list[Tensor | None]
     ) -> tuple[Tensor, ...]:
-        start = _nest.pack_as(state, list(reversed(states)))
-        given = type(params)(*tensors)
-        out, final = _plain(recurrence, given, x, start, lengths, options=options, reverse=reverse, after=after)
-        return out, *reversed(_nest.flatten(final))
+        results = _plain(
+            recurrence,
+            rebuild(params, iter(given)),
+            x,
+            _nest.pack_as(state, list(reversed(start))),
+            lengths,
+            options=options,
+            reverse=reverse,
+            masks=masks,
+            after=after,
+            resets=resets,
+            reset_state=_nest.pack_as(state, list(reversed(restart))) if restart else None,
+            return_states=return_states,
+        )
+        return results[0], *(leaf for part in results[1:] for leaf in reversed(_nest.flatten(part)))
 
-    activation = ops.ACTIVATIONS.index(getattr(options, "activation", "tanh"))
-    forget_bias = getattr(options, "forget_bias", 0.0)
     states = len(_nest.flatten(state))
-    clip = getattr(options, "cell_clip", None) or 0.0
     mix = mixing.mixtures(after, state)
-    return ops.Sequence(where, states, reverse, activation, forget_bias, clip, mix, reference), tensors
+    mask = None if masks is None else mixing.dense_rows(masks)
+    what = ops.Sequence(where, states, reverse, _options(options), mix, mask, resets, return_states, reference)
+    return what, tensors
 
 
 def run_kernel(
@@ -296,16 +339,41 @@ def run_kernel(
     *,
     options: Any = None,
     reverse: bool = False,
+    masks: Tensor | None = None,
     after: After = (),
+    resets: Tensor | None = None,
+    reset_state: State = None,
+    return_states: bool = False,
     halves: bool = False,
-) -> tuple[Tensor, State]:
+) -> Any:
     """The compiled road, for a call that `refusal` lets through (and for float64, which it does not)."""
-    states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
-    _check_batch(inputs, states, lengths)
+    _check_batch(inputs, state, lengths)
+    restart: tuple[Tensor, ...] = ()
+    if resets is not None:
+        _check_restart(inputs, resets, state, reset_state)
+        restart = tuple(reversed(_nest.flatten(reset_state)))
     what, tensors = sequence_of(
-        recurrence, params, inputs.shape[2], state, options=options, reverse=reverse, after=after
+        recurrence,
+        params,
+        inputs.shape[2],
+        state,
+        options=options,
+        reverse=reverse,
+        masks=masks,
+        after=after,
+        resets=resets,
+        return_states=return_states,
     )
     if lengths is not None:
         lengths = lengths.to(torch.int64).contiguous()
-    outputs, *finals = ops.sequence(what._replace(halves=halves), inputs, lengths, states, tensors)
-    return outputs, _nest.pack_as(state, list(reversed(finals)))
+    states = tuple(reversed(_nest.flatten(state)))  # the kernel's order: h, c
+    outputs, *found = ops.sequence(what._replace(halves=halves), inputs, lengths, (*states, *restart, *tensors))
+    final = _nest.pack_as(state, list(reversed(found[: what.states])))
+    if not return_states:
+        return outputs, final
+    every = _nest.pack_as(state, list(reversed(found[what.states :])))
+    if lengths is not None:
+        # past its end a row has the state that it left with, or, in reverse, the one that it will enter with
+        valid = valid_steps(lengths, inputs.shape[0]).unsqueeze(-1)
+        every = _nest.map_leaves(partial(torch.where, valid), every, state if reverse else final)
+    return outputs, final, every

@@ -16,10 +16,15 @@ from recurra.kernels.scan import After, Zoneout
 
 
 class Mixture(NamedTuple):
-    """Coefficients, `[T or 1, B or 1, n]`."""
+    """Coefficients, `[T or 1, B or 1, n]`: no `fresh` means `1 - old` (zoneout), no `old` means 0 (dropout)."""
 
-    fresh: Tensor
-    old: Tensor
+    fresh: Tensor | None
+    old: Tensor | None
+
+
+def dense_rows(tensor: Tensor) -> Tensor:
+    """The tensor itself where the features of a row lie side by side, else a copy."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] <= 1 else tensor.contiguous()
 
 
 Mixtures = tuple[Mixture | None, Mixture | None, Mixture | None]
@@ -39,14 +44,19 @@ def refused(after: After, inputs: Tensor, state: State) -> str | None:
         for mask, leaf in zip(_parts(transform.masks, state), leaves, strict=True):
             if mask is None:
                 continue
-            name = type(transform).__name__
-            if type(mask) is not Tensor or mask.dtype is not inputs.dtype or mask.requires_grad:
-                return f"{name} with masks that are no plain tensors of the input's type"
-            T, B = inputs.shape[:2]
-            fits = mask.dim() == 3 and mask.shape[0] in (1, T) and mask.shape[1] in (1, B)
-            if not fits or mask.shape[2] != leaf.shape[-1]:
-                return f"{name} with masks of shape {list(mask.shape)}"
+            reason = refused_mask(type(transform).__name__, mask, inputs, leaf.shape[-1])
+            if reason is not None:
+                return reason
     return None
+
+
+def refused_mask(name: str, mask: Tensor, inputs: Tensor, features: int) -> str | None:
+    """Why the kernels do not take a mask."""
+    if type(mask) is not Tensor or mask.dtype is not inputs.dtype or mask.requires_grad:
+        return f"{name} with masks that are no plain tensors of the input's type"
+    T, B = inputs.shape[:2]
+    fits = mask.dim() == 3 and mask.shape[0] in (1, T) and mask.shape[1] in (1, B)
+    return None if fits and mask.shape[2] == features else f"{name} with masks of shape {list(mask.shape)}"
 
 
 def mixtures(after: After, state: State) -> Mixtures:
@@ -57,21 +67,18 @@ def mixtures(after: After, state: State) -> Mixtures:
         if transform.masks is None:
             continue
         zoneout = isinstance(transform, Zoneout)
-        masks = _parts(transform.masks, state)
+        masks = [None if mask is None else dense_rows(mask) for mask in _parts(transform.masks, state)]
         parts = [part if mask is None else _then(part, mask, zoneout) for part, mask in zip(parts, masks, strict=True)]
         if isinstance(transform, Zoneout) and transform.emit:
             output = parts[-1]
-    h, c = parts[-1], parts[0] if len(parts) > 1 else None
-    if output is None and (h is not None or c is not None):
-        size = (state if isinstance(state, Tensor) else state[-1]).shape[-1]
-        like = next(part for part in (h, c) if part is not None).fresh
-        output = Mixture(like.new_ones(1, 1, size), like.new_zeros(1, 1, size))
-    return h, c, output
+    return parts[-1], parts[0] if len(parts) > 1 else None, output
 
 
 def _then(part: Mixture | None, mask: Tensor, zoneout: bool) -> Mixture:
     if part is None:
-        part = Mixture(torch.ones_like(mask[:1, :1]), torch.zeros_like(mask[:1, :1]))
+        return Mixture(None, mask) if zoneout else Mixture(mask, None)
+    old = torch.zeros_like(mask[:1, :1]) if part.old is None else part.old
+    fresh = 1 - old if part.fresh is None else part.fresh
     if zoneout:
-        return Mixture((1 - mask) * part.fresh, mask + (1 - mask) * part.old)
-    return Mixture(part.fresh * mask, part.old * mask)
+        return Mixture((1 - mask) * fresh, mask + (1 - mask) * old)
+    return Mixture(fresh * mask, old * mask)

@@ -12,7 +12,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable
-from ctypes import c_double, c_int, c_int64, c_void_p
+from ctypes import c_double, c_int, c_int64, c_uint64, c_void_p
 from pathlib import Path
 
 import torch
@@ -21,10 +21,12 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 6
+ABI = 7
+GATES = 5
+"""Of an LSTM, with its projection."""
+NORMS = 5
 POOLED = 1 << 18
 """Bytes of a tensor from which on it comes out of the library's pool."""
-GATES = 4
 FILE = "librecurra_core.so"
 
 
@@ -55,9 +57,15 @@ class Gate(ctypes.Structure):
 
 
 class Mix(ctypes.Structure):
-    """fresh * new + old * before, of a part of the state or of the output."""
+    """fresh * new + old * before, of a part of the state or of the output; see call.h for what null means."""
 
     _fields_ = [("fresh", Rows), ("old", Rows)]
+
+
+class Norm(ctypes.Structure):
+    """Gain and shift of a layer normalisation."""
+
+    _fields_ = [("gain", c_void_p), ("shift", c_void_p)]
 
 
 class Call(ctypes.Structure):
@@ -69,6 +77,8 @@ class Call(ctypes.Structure):
         ("threads", c_int64),
         ("reverse", c_int64),
         ("activation", c_int64),
+        ("projected", c_int64),
+        ("output_is_state", c_int64),
         ("T", c_int64),
         ("B", c_int64),
         ("I", c_int64),
@@ -77,20 +87,30 @@ class Call(ctypes.Structure):
         ("lengths", c_void_p),
         ("forget_bias", c_double),
         ("cell_clip", c_double),
+        ("projection_clip", c_double),
+        ("norm_epsilon", c_double),
         ("x", Rows),
         ("out", Rows),
         ("initial", Rows * 2),
         ("final", Rows * 2),
         ("gate", Gate * GATES),
         ("peephole", c_void_p * 3),
+        ("norm", Norm * NORMS),
+        ("mask", Rows),
         ("mix", Mix * 3),
+        ("resets", Rows),
+        ("restart", Rows * 2),
+        ("states", Rows * 2),
         ("reserve", c_void_p),
         ("d_out", Rows),
         ("d_final", Rows * 2),
+        ("d_states", Rows * 2),
         ("d_x", Rows),
         ("d_initial", Rows * 2),
+        ("d_restart", Rows * 2),
         ("d_gate", Gate * GATES),
         ("d_peephole", c_void_p * 3),
+        ("d_norm", Norm * NORMS),
         ("packed", c_void_p),
     ]
 
@@ -184,6 +204,7 @@ class Library:
         core.recurra_scan.restype = None
         core.recurra_mlstm.argtypes = [c_void_p]
         core.recurra_mlstm.restype = None
+        core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
         self.core = core
         self._forward = core.recurra_forward
         if hasattr(os, "register_at_fork"):
@@ -222,15 +243,21 @@ class Library:
         assert self.core is not None
         return self.core.recurra_peak(threads)
 
+    def draw(self, shape: tuple[int, ...], probability: float, value: float, seed: int) -> torch.Tensor:
+        """A float32 tensor of `value` at random places and zeros elsewhere."""
+        assert self.core is not None
+        mask = self.empty(*shape)
+        self.core.recurra_draw(mask.data_ptr(), mask.numel(), probability, value, seed, self.threads())
+        return mask
+
     def forward_into(self, call: Call) -> None:
         """Run a sequence, leaving what backward needs in `call.reserve`, the caller's memory."""
         assert self.core is not None
         self.check(self.core.recurra_forward(ctypes.addressof(call), 2))
 
-    def reserve_row(self, family: int, H: int, R: int) -> int:
-        """Elements that backward needs of each (step, row) pair of a plain call."""
+    def reserve_row(self, call: Call) -> int:
+        """Elements that backward needs of each (step, row) pair; of `call` only sizes and options are read."""
         assert self.core is not None
-        call = Call(family=family, H=H, R=R, B=1, T=1, threads=1)  # named: an address does not keep it alive
         return self.core.recurra_reserve_row(ctypes.addressof(call))
 
     def run_prepared(self, address: int) -> None:
@@ -289,7 +316,7 @@ class Library:
 
 
 class Reserve:
-    """What a forward call keeps for its backward; goes back to the library's pool with the last reference."""
+    """A block of the library's pool, as a forward call keeps for its backward; goes back with the last reference."""
 
     __slots__ = ("_release", "pointer")
 

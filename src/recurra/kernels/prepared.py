@@ -16,7 +16,7 @@ from recurra import _nest
 from recurra._typing import State
 from recurra.kernels import decisions, ops
 from recurra.kernels.dispatch import plain_only, refusal, sequence_of
-from recurra.kernels.layouts import FAMILIES
+from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
 
 
@@ -35,7 +35,7 @@ class Prepared:
         self.sources = [(*_owner(cell, tensor), tensor.data_ptr()) for tensor in tensors if tensor is not None]
         x = torch.empty(1, *self.x_shape)
         leaves = tuple(reversed(_nest.flatten(state)))
-        self.call = ops.make_call(what, None, x, leaves, tensors, torch.empty(1, *self.state_shapes[0]))
+        self.call = ops.make_call(what, None, x, (*leaves, *tensors), torch.empty(1, *self.state_shapes[0]))
         for index, leaf in enumerate(leaves):
             self.call.final[index] = ops.rows_of(leaf)
         if frozen is not None:
@@ -150,7 +150,7 @@ def eligible(cell: Any, B: int) -> bool:
         return False
     params = cell.params()
     owned = {id(parameter) for parameter in cell.parameters()}
-    if any(tensor is not None and id(tensor) not in owned for tensor in params):
+    if any(tensor is not None and id(tensor) not in owned for tensor in flatten(params)):
         return False
     x = torch.empty(1, B, cell.input_size)
     with torch.inference_mode(False):
