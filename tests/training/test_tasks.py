@@ -193,6 +193,17 @@ def test_early_stop_counts_steps_without_a_better_validation(tmp_path):
     assert (progress.best, progress.best_step, progress.step) == (0.5, 4, 9)
 
 
+def test_cpu_minutes_end_a_run_that_has_patience_left(tmp_path):
+    options = {"patience": 1000, "cpu_minutes": 1e-9, "eval_every": 1, "batch_size": 4, "epochs": 50, **FAST}
+    task = Mnist(build(configs.MnistConfig, options | {"hidden": 3, "layers": 1}))
+    images = np.random.default_rng(0).random((40, 28, 28), dtype=np.float32)
+    task.parts = dict.fromkeys(("train", "valid", "test"), Examples(images, np.arange(40) % 10))
+    task.classes, task.features, task.shape = list("0123456789"), 28, (28, 28)
+    task.evaluate = lambda model, part: {"loss": 1.0, "accuracy": 0.5}
+    progress = Loop(task, task.build_model(), RunFolder(tmp_path), "mnist", Share()).run()
+    assert progress.step <= 1
+
+
 def test_a_subset_decides_when_all_of_the_validation_data_is_looked_at(tmp_path):
     options = {"eval_every": 1, "batch_size": 10, "epochs": 2, "hidden": 3, "layers": 1, **FAST}
     task = Mnist(build(configs.MnistConfig, options))

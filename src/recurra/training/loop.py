@@ -238,8 +238,9 @@ class Loop:
         progress, config = self.progress, self.config
         if progress.step >= self.total_steps or progress.epoch >= config.epochs:
             return True
-        if config.patience is not None and progress.best is not None:
-            return progress.step - progress.best_step > config.patience
+        waited = 0 if progress.best is None else progress.step - progress.best_step
+        if config.patience is not None and waited > config.patience:
+            return True
         if config.cpu_minutes is None:
             return False
         over = self._fraction() >= 1.0
