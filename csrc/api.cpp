@@ -7,9 +7,9 @@
 
 #include "core/kernels.h"
 #include "core/memory.h"
-#include "core/mlstm.h"
 #include "core/scan.h"
 #include "core/team.h"
+#include "core/xlstm.h"
 
 namespace recurra {
 namespace {
@@ -87,6 +87,11 @@ const Kernel* choose(const recurra_call& call) {
 #define RECURRA_PICK_FUNCTION(name) (portable::name)
 #endif
 
+const Xlstm& choose_xlstm(const recurra_xlstm_call& call, bool matrix) {
+    if (call.is_double) return matrix ? portable::mlstm_double : portable::slstm_double;
+    return matrix ? RECURRA_PICK_FUNCTION(mlstm) : RECURRA_PICK_FUNCTION(slstm);
+}
+
 // How many threads some operations are worth.
 int worth_waking(int64_t threads, int64_t operations) { return int(std::min(threads, operations / 100000 + 1)); }
 
@@ -96,16 +101,23 @@ bool lengths_fit(const recurra_call& call) {
     return true;
 }
 
+class PoolBlock {
+public:
+    explicit PoolBlock(size_t bytes) : at(pool_take(bytes)) {}
+    ~PoolBlock() { pool_give(at); }
+    PoolBlock(const PoolBlock&) = delete;
+    PoolBlock& operator=(const PoolBlock&) = delete;
+
+    void* const at;
+};
+
 // A plan and its memory.
 class Planned {
 public:
-    explicit Planned(const recurra_call& call) : block_(pool_take(plan_bytes(call))), plan(make_plan(call, block_)) {}
-    ~Planned() { pool_give(block_); }
-    Planned(const Planned&) = delete;
-    Planned& operator=(const Planned&) = delete;
+    explicit Planned(const recurra_call& call) : block_(plan_bytes(call)), plan(make_plan(call, block_.at)) {}
 
 private:
-    void* block_;
+    const PoolBlock block_;
 
 public:
     const Plan plan;
@@ -124,7 +136,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 7; }
+RECURRA_API int recurra_abi() { return 8; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -227,16 +239,44 @@ RECURRA_API void recurra_scan(const recurra_scan_call* call, int backward) {
     run_team(worth_waking(call->threads, call->T * call->B * call->N), 1, Work::body, &work);
 }
 
-RECURRA_API int64_t recurra_mlstm_call_bytes() { return sizeof(recurra_mlstm_call); }
+RECURRA_API int64_t recurra_xlstm_call_bytes() { return sizeof(recurra_xlstm_call); }
 
-// Runs the memory of an mLSTM; the state is written in place.
-RECURRA_API void recurra_mlstm(const recurra_mlstm_call* call) {
+// Elements of a call's reserve. `matrix`: of an mLSTM, else of an sLSTM.
+RECURRA_API int64_t recurra_xlstm_reserve(const recurra_xlstm_call* call, int matrix) {
+    return choose_xlstm(*call, matrix).reserve(*call);
+}
+
+// Runs a sequence of an xLSTM's cell, or with `backward` its gradients. Statuses as recurra_forward.
+RECURRA_API int recurra_xlstm(const recurra_xlstm_call* call, int matrix, int backward) {
     struct Work {
-        static void body(void* call, const Team& team) {
-            RECURRA_PICK_FUNCTION(mlstm)(**static_cast<const recurra_mlstm_call**>(call), team);
+        const recurra_xlstm_call& call;
+        const Xlstm& cell;
+        const Plan& plan;
+        void* scratch;
+        bool backward;
+
+        static void body(void* work, const Team& team) {
+            const Work& given = *static_cast<Work*>(work);
+            given.cell.run(given.call, given.plan, team, given.scratch, given.backward);
         }
     };
-    run_team(worth_waking(call->threads, call->T * call->B * call->N * call->D * call->D), 1, Work::body, &call);
+    recurra_call sizes{};
+    sizes.T = call->T;
+    sizes.B = call->B;
+    sizes.lengths = call->lengths;
+    sizes.reverse = call->reverse;
+    if (!lengths_fit(sizes)) return -3;
+    const int threads = worth_waking(call->threads, call->T * call->B * call->N * call->D * call->D);
+    const Xlstm& cell = choose_xlstm(*call, matrix);
+    try {
+        const Planned planned(sizes);
+        const PoolBlock scratch(size_t(cell.scratch_bytes(*call, threads)));
+        Work work{*call, cell, planned.plan, scratch.at, backward != 0};
+        run_team(threads, 1, Work::body, &work);
+        return 0;
+    } catch (const std::bad_alloc&) {
+        return -2;
+    }
 }
 
 // out[i] = value with `probability`, else 0: what a seed gives does not depend on threads or instruction set.

@@ -7,7 +7,6 @@ memory. Both forms carry the same stabiliser m and give the same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, NamedTuple, Unpack
 
 import torch
@@ -17,10 +16,11 @@ from torch.nn import functional
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.checks import positive
-from recurra.cells.family import Common, FamilyCell, affine
-from recurra.cells.slstm import ForgetGate, check_forget_gate, check_heads
-from recurra.kernels import Recurrence, matrix_memory
-from recurra.kernels.scan import After, mask_inputs, valid_steps
+from recurra.cells.family import Common, affine
+from recurra.cells.xlstm import ForgetGate, XLSTMCell, check_forget_gate, check_heads
+from recurra.kernels import Recurrence
+from recurra.kernels.decisions import PLAIN, note
+from recurra.kernels.scan import mask_inputs, valid_steps
 
 CHUNK = 32
 """Steps that are computed at once: the work within a chunk grows with its square, the work between with 1 over it."""
@@ -147,8 +147,6 @@ def mlstm_sequence(
     total = inputs.shape[0]
     valid = None if lengths is None else valid_steps(lengths, total)
     parts = [slice(start, start + chunk) for start in range(0, total, chunk)]
-    if matrix_memory.fits((inputs, *state, *params), state.n.shape[-1]):
-        return _steps(params, inputs, state, valid, options, reversed(parts) if reverse else parts, reverse=reverse)
     outputs = []
     for part in reversed(parts) if reverse else parts:
         running = None if valid is None else valid[part]
@@ -163,38 +161,13 @@ def mlstm_sequence(
     return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
-def _steps(
-    params: MLSTMParams,
-    inputs: Tensor,
-    state: MLSTMState,
-    valid: Tensor | None,
-    options: MLSTMOptions,
-    parts: Iterable[slice],
-    *,
-    reverse: bool,
-) -> tuple[Tensor, MLSTMState]:
-    """`mlstm_sequence` without gradients: the memory in compiled code, a part of the sequence at a time."""
-    (B, heads), width = state.m.shape, state.n.shape[-1] * state.m.shape[1]
-    state = MLSTMState(*(leaf.clone(memory_format=torch.contiguous_format) for leaf in state))
-    out = inputs.new_empty(inputs.shape[0], B, width)
-    for part in parts:
-        running = None if valid is None else valid[part]
-        projected = affine(mask_inputs(inputs[part], running), params.kernel, params.bias)
-        q, k, v, o, i, f = projected.split([width] * 4 + [heads] * 2, -1)
-        log_f = f if options.forget_gate == "exp" else functional.logsigmoid(f)
-        if running is not None:
-            i, log_f = _hold(i, log_f, running)
-        matrix_memory.run((q, k, v, o, i, log_f), state, out[part], reverse=reverse)
-    return mask_inputs(out, valid), state
-
-
 def _hold(i: Tensor, log_f: Tensor, running: Tensor) -> tuple[Tensor, Tensor]:
     """Past a row's end: nothing enters, nothing is forgotten."""
     running = running.unsqueeze(-1)
     return torch.where(running, i, float("-inf")), torch.where(running, log_f, log_f.new_zeros(()))
 
 
-class MLSTMCell(FamilyCell):
+class MLSTMCell(XLSTMCell):
     """LSTM with a matrix memory.
 
         q, k, v = x @ W + b, in heads;  k = k / √D;  o = sigmoid(x @ W_o + b_o);  i, f = x @ W_g + b_g, one a head
@@ -230,7 +203,8 @@ class MLSTMCell(FamilyCell):
     ) -> None:
         options = MLSTMOptions(heads, check_forget_gate(forget_gate))
         super().__init__(positive("input_size", input_size), hidden_size, options, **common)
-        width = hidden_size // check_heads(heads, hidden_size)
+        self.heads = check_heads(heads, hidden_size)
+        width = hidden_size // heads
         sizes: Any = (torch.Size((heads, width, width)), torch.Size((heads, width)), heads)
         self.state_size = MLSTMState(*sizes)
         self.variable("kernel", input_size, 4 * hidden_size + 2 * heads)
@@ -244,20 +218,13 @@ class MLSTMCell(FamilyCell):
     def params(self) -> MLSTMParams:
         return MLSTMParams(self.kernel, self.bias)
 
-    def unroll(
-        self,
-        inputs: Any,
-        state: State,
-        lengths: Tensor | None = None,
-        *,
-        masks: Masks = None,
-        after: After = (),
-        **call: Any,
+    def _unroll_in_torch(
+        self, inputs: Any, state: State, lengths: Tensor | None, reason: str, *, masks: Masks, **call: Any
     ) -> Any:
         """In chunks; step by step where something acts inside the recurrence or every state is wanted."""
-        wanted = {key for key, value in call.items() if value is not None and value is not False}
-        stepwise = after or masks is not None or wanted - {"reverse", "reset_state"} or _nest.is_nested(inputs)
-        if stepwise or inputs.shape[0] == 0:
-            return super().unroll(inputs, state, lengths, masks=masks, after=after, **call)
+        stepwise = masks is not None or call.get("after") or call.get("return_states") or call.get("resets") is not None
+        if stepwise or _nest.is_nested(inputs) or inputs.shape[0] == 0:
+            return super()._unroll_in_torch(inputs, state, lengths, reason, masks=masks, **call)
+        note("mlstm", PLAIN, reason)
         reverse = call.get("reverse", False)
         return mlstm_sequence(self.params(), inputs, state, lengths, options=self.options, reverse=reverse)

@@ -5,7 +5,7 @@ state, and memory mixing within heads.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch.nn import functional
 
 from recurra._typing import Masks
 from recurra.cells.checks import positive
-from recurra.cells.family import Common, FamilyCell, affine
-from recurra.errors import InputError
+from recurra.cells.family import Common, affine
+from recurra.cells.xlstm import ForgetGate, XLSTMCell, check_forget_gate, check_heads
 from recurra.kernels import Recurrence
-
-ForgetGate = Literal["sigmoid", "exp"]
 
 
 class SLSTMState(NamedTuple):
@@ -81,21 +79,7 @@ def spread_forget_bias(bias: Tensor, block: int, blocks: int, low: float = 3.0, 
     return bias
 
 
-def check_heads(heads: int, hidden_size: int) -> int:
-    """`heads` if they divide the units."""
-    if hidden_size % positive("heads", heads):
-        raise InputError(f"`hidden_size` must be divisible by heads={heads}, got {hidden_size}")
-    return heads
-
-
-def check_forget_gate(name: str) -> Any:
-    """`name` if it is one of the two forget gates."""
-    if name not in ("sigmoid", "exp"):
-        raise InputError(f"`forget_gate` must be 'sigmoid' or 'exp', got {name!r}")
-    return name
-
-
-class SLSTMCell(FamilyCell):
+class SLSTMCell(XLSTMCell):
     """LSTM with exponential input (and, if asked, forget) gate.
 
         z, i, f, o = split(x @ kernel + h @ R + bias)              # R block-diagonal, one block a head
@@ -104,7 +88,7 @@ class SLSTMCell(FamilyCell):
         n' = exp(log f + m - m') * n + exp(i - m')
         h' = sigmoid(o) * c' / n'
 
-    Output `h'`, state `SLSTMState(c', n', m', h')`, all starting at zero.
+    Output `h'`, state `SLSTMState(c', n', m', h')`, all starting at zero. A sequence runs as one compiled loop.
 
     Parameters: `kernel [I, 4H]`, `recurrent_kernel [heads, H / heads, 4H / heads]`, `bias [4H]` (zeros; of the forget
     gate 3 to 6).
@@ -131,7 +115,8 @@ class SLSTMCell(FamilyCell):
     ) -> None:
         options = SLSTMOptions(check_forget_gate(forget_gate))
         super().__init__(positive("input_size", input_size), hidden_size, options, **common)
-        width = hidden_size // check_heads(heads, hidden_size)
+        self.heads = check_heads(heads, hidden_size)
+        width = hidden_size // heads
         size: Any = hidden_size
         self.state_size = SLSTMState(size, size, size, size)
         self.variable("kernel", input_size, 4 * hidden_size)

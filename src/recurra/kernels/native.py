@@ -21,7 +21,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 7
+ABI = 8
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -137,26 +137,29 @@ class ScanCall(ctypes.Structure):
     ]
 
 
-class MLSTMCall(ctypes.Structure):
-    """`recurra_mlstm_call` of csrc/core/mlstm.h, field by field."""
+class XLSTMCall(ctypes.Structure):
+    """`recurra_xlstm_call` of csrc/core/xlstm.h, field by field."""
 
     _fields_ = [
+        ("is_double", c_int64),
         ("threads", c_int64),
         ("reverse", c_int64),
+        ("exponential", c_int64),
         ("T", c_int64),
         ("B", c_int64),
         ("N", c_int64),
         ("D", c_int64),
-        ("q", Rows),
-        ("k", Rows),
-        ("v", Rows),
-        ("o", Rows),
-        ("i", Rows),
-        ("log_f", Rows),
+        ("lengths", c_void_p),
+        ("recurrent", c_void_p),
+        ("x", Rows),
         ("out", Rows),
-        ("c", c_void_p),
-        ("n", c_void_p),
-        ("m", c_void_p),
+        ("initial", c_void_p * 4),
+        ("final", c_void_p * 4),
+        ("reserve", c_void_p),
+        ("d_out", Rows),
+        ("d_final", c_void_p * 4),
+        ("d_x", Rows),
+        ("d_initial", c_void_p * 4),
     ]
 
 
@@ -202,8 +205,9 @@ class Library:
             setattr(self, f"chain_{name}", function)
         core.recurra_scan.argtypes = [c_void_p, c_int]
         core.recurra_scan.restype = None
-        core.recurra_mlstm.argtypes = [c_void_p]
-        core.recurra_mlstm.restype = None
+        core.recurra_xlstm.argtypes = [c_void_p, c_int, c_int]
+        core.recurra_xlstm_reserve.argtypes = [c_void_p, c_int]
+        core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
         self.core = core
         self._forward = core.recurra_forward
@@ -299,10 +303,15 @@ class Library:
         assert self.core is not None
         self.core.recurra_scan(ctypes.addressof(call), backward)
 
-    def mlstm(self, call: MLSTMCall) -> None:
-        """Run an mLSTM's memory; the state is written in place."""
+    def xlstm(self, call: XLSTMCall, *, matrix: bool, backward: bool) -> None:
+        """Run a sequence of an sLSTM, or with `matrix` of an mLSTM, or its gradients."""
         assert self.core is not None
-        self.core.recurra_mlstm(ctypes.addressof(call))
+        self.check(self.core.recurra_xlstm(ctypes.addressof(call), matrix, backward))
+
+    def xlstm_reserve(self, call: XLSTMCall, *, matrix: bool) -> int:
+        """Elements that backward needs of a forward call."""
+        assert self.core is not None
+        return self.core.recurra_xlstm_reserve(ctypes.addressof(call), matrix)
 
     @staticmethod
     def check(status: int) -> None:
@@ -330,7 +339,7 @@ class Reserve:
 
 def _same_sizes(core: ctypes.CDLL) -> bool:
     """Whether both sides lay the arguments out alike."""
-    calls = {"recurra_call_bytes": Call, "recurra_scan_call_bytes": ScanCall, "recurra_mlstm_call_bytes": MLSTMCall}
+    calls = {"recurra_call_bytes": Call, "recurra_scan_call_bytes": ScanCall, "recurra_xlstm_call_bytes": XLSTMCall}
     return all(getattr(core, name)() == ctypes.sizeof(call) for name, call in calls.items())
 
 
