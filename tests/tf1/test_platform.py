@@ -43,6 +43,7 @@ def test_flags_up_to_1_4(monkeypatch: pytest.MonkeyPatch) -> None:
         tf.flags.DEFINE_boolean("deep", True, "deep?")
         assert tf.flags.FLAGS._parse_flags() == ["--extra"]
         assert tf.flags.FLAGS.__flags == {"rate": 1, "deep": False}
+        assert dict(tf.flags.FLAGS.__dict__["__flags"].items()) == {"rate": 1, "deep": False}
         assert isinstance(tf.flags.FLAGS.rate, int)
 
 

@@ -58,6 +58,31 @@ def test_exit_codes_and_tracebacks(tmp_path: Path, capsys: pytest.CaptureFixture
         runner.run(tmp_path / "none.py")
 
 
+def test_a_traceback_shows_the_programs_frames_alone(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import tensorflow as tf
+class Cell(tf.nn.rnn_cell.RNNCell):
+    state_size = output_size = 3
+    def __call__(self, x, state, scope=None):
+        return tf.matmul(x, tf.ones([4, 3])), state
+x = tf.placeholder(tf.float32, [2, None, 3])
+if tf.__version__ == "1.2.1":
+    tf.nn.dynamic_rnn(Cell(), x, dtype=tf.float32)
+tf.Session().run(tf.reshape(x, [-1, 4]), {x: [[[1, 2, 3]]] * 2})
+"""
+    path = write(tmp_path, "p.py", source)
+    assert runner.run(path, options=runner.Options(quiet=True, tf_version="1.2")) == 1
+    error = capsys.readouterr().err
+    assert error.count('File "') == 2 and 'p.py", line 9' in error and 'p.py", line 6, in __call__' in error
+    assert "but are 3 and 4 for 'rnn/while/MatMul'" in error and "--debug shows them" in error
+    assert runner.run(path, options=QUIET) == 1
+    error = capsys.readouterr().err
+    assert error.count('File "') == 1 and "multiple of 4" in error and "direct cause" not in error
+    assert runner.run(path, options=runner.Options(quiet=True, debug=True)) == 1
+    error = capsys.readouterr().err
+    assert error.count('File "') > 3 and "session.py" in error and "not shown" not in error
+
+
 def test_python2(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     source = """
 import cPickle
@@ -117,6 +142,25 @@ def test_notebook(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert output.out == "3\n" and "n.ipynb[3]" in output.err
     assert runner.run(path, options=runner.Options(quiet=True, keep_going=True)) == 1
     assert capsys.readouterr().out == "3\nafter\n"
+
+
+def test_timed_statements_run_and_futures_last(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A magic before `from __future__` does not stop it, and later cells keep what it brought."""
+    cells = [
+        "# first\n%matplotlib inline\nfrom __future__ import print_function, division",
+        "%time x = xrange(3)[1]\nif x:\n    %who\nprint('x', x, 3 / 2)",
+    ]
+    assert runner.run(notebook(tmp_path / "n.ipynb", *cells), options=QUIET) == 0
+    assert capsys.readouterr().out == "x 1 1.5\n"
+
+
+def test_split_as_before_python_3_7(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Python 2.7 and 3.6 print these."""
+    source = (
+        "import re\nprint(re.split(r'(\\W+)?', 'Is Mary in?'), re.split('x*', 'axbc', 1), re.split(',', 'a,b,c', 1))"
+    )
+    assert runner.run(write(tmp_path, "p.py", source), options=QUIET) == 0
+    assert capsys.readouterr().out == "['Is', ' ', 'Mary', ' ', 'in', '?', ''] ['a', 'bc'] ['a', 'b,c']\n"
 
 
 def test_cells_that_are_indented_or_unfinished(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -189,10 +233,18 @@ from tensorflow.python.client import device_lib
 print(array_ops.reshape is tf.reshape, rnn_cell.GRUCell is tf.nn.rnn_cell.GRUCell, GRUCell is rnn_cell.GRUCell)
 print(vs.get_variable is tf.get_variable, dtypes.float32 is tf.float32, tf1.placeholder is tf.placeholder)
 print(old.BasicLSTMCell is tf.nn.rnn_cell.BasicLSTMCell, variable_pb2.VariableDef(variable_name="v").variable_name)
+from tensorflow.contrib.layers.python.layers import layer_norm, layers
+print(layer_norm is tf.contrib.layers.layer_norm, layers.layer_norm is layer_norm)
 print(ops.get_default_graph() is tf.get_default_graph(), [d.device_type for d in device_lib.list_local_devices()])
 """
     assert runner.run(write(tmp_path, "i.py", source), options=QUIET) == 0
-    assert capsys.readouterr().out.splitlines() == ["True True True", "True True True", "True v", "True ['CPU']"]
+    assert capsys.readouterr().out.splitlines() == [
+        "True True True",
+        "True True True",
+        "True v",
+        "True True",
+        "True ['CPU']",
+    ]
 
 
 def test_a_program_inside_a_package(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -40,6 +40,7 @@ def run(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="A notebook: go on after a cell that fails.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show recurra's own frames in an error's traceback.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not say the era and what was rewritten.")] = False,
 ) -> None:
     """Run or check a program."""
@@ -47,7 +48,7 @@ def run(
         raise typer.Exit(_check(program, tf_version, python2))
     from recurra.tf1 import runner
 
-    options = runner.Options(tf_version, python2, data_dir, report, quiet, keep_going)
+    options = runner.Options(tf_version, python2, data_dir, report, quiet, keep_going, debug)
     raise typer.Exit(runner.run(program, ctx.args, options))
 
 

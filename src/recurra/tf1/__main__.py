@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="where read_data_sets, keras.datasets and the ptb reader find their files")
     parser.add_argument("--report", action="store_true", help="print which tf.* names it used, and where")
     parser.add_argument("--keep-going", action="store_true", help="a notebook: go on after a cell that fails")
+    parser.add_argument("--debug", action="store_true", help="show recurra's own frames in the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="do not say the era")
     parser.add_argument("program")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="arguments")
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         data_dir=given.data_dir,
         report=given.report,
         quiet=given.quiet,
+        keep_going=given.keep_going,
+        debug=given.debug,
     )
     try:
         return runner.run(given.program, given.rest, options)

@@ -7,7 +7,7 @@ import json
 import re
 import tokenize
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
@@ -18,6 +18,7 @@ import numpy as np
 from recurra.tf1.compat import python2
 
 SHOW = "__recurra_show__"
+_TIMED = re.compile(r"^(\s*)%(?:time|prun)\s+(?!-)(.+)$")  # the statement is run; %timeit's leaves nothing behind
 _MAGIC = re.compile(r"^(\s*)(%{1,2}|!|\?)(?=[\w!?./%])")
 
 
@@ -47,6 +48,7 @@ class Program:
     parts: list[Part]
     python2: bool = False
     remarks: list[str] = field(default_factory=list)
+    futures: set[str] = field(default_factory=set)  # a notebook's later cells keep what one imported from __future__
 
 
 def load(path: str | Path, use_python2: bool | None = None) -> Program:
@@ -81,22 +83,32 @@ def _python2_reason(name: str, text: str, path: Path) -> str | None:
 def _part(program: Program, name: str, text: str) -> Part:
     cell = program.path.suffix == ".ipynb"
     try:
-        return prepare(name, text, program.python2, cell, program.remarks)
+        part = prepare(name, text, program.python2, cell, program.remarks, program.futures)
     except SyntaxError as error:
         if not cell:
             raise
         return Part(name, text, ast.Module([], []), error)
+    if cell:
+        program.futures |= python2.futures_of(part.tree)
+    return part
 
 
-def prepare(name: str, text: str, rewrite: bool, cell: bool = False, remarks: list[str] | None = None) -> Part:
+def prepare(
+    name: str,
+    text: str,
+    rewrite: bool,
+    cell: bool = False,
+    remarks: list[str] | None = None,
+    futures: Collection[str] = (),
+) -> Part:
     """One part: rewritten from Python 2 where asked, tabs and old calls adapted, a cell's last value shown."""
     lines = 0
     if rewrite:
-        new = python2.rewrite(text, name)
+        new = python2.rewrite(text, name, futures)
         lines = sum(a != b for a, b in zip(text.splitlines(), new.splitlines(), strict=False))
         text = new
     tree = _parse(text, name)
-    divisions = python2.adapt(tree) if rewrite else 0
+    divisions = python2.adapt(tree, futures) if rewrite else 0
     if remarks is not None and (lines or divisions):
         remarks.append(f"{name}: {lines} lines rewritten, {divisions} divisions as Python 2 divides")
     _OldNumpy().visit(tree)
@@ -181,9 +193,12 @@ def _without_magics(text: str) -> str:
         return "pass\n"
     lines = []
     for line in _without_indent(text).split("\n"):
+        timed = _TIMED.match(line)
         match = _MAGIC.match(line)
-        if match:
-            line = f"{match[1]}pass  # {line.strip()}"
+        if timed:
+            line = f"{timed[1]}{timed[2]}"
+        elif match:
+            line = f"{match[1]}{'pass  ' if match[1] else ''}# {line.strip()}"  # only a block needs a statement
         lines.append(re.sub(r"^(\s*[\w.]+)\?+\s*$", r"\1", line))
     return "\n".join(lines)
 

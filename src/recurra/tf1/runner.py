@@ -23,12 +23,13 @@ from recurra.tf1.importhook import Hook
 from recurra.tf1.usage import Usage
 
 DATA_VARIABLE = "RECURRA_DATA"
-_OWN = str(Path(__file__).resolve().parent)
+_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: era override, Python 2 rewriting (None: when needed), data folder, report, quiet about both."""
+    """How to run: era override, Python 2 rewriting (None: when needed), data folder, report, quiet about both,
+    go on after a notebook's failed cell, whole tracebacks."""
 
     tf_version: str | None = None
     python2: bool | None = None
@@ -36,6 +37,7 @@ class Options:
     report: bool = False
     quiet: bool = False
     keep_going: bool = False
+    debug: bool = False
 
 
 def run(path: str | Path, arguments: Sequence[str] = (), options: Options | None = None) -> int:
@@ -53,7 +55,7 @@ def run(path: str | Path, arguments: Sequence[str] = (), options: Options | None
     usage = Usage(options.report)
     with Patches() as patches, eras.using(guess.era):
         main = _install(source, arguments, options, patches, usage)
-        code = _execute(source, main, options.keep_going)
+        code = _execute(source, main, options)
     if options.report:
         print("\n".join(["", "tf.* names used:", *usage.lines()]), file=sys.stderr)
     return code
@@ -143,7 +145,7 @@ def _no_ipython() -> _NoIPython:
     return _NoIPython()
 
 
-def _execute(source: program.Program, main: ModuleType, keep_going: bool) -> int:
+def _execute(source: program.Program, main: ModuleType, options: Options) -> int:
     code = 0
     for part in source.parts:
         try:
@@ -155,9 +157,9 @@ def _execute(source: program.Program, main: ModuleType, keep_going: bool) -> int
             return 130
         except BaseException as error:
             _flush(sys.stdout)
-            print_error(error, part.text, part.name)
+            print_error(error, options.debug)
             code = 1
-            if not keep_going:
+            if not options.keep_going:
                 return code
     return code
 
@@ -174,11 +176,42 @@ def _flush(stream: TextIO) -> None:
         stream.flush()
 
 
-def print_error(error: BaseException, text: str = "", name: str = "") -> None:
-    """The traceback from the program's first frame on."""
+def print_error(error: BaseException, debug: bool = False) -> None:
+    """The traceback of a program's error: the program's own frames, or with `debug` all below its first."""
     trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN) and trace.tb_next is not None:
-        if trace.tb_frame.f_code.co_filename != __file__:
-            break
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__ and trace.tb_next is not None:
         trace = trace.tb_next
-    traceback.print_exception(type(error), error, trace)
+    report = traceback.TracebackException(type(error), error, trace)
+    hidden = 0 if debug else _hide_inner(report)
+    for line in report.format():
+        print(line, file=sys.stderr, end="")
+    if hidden:
+        print(f"recurra: {hidden} inner frames are not shown; --debug shows them", file=sys.stderr)
+
+
+def _hide_inner(report: traceback.TracebackException) -> int:
+    """Drop the frames of recurra and of what it calls; returns how many. A cause that lies in them alone goes, too."""
+    kept: list[traceback.FrameSummary] = []
+    ours = False
+    for frame in report.stack:
+        ours = _is_inner(frame.filename) or (ours and f"{os.sep}site-packages{os.sep}" in frame.filename)
+        if not ours:
+            kept.append(frame)
+    hidden = len(report.stack) - len(kept)
+    if not kept:
+        return 0
+    report.stack[:] = kept
+    for cause in ("__cause__", "__context__"):
+        inner = getattr(report, cause)
+        if inner is None:
+            continue
+        if all(_is_inner(f.filename) or "site-packages" in f.filename for f in inner.stack[:1]):
+            hidden += len(inner.stack)
+            setattr(report, cause, None)
+        else:
+            hidden += _hide_inner(inner)
+    return hidden
+
+
+def _is_inner(file: str) -> bool:
+    return file.startswith((_PACKAGE, "<plan ", "<frozen importlib"))

@@ -128,7 +128,7 @@ def lookup(dotted: str) -> Any:
     except KeyError:
         pass
     if is_module(dotted) and dotted.startswith(("python.", "contrib.")):  # python.ops.variable_scope is the file
-        raise KeyError(dotted)
+        return _member_of_contrib(dotted)
     for candidate in _candidates(dotted):
         try:
             return table.lookup(candidate)
@@ -136,6 +136,14 @@ def lookup(dotted: str) -> Any:
             continue
     if dotted.startswith("core."):
         return _message(dotted)
+    raise KeyError(dotted)
+
+
+def _member_of_contrib(dotted: str) -> Any:
+    """contrib.layers.python.layers.layer_norm: contrib's inner packages also hold what their files export."""
+    base, inner, rest = dotted.partition(".python.")
+    if base.startswith("contrib.") and inner and rest.count(".") == 1:
+        return table.lookup(f"{base}.{rest.rpartition('.')[2]}")
     raise KeyError(dotted)
 
 

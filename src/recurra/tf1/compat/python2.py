@@ -11,6 +11,7 @@ import copy
 import functools
 import numbers
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,11 @@ def _tool() -> Any:
     return refactor.RefactoringTool([n for n in names if n.rpartition("fix_")[2] not in _FIXES_LEFT_OUT])
 
 
-def rewrite(text: str, path: str) -> str:
-    """`text` (Python 2) as Python 3; SyntaxError where it is neither."""
+def rewrite(text: str, path: str, futures: Collection[str] = ()) -> str:
+    """`text` (Python 2) as Python 3, with the futures of earlier cells; SyntaxError where it is neither."""
+    if futures:
+        head = f"from __future__ import {', '.join(sorted(futures))}\n"
+        return rewrite(head + text, path).removeprefix(head)
     from fissix.pgen2.parse import ParseError
     from fissix.pgen2.tokenize import TokenError
 
@@ -128,10 +132,14 @@ def _call(name: str, *args: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(name, ast.Load()), list(args), [])
 
 
-def adapt(tree: ast.Module) -> int:
+def futures_of(tree: ast.Module) -> set[str]:
+    """What the source imports from __future__."""
+    return {a.name for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__" for a in n.names}
+
+
+def adapt(tree: ast.Module, futures: Collection[str] = ()) -> int:
     """Give a rewritten tree Python 2's division and text methods; returns how many divisions follow Python 2's rule."""
-    future = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__" for a in n.names}
-    semantics = _Semantics(true_division="division" in future)
+    semantics = _Semantics(true_division="division" in futures_of(tree) | set(futures))
     semantics.visit(tree)
     ast.fix_missing_locations(tree)
     return semantics.divisions

@@ -16,6 +16,7 @@ import math
 import os
 import pickle
 import random
+import re
 import sys
 import time
 import types
@@ -74,6 +75,7 @@ def apply(patches: Patches) -> None:
     patches.add(sys, "setdefaultencoding", lambda name: None)
     if sys.version_info < (3, 13):
         patches.add(importlib.import_module("cgi"), "escape", html.escape)
+    patches.set(re, "split", _split(re.split))
     patches.set(random, "sample", _sample(random.sample))
     patches.set(random, "shuffle", _shuffle(random.shuffle))
     patches.set(builtins, "open", _open(builtins.open))
@@ -96,6 +98,27 @@ def _imp() -> types.ModuleType:
     module = types.ModuleType("imp")
     module.reload = importlib.reload  # type: ignore[attr-defined]
     return module
+
+
+def _split(split: Callable) -> Callable:
+    r"""re.split(r"(\W+)?", text) split at words up to Python 3.6; empty matches split since."""
+
+    @functools.wraps(split)
+    def wrapper(pattern: Any, string: Any, maxsplit: int = 0, flags: int = 0) -> list:
+        compiled = re.compile(pattern, flags)
+        if not compiled.match(string[:0]):
+            return compiled.split(string, maxsplit)
+        parts, start = [], 0
+        for match in compiled.finditer(string):
+            if match.end() == match.start():
+                continue
+            parts += [string[start : match.start()], *match.groups()]
+            start = match.end()
+            if maxsplit and len(parts) >= maxsplit * (1 + compiled.groups):
+                break
+        return [*parts, string[start:]]
+
+    return wrapper
 
 
 def _sample(sample: Callable) -> Callable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,25 @@ class _Reader:
         self.read_file = read
         self.open: Iterator[tuple[str, bytes]] = iter(())
         self.records = self.units = 0
+        self.lock = threading.RLock()  # several queue runners may read from one reader
 
     def read(self, queue: Any) -> tuple[Any, Any]:
         """The next (key, value); the queue's OutOfRangeError when there are no more files."""
-        while True:
-            for key, value in self.open:
-                self.records += 1
-                return pipeline.text(key.encode()), pipeline.text(value)
-            name = queue.dequeue()[0].item()
-            self.units += 1
-            self.open = iter(self.read_file(name.decode() if isinstance(name, bytes) else name))
+        with self.lock:
+            while True:
+                for key, value in self.open:
+                    self.records += 1
+                    return pipeline.text(key.encode()), pipeline.text(value)
+                name = queue.dequeue()[0].item()
+                self.units += 1
+                self.open = iter(self.read_file(name.decode() if isinstance(name, bytes) else name))
 
     def read_up_to(self, queue: Any, count: int) -> tuple[Any, Any]:
         """At most `count` of them, from one file."""
-        pairs = [self.read(queue)]
-        pairs += [(pipeline.text(k.encode()), pipeline.text(v)) for k, v in itertools.islice(self.open, count - 1)]
-        self.records += len(pairs) - 1
+        with self.lock:
+            pairs = [self.read(queue)]
+            pairs += [(pipeline.text(k.encode()), pipeline.text(v)) for k, v in itertools.islice(self.open, count - 1)]
+            self.records += len(pairs) - 1
         return tuple(np.array([p[i].item() for p in pairs], dtype=object) for i in range(2))  # type: ignore[return-value]
 
     def reset(self) -> None:

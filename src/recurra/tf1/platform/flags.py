@@ -6,8 +6,9 @@ default, `--flag False` was understood, and `FLAGS.__flags` was a dict of values
 
 from __future__ import annotations
 
+import collections.abc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
@@ -18,11 +19,34 @@ from recurra.tf1.names import export
 _BOOLEANS = {"true", "false", "t", "f", "1", "0", "yes", "no"}
 
 
+class _LiveValues(collections.abc.Mapping):
+    """The dict of a program's flags as they are when it is read, not when they were defined."""
+
+    def __init__(self, flags: Flags) -> None:
+        self._of = flags
+
+    def __getitem__(self, name: str) -> Any:
+        return self._of._table("__flags")[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of._table("__flags"))
+
+    def __len__(self) -> int:
+        return len(self._of._table("__flags"))
+
+    def copy(self) -> dict[str, Any]:
+        """A dict of its own."""
+        return dict(self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
 class Flags:
     """The values of a program's flags; attribute access parses sys.argv the first time."""
 
     def __init__(self) -> None:
-        self.__dict__["_values"] = absl_flags.FlagValues()
+        self.reset()
 
     @property
     def wrapped(self) -> absl_flags.FlagValues:
@@ -32,6 +56,7 @@ class Flags:
     def reset(self) -> None:
         """Forget every flag: a new program starts."""
         self.__dict__["_values"] = absl_flags.FlagValues()
+        self.__dict__["__flags"] = _LiveValues(self)  # programs print FLAGS.__dict__["__flags"]
 
     def __call__(self, argv: Sequence[str], known_only: bool = False) -> list[str]:
         arguments = _old_booleans(list(argv), self.wrapped) if eras.current() < (1, 5) else list(argv)
