@@ -7,6 +7,7 @@ from typing import Any
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.confusion import remove_squeezable_dimensions
 from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import nn_loss
@@ -15,6 +16,7 @@ from recurra.tf1.ops.array_shape import squeeze
 from recurra.tf1.ops.math_binary import add_n
 from recurra.tf1.ops.math_reduce import reduce_sum
 from recurra.tf1.ops.math_unary import cast
+from recurra.tf1.ops.weights_broadcast import assert_broadcastable
 
 __all__ = ["Reduction", "compute_weighted_loss", "mean_squared_error"]
 
@@ -88,19 +90,6 @@ def _num_present(losses: Any, weights: Any) -> Any:
         return reduce_sum(present * ones_like(losses), name=scope)
 
 
-def _check_weights(weights: Any, losses: Any) -> None:
-    mine, theirs = weights.get_shape(), losses.get_shape()
-    if mine.ndims in (None, 0) or theirs.ndims is None:
-        return
-    if mine.ndims != theirs.ndims:
-        raise ValueError(
-            f"weights can not be broadcast to values. values.rank={theirs.ndims}. weights.rank={mine.ndims}."
-            f" values.shape={theirs}. weights.shape={mine}."
-        )
-    if any(None not in (w, v) and w not in (1, v) for w, v in zip(mine.values or (), theirs.values or (), strict=True)):
-        raise ValueError(f"weights can not be broadcast to values. values.shape={theirs}. weights.shape={mine}.")
-
-
 @tf_export("losses.compute_weighted_loss")
 def compute_weighted_loss(
     losses: Any,
@@ -111,12 +100,14 @@ def compute_weighted_loss(
 ) -> Any:
     """`losses * weights` reduced, and added to the collection."""
     Reduction.validate(reduction)
-    with name_scope(scope, "weighted_loss", (losses, weights)):
+    with (
+        name_scope(scope, "weighted_loss", (losses, weights)),
+        get_default_graph().control_dependencies((assert_broadcastable(weights, losses),)),
+    ):
         losses = convert_to_tensor(losses)
         input_dtype = losses.dtype.base_dtype
         losses = cast(losses, dtypes.float32)
         weights = cast(convert_to_tensor(weights), dtypes.float32)
-        _check_weights(weights, losses)
         loss = apply_op("Mul", losses, weights)
         if reduction != Reduction.NONE:
             loss = reduce_sum(loss)
@@ -291,18 +282,6 @@ def softmax_cross_entropy(
         labels = apply_op("StopGradient", labels, name="labels_stop_gradient")
         losses = nn_loss.softmax_cross_entropy_with_logits_v2(labels=labels, logits=logits, name="xentropy")
         return compute_weighted_loss(losses, weights, full, loss_collection, reduction)
-
-
-def remove_squeezable_dimensions(labels: Any, predictions: Any, expected_rank_diff: int = 0) -> tuple[Any, Any]:
-    """Drop a last dimension of 1 from whichever has one rank too many."""
-    a, b = predictions.get_shape().ndims, labels.get_shape().ndims
-    if a is None or b is None:
-        return labels, predictions
-    if a - b == expected_rank_diff + 1 and predictions.get_shape().values[-1] in (1, None):
-        predictions = squeeze(predictions, [-1])
-    elif a - b == expected_rank_diff - 1 and labels.get_shape().values[-1] in (1, None):
-        labels = squeeze(labels, [-1])
-    return labels, predictions
 
 
 @tf_export("losses.sparse_softmax_cross_entropy")

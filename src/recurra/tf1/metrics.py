@@ -6,19 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1 import dtypes
-from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.build import apply_op, convert_to_tensor
+from recurra.tf1.confusion import confusion_matrix, remove_squeezable_dimensions
 from recurra.tf1.graph import GraphKeys, get_default_graph
-from recurra.tf1.losses import remove_squeezable_dimensions
 from recurra.tf1.names import export, tf_export
+from recurra.tf1.namespace import space
 from recurra.tf1.ops.array_create import ones_like, zeros, zeros_like
 from recurra.tf1.ops.array_move import tile
 from recurra.tf1.ops.array_shape import expand_dims, reshape, squeeze
 from recurra.tf1.ops.math_binary import logical_and
 from recurra.tf1.ops.math_reduce import reduce_mean, reduce_sum
 from recurra.tf1.ops.math_unary import cast
+from recurra.tf1.ops.weights_broadcast import broadcast_weights
 from recurra.tf1.scopes import variable_scope
 
 __all__ = ["accuracy", "mean"]
+
+tf = space("")
 
 _EPSILON = 1e-7
 
@@ -51,19 +55,30 @@ def _matching(predictions: Any, labels: Any, weights: Any) -> tuple[Any, Any, An
         predictions.get_shape().assert_is_compatible_with(labels.get_shape())
     if weights is None:
         return predictions, labels, None
-    weights = convert_to_tensor(weights)
-    mine, theirs = weights.get_shape().ndims, predictions.get_shape().ndims
-    if mine == 0 or mine is None or theirs is None:
-        return predictions, labels, weights
-    if mine - theirs == 1:
-        weights = squeeze(weights, [-1])
-    elif theirs - mine == 1:
-        weights = expand_dims(weights, [-1])
-    return predictions, labels, weights
+    return predictions, labels, _matching_weights(convert_to_tensor(weights), predictions)
 
 
-def _broadcast(weights: Any, values: Any) -> Any:
-    return apply_op("Mul", weights, ones_like(values))
+def _matching_weights(weights: Any, predictions: Any) -> Any:
+    """Weights with a last dimension of 1 less or more, as the predictions' rank asks, in the run if need be."""
+    mine, theirs = weights.shape.rank, predictions.shape.rank
+    if mine == 0:
+        return weights
+    if mine is not None and theirs is not None:
+        if mine - theirs == 1:
+            return squeeze(weights, [-1])
+        return expand_dims(weights, [-1]) if theirs - mine == 1 else weights
+    excess = tf.rank(weights) - tf.rank(predictions)
+    fixed = mine is not None and not weights.shape[-1:].is_compatible_with([1])
+    as_it_is = lambda: weights  # noqa: E731
+    squeezed = as_it_is if fixed else lambda: squeeze(weights, [-1])
+
+    def expanded() -> Any:
+        return tf.cond(tf.equal(excess, -1), lambda: expand_dims(weights, [-1]), as_it_is)
+
+    def adjusted() -> Any:
+        return tf.cond(tf.equal(excess, 1), squeezed, expanded)
+
+    return tf.cond(tf.equal(tf.rank(weights), 0), as_it_is, adjusted)
 
 
 def _running_mean(
@@ -79,7 +94,7 @@ def _running_mean(
             number = cast(apply_op("Size", values), dtypes.float32)
         else:
             values, _, weights = _matching(values, None, weights)
-            weights = _broadcast(cast(weights, dtypes.float32), values)
+            weights = broadcast_weights(cast(weights, dtypes.float32), values)
             values, number = values * weights, reduce_sum(weights)
         add_total = total.assign_add(reduce_sum(values))
         with get_default_graph().control_dependencies([values]):
@@ -225,7 +240,7 @@ def mean_tensor(
         number = ones_like(values)
         if weights is not None:
             values, _, weights = _matching(values, None, weights)
-            weights = _broadcast(cast(weights, dtypes.float32), values)
+            weights = broadcast_weights(cast(weights, dtypes.float32), values)
             values, number = values * weights, number * weights
         add_total = total.assign_add(values)
         with get_default_graph().control_dependencies([values]):
@@ -332,7 +347,7 @@ def _at_thresholds(
     above = apply_op("Greater", scores, convert_to_tensor([[t] for t in thresholds]))
     factor = None
     if weights is not None:
-        factor = reshape(_broadcast(cast(weights, dtypes.float32), predictions), [1, -1])
+        factor = reshape(broadcast_weights(cast(weights, dtypes.float32), predictions), [1, -1])
     values, updates = {}, {}
     for kind in wanted:
         is_label, is_prediction = _KINDS[kind]
@@ -471,35 +486,6 @@ def _confusion_update(labels: Any, predictions: Any, num_classes: int, weights: 
     weights = None if weights is None else flat(convert_to_tensor(weights))
     current = confusion_matrix(labels, predictions, num_classes, weights=weights, dtype=dtypes.float64)
     return total, total.assign_add(current)
-
-
-@tf_export("confusion_matrix", "math.confusion_matrix", "contrib.metrics.confusion_matrix")
-def confusion_matrix(
-    labels: Any,
-    predictions: Any,
-    num_classes: Any = None,
-    dtype: Any = dtypes.int32,
-    name: str | None = None,
-    weights: Any = None,
-) -> Any:
-    """`[classes, classes]`: rows are labels, columns predictions."""
-    with name_scope(name, "confusion_matrix", (predictions, labels, num_classes, weights)):
-        labels, predictions = remove_squeezable_dimensions(
-            convert_to_tensor(labels, name="labels"), convert_to_tensor(predictions, name="predictions")
-        )
-        labels, predictions = cast(labels, dtypes.int64), cast(predictions, dtypes.int64)
-
-        def top(t):
-            return apply_op("Max", t, [0], keep_dims=False)
-
-        if num_classes is None:
-            num_classes = apply_op("Maximum", top(predictions), top(labels)) + 1
-        classes = cast(
-            convert_to_tensor(num_classes, dtype=dtypes.int64 if isinstance(num_classes, int) else None), dtypes.int64
-        )
-        values = ones_like(predictions, dtype) if weights is None else cast(convert_to_tensor(weights), dtype)
-        index = apply_op("Pack", [labels, predictions], axis=1)
-        return apply_op("ScatterNd", index, values, apply_op("Pack", [classes, classes], axis=0))
 
 
 @tf_export("metrics.mean_iou")

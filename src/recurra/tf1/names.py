@@ -55,6 +55,7 @@ MODULES: list[str] = [
     "platform",
     "testing",
     "generated",
+    "inner_names",
 ]
 
 

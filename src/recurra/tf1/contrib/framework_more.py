@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from recurra.tf1 import dtypes
+from recurra.tf1 import confusion, dtypes
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.graph import GraphKeys
 from recurra.tf1.names import export, tf_export
@@ -188,13 +188,8 @@ def py_func(
 @tf_export("contrib.framework.remove_squeezable_dimensions")
 def remove_squeezable_dimensions(predictions: Any, labels: Any, name: str | None = None) -> tuple[Any, Any]:
     """The two without a last dimension of 1 that only one of them has."""
-    from recurra.tf1 import losses
-
-    with tf.name_scope(name, "remove_squeezable_dimensions", [predictions, labels]):
-        labels, predictions = losses.remove_squeezable_dimensions(
-            convert_to_tensor(labels), convert_to_tensor(predictions)
-        )
-        return predictions, labels
+    labels, predictions = confusion.remove_squeezable_dimensions(labels, predictions, name=name)
+    return predictions, labels
 
 
 @tf_export("contrib.framework.zero_initializer")

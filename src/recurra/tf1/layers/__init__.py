@@ -5,3 +5,4 @@ from recurra.tf1.layers import convolution as convolution
 from recurra.tf1.layers import core as core
 from recurra.tf1.layers import normalization as normalization
 from recurra.tf1.layers import pooling as pooling
+from recurra.tf1.layers import utils as utils

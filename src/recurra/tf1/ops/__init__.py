@@ -53,6 +53,9 @@ _MODULES = (
     "serialize",
     "image_more",
     "strings_more",
+    "sets",
+    "v2_forms",
+    "weights_broadcast",
 )
 
 for _name in _MODULES:

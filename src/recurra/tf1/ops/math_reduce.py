@@ -365,14 +365,25 @@ def _frobenius(tensor: Any, axis: Any) -> Any:
 
 
 def _spectral(tensor: Any, axis: Any) -> Any:
-    rank = tensor.get_shape().ndims
-    first, second = (a % rank for a in axis)
-    order = [a for a in range(rank) if a not in (first, second)] + [first, second]
+    """The largest singular value over two axes, kept as 1s."""
+    order = convert_to_tensor(_matrices_last(tensor, axis))
     values = apply_op("Svd", apply_op("Transpose", tensor, order), compute_uv=False, full_matrices=False)[0]
-    result = reduce_max(values, -1, keepdims=True)
-    for a in sorted((first, second)):
-        result = apply_op("ExpandDims", result, a)
-    return apply_op("Squeeze", result, squeeze_dims=[-1])
+    if values.dtype.is_complex:
+        values = apply_op("Real", values, Tout=values.dtype.real_dtype)
+    largest = apply_op("ExpandDims", reduce_max(values, -1, keepdims=True), -1)
+    return apply_op("Transpose", largest, apply_op("InvertPermutation", order))
+
+
+def _matrices_last(tensor: Any, axis: Any) -> Any:
+    """The permutation that moves two axes to the end, computed in the run when the rank is unknown."""
+    rank = tensor.get_shape().ndims
+    if rank is not None:
+        last = [a % rank for a in axis]
+        return [a for a in range(rank) if a not in last] + last
+    count = apply_op("Rank", tensor)
+    last = apply_op("Pack", [convert_to_tensor(a) if a >= 0 else apply_op("Add", count, a) for a in axis], axis=0)
+    others = apply_op("ListDiff", apply_op("Range", 0, count, 1), last, out_idx=dtypes.int32)[0]
+    return apply_op("ConcatV2", [others, last], 0)
 
 
 def _squeezed(tensor: Any, axis: Any) -> list[int]:

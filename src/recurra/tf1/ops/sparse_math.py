@@ -1,4 +1,4 @@
-"""Arithmetic over sparse tensors, and tf.sets."""
+"""Arithmetic over sparse tensors."""
 
 from __future__ import annotations
 
@@ -345,75 +345,3 @@ def sparse_mask(a: Any, mask_indices: Any, name: str | None = None) -> IndexedSl
         indices = convert_to_tensor(a.indices)
         kept, places = apply_op("ListDiff", indices, convert_to_tensor(mask_indices), out_idx=dtypes.int32)
         return IndexedSlices(apply_op("GatherV2", a.values, places, 0, name=scope), kept, a.dense_shape)
-
-
-# -- sets -----------------------------------------------------------------------------------------------------------------  # noqa: E501
-def _set_operation(set1: TorchTensor, set2: TorchTensor, set_operation: str) -> tuple[Any, ...]:
-    rows = []
-    for place in np.ndindex(*set1.shape[:-1]):
-        a, b = set(set1[place].tolist()), set(set2[place].tolist())
-        result = {"intersection": a & b, "union": a | b, "a-b": a - b, "b-a": b - a}[set_operation]
-        rows.append((place, sorted(result)))
-    index = [[*place, n] for place, items in rows for n in range(len(items))]
-    values = torch.tensor([v for _, items in rows for v in items], dtype=set1.dtype)
-    widest = max((len(items) for _, items in rows), default=0)
-    return (
-        torch.tensor(index, dtype=torch.int64).reshape(-1, set1.dim()),
-        values,
-        torch.tensor([*set1.shape[:-1], widest]),
-    )
-
-
-op(
-    "DenseToDenseSetOperation",
-    "set1:T, set2:T -> int64, T, int64",
-    _set_operation,
-    diff=False,
-    shape=lambda o: [
-        TensorShape([None, o.inputs[0].shape.ndims]),
-        TensorShape([None]),
-        TensorShape([o.inputs[0].shape.ndims]),
-    ],
-)
-
-
-def _set_function(kind: str, *dotted: str) -> None:
-    def function(a: Any, b: Any, *options: Any, **named: Any) -> SparseTensor:
-        how = kind
-        if kind == "a-b" and not (options[0] if options else named.get("aminusb", True)):
-            how = "b-a"
-        return SparseTensor(*apply_op("DenseToDenseSetOperation", a, b, set_operation=how))
-
-    export(function, *dotted)
-
-
-for _kind, _name in (("intersection", "intersection"), ("union", "union"), ("a-b", "difference")):
-    _set_function(_kind, f"sets.{_name}", f"sets.set_{_name}")
-
-
-def _set_size(set_indices: TorchTensor, set_values: Any, set_shape: TorchTensor) -> TorchTensor:
-    shape = set_shape.tolist()[:-1]
-    groups = _linear(set_indices[:, :-1], shape).tolist()
-    distinct: dict[int, set[Any]] = {}
-    for group, value in zip(groups, set_values.tolist(), strict=True):
-        distinct.setdefault(group, set()).add(value)
-    flat = torch.zeros(int(np.prod(shape)), dtype=torch.int32)
-    for group, values in distinct.items():
-        flat[group] = len(values)
-    return flat.reshape(shape)
-
-
-op(
-    "SetSize",
-    "set_indices:int64, set_values:T, set_shape:int64 -> int32",
-    _set_size,
-    diff=False,
-    shape=lambda o: (
-        constant_value_as_shape(o.inputs[2])[:-1] if constant_value_as_shape(o.inputs[2]).ndims else unknown_shape()
-    ),
-)
-
-
-@tf_export("sets.size", "sets.set_size")
-def set_size(a: Any, validate_indices: bool = True) -> Any:
-    return apply_op("SetSize", *_parts(convert(a)))

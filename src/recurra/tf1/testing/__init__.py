@@ -1,5 +1,13 @@
 """tf.test: TensorFlow's TestCase, its decorators for both modes (graph mode alone here), numeric gradients."""
 
-from recurra.tf1.testing import case, combinations, datasets, decorators, gradient_checker, internals
+from recurra.tf1.testing import (
+    case,
+    combinations,
+    datasets,
+    decorators,
+    gradient_checker,
+    gradient_checker_v2,
+    internals,
+)
 
-__all__ = ["case", "combinations", "datasets", "decorators", "gradient_checker", "internals"]
+__all__ = ["case", "combinations", "datasets", "decorators", "gradient_checker", "gradient_checker_v2", "internals"]

@@ -1,0 +1,98 @@
+"""TensorFlow's inner modules: names that its own tests and programs import; expected values from TensorFlow 1.15."""
+
+import numpy as np
+import pytest
+
+import recurra.tf1 as tf
+from recurra.tf1 import surface
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default():
+        yield
+
+
+def inner(name):
+    return surface.lookup(f"python.{name}")
+
+
+def test_jacobians_of_a_function_by_gradients_and_by_differences():
+    compute = inner("ops.gradient_checker_v2.compute_gradient")
+    with tf.Session():
+        theory, numeric = compute(lambda x, y: tf.square(x) * y, [np.array([1.0, 2.0]), np.array([3.0, 5.0])])
+    np.testing.assert_allclose(theory[0], [[6.0, 0.0], [0.0, 20.0]])
+    np.testing.assert_allclose(theory[1], [[1.0, 0.0], [0.0, 4.0]])
+    assert inner("ops.gradient_checker_v2.max_error")(theory, numeric) < 1e-6
+    with pytest.raises(ValueError, match="must be a list"):
+        compute(tf.square, np.array([1.0]))
+
+
+def test_weights_that_do_not_fit_are_refused_while_building_or_in_the_run():
+    broadcast = inner("ops.weights_broadcast_ops.broadcast_weights")
+    values = np.arange(6.0, dtype=np.float32).reshape(3, 2)
+    with pytest.raises(ValueError, match="weights can not be broadcast to values"):
+        broadcast(np.ones((3,), np.float32), values)
+    weights = tf.placeholder(tf.float32)
+    spread = broadcast(weights, values)
+    with tf.Session() as session:
+        assert session.run(spread, {weights: [[1.0], [2.0], [3.0]]}).tolist() == [[1, 1], [2, 2], [3, 3]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="weights can not be broadcast to values"):
+            session.run(spread, {weights: [1.0, 2.0]})
+
+
+def test_a_loss_checks_weights_of_unknown_shape_in_the_run():
+    weights = tf.placeholder(tf.float32)
+    loss = tf.losses.absolute_difference([[1.0, 2.0]], [[0.0, 0.0]], weights)
+    with tf.Session() as session:
+        assert session.run(loss, {weights: [[2.0, 1.0]]}) == 2.0
+        with pytest.raises(tf.errors.InvalidArgumentError, match="weights can not be broadcast to values"):
+            session.run(loss, {weights: [2.0, 1.0]})
+
+
+def test_ranks_of_labels_and_predictions_are_matched_in_the_run():
+    squeeze = inner("ops.confusion_matrix.remove_squeezable_dimensions")
+    labels, predictions = tf.placeholder(tf.int32), tf.placeholder(tf.int32)
+    both = squeeze(labels, predictions)
+    with tf.Session() as session:
+        got = session.run(both, {labels: [1, 2], predictions: [[3], [4]]})
+    assert [v.tolist() for v in got] == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match="an not squeeze dim"):
+        squeeze(tf.zeros([2]), tf.zeros([2, 3]))
+
+
+def test_confusion_matrix_refuses_classes_out_of_range():
+    matrix = tf.confusion_matrix([0, 1, 1], [0, 1, 0], num_classes=2)
+    with tf.Session() as session:
+        assert session.run(matrix).tolist() == [[1, 0], [1, 1]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`labels` out of bound"):
+            session.run(tf.confusion_matrix(tf.placeholder_with_default([0, 2], [2]), [0, 1], num_classes=2))
+
+
+def test_sets_of_sparse_tensors():
+    a = tf.SparseTensor([[0, 0], [0, 1], [1, 0]], ["x", "y", "x"], [2, 2])
+    b = tf.constant([["y", "z"], ["x", "x"]])
+    with tf.Session() as session:
+        rest = session.run(tf.sets.set_difference(a, b))
+        assert (rest.indices.tolist(), rest.values.tolist(), rest.dense_shape.tolist()) == ([[0, 0]], [b"x"], [2, 1])
+        joined = session.run(tf.sets.set_union(b, a))
+        assert joined.values.tolist() == [b"x", b"y", b"z", b"x"]
+        assert session.run(tf.sets.set_size(tf.sets.set_union(b, a))).tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_the_spectral_norm_of_matrices_of_known_and_unknown_rank(static):
+    values = np.arange(12.0).reshape(2, 3, 2) + 1j
+    x = tf.constant(values) if static else tf.placeholder(tf.complex128)
+    found = tf.norm(x, ord=2, axis=(-3, -2), keepdims=True)
+    with tf.Session() as session:
+        got = session.run(found, {} if static else {x: values})
+    np.testing.assert_allclose(got, np.linalg.norm(values, ord=2, axis=(-3, -2), keepdims=True))
+
+
+def test_arguments_of_convolutions():
+    utils = {n: inner(f"layers.utils.{n}") for n in ("conv_output_length", "deconv_output_length", "normalize_tuple")}
+    assert [utils["conv_output_length"](5, 2, p, 2, 2) for p in ("same", "valid", "full")] == [3, 2, 4]
+    assert [utils["deconv_output_length"](4, 2, p, 2) for p in ("same", "valid", "full")] == [8, 8, 6]
+    with pytest.raises(ValueError, match="strides"):
+        utils["normalize_tuple"]((2, 1), 3, "strides")
