@@ -75,9 +75,11 @@ def affine(inputs: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 
 def input_rows(kernel: Tensor, inputs: Tensor) -> Tensor:
     """The rows of a fused kernel that the input multiplies."""
-    return kernel[: inputs.shape[-1]]
+    count = inputs.shape[-1]
+    return kernel if count == kernel.shape[0] else kernel[:count]
 
 
 def state_rows(kernel: Tensor, state: Tensor) -> Tensor:
     """The rows of a fused kernel that the recurrent state multiplies (the last ones)."""
-    return kernel[kernel.shape[0] - state.shape[-1] :]
+    count = state.shape[-1]
+    return kernel if count == kernel.shape[0] else kernel[kernel.shape[0] - count :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Unpack
 
 import torch
@@ -16,8 +17,12 @@ from recurra.kernels import Recurrence
 
 
 class GLSTMParams(NamedTuple):
-    kernel: Tensor
-    """`[N, (I + P) / N, 4H / N]` for N groups: rows of the input's slice, then of the output's; columns i, j, f, o."""
+    """Of N groups: the rows of each for its slice of the input, and for its slice of the output; columns i, j, f, o."""
+
+    input_kernel: Tensor
+    """`[N, I / N, 4H / N]`."""
+    recurrent_kernel: Tensor
+    """`[N, P / N, 4H / N]`."""
     bias: Tensor
     """`[4, H]`, in the same order; the forget bias is not in it."""
     projection: Tensor | None = None
@@ -29,18 +34,26 @@ class GLSTMOptions(NamedTuple):
     activation: Activation = "tanh"
 
 
+def stack_groups(
+    kernels: Sequence[Tensor], biases: Sequence[Tensor], projection: Tensor | None, input_size: int
+) -> GLSTMParams:
+    """From TensorFlow's variables: a kernel `[(I + P) / N, 4H / N]` a group, a bias a gate."""
+    rows = input_size // len(kernels)
+    of_input, of_output = zip(*(kernel.tensor_split([rows]) for kernel in kernels), strict=True)
+    return GLSTMParams(torch.stack(of_input), torch.stack(of_output), torch.stack(tuple(biases)), projection)
+
+
 def in_groups(values: Tensor, groups: int) -> Tensor:
     """`[B, features]` -> `[N, B, features / N]`, not copied."""
-    return values.unflatten(-1, (groups, -1)).transpose(0, 1)
+    return values.reshape(values.shape[0], groups, -1).transpose(0, 1)
 
 
 def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:
     """The input's share of the gates, `[..., N, B, 4H / N]`; the forget bias is in it."""
-    groups = params.kernel.shape[0]
+    groups = params.input_kernel.shape[0]
     i, j, f, o = params.bias.unbind(0)
     bias = torch.stack([i, j, f + options.forget_bias, o]).unflatten(-1, (groups, -1)).transpose(0, 1).flatten(1)
-    kernel = params.kernel[:, : inputs.shape[-1] // groups]
-    share = torch.baddbmm(bias.unsqueeze(1), in_groups(inputs.flatten(0, -2), groups), kernel)
+    share = torch.baddbmm(bias.unsqueeze(1), in_groups(inputs.flatten(0, -2), groups), params.input_kernel)
     return share.unflatten(1, inputs.shape[:-1]).movedim(0, -3)
 
 
@@ -48,11 +61,9 @@ def glstm_recur(
     params: GLSTMParams, projected: Tensor, state: LSTMState, options: GLSTMOptions, masks: Masks = None
 ) -> tuple[Tensor, LSTMState]:
     """The groups' gates, then one memory; the candidate is always a tanh, as in TensorFlow."""
-    groups = params.kernel.shape[0]
-    m = in_groups(state.h, groups)
-    recurrent = params.kernel[:, params.kernel.shape[1] - m.shape[-1] :]
-    i, j, f, o = torch.baddbmm(projected, m, recurrent).transpose(0, 1).chunk(4, -1)  # [B, N, H / N]
-    c = torch.addcmul(state.c.unflatten(-1, (groups, -1)) * torch.sigmoid(f), torch.sigmoid(i), torch.tanh(j))
+    m = in_groups(state.h, params.recurrent_kernel.shape[0])
+    i, j, f, o = torch.baddbmm(projected, m, params.recurrent_kernel).transpose(0, 1).chunk(4, -1)  # [B, N, H / N]
+    c = torch.addcmul(state.c.reshape(i.shape) * torch.sigmoid(f), torch.sigmoid(i), torch.tanh(j))
     output = (resolve(options.activation)(c) * torch.sigmoid(o)).flatten(1)
     if params.projection is not None:
         output = output @ params.projection
@@ -116,6 +127,6 @@ class GLSTMCell(FamilyCell):
             self.variable("projection.kernel", hidden_size, projection_size)
 
     def params(self) -> GLSTMParams:
-        kernel = torch.stack([getattr(self, f"group{group}").kernel for group in range(self.number_of_groups)])
-        bias = torch.stack([self.bias_i, self.bias_j, self.bias_f, self.bias_o])
-        return GLSTMParams(kernel, bias, self.projection.kernel if hasattr(self, "projection") else None)
+        kernels = [getattr(self, f"group{group}").kernel for group in range(self.number_of_groups)]
+        projection = self.projection.kernel if hasattr(self, "projection") else None
+        return stack_groups(kernels, [self.bias_i, self.bias_j, self.bias_f, self.bias_o], projection, self.input_size)

@@ -14,6 +14,7 @@ from recurra._typing import LSTMState, Masks
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
 from recurra.cells.checks import natural, positive, positive_or_none
+from recurra.cells.family import input_rows, state_rows
 from recurra.cells.init import Initializer
 from recurra.errors import InputError
 from recurra.kernels import Recurrence, run_sequence
@@ -49,7 +50,7 @@ def clip(value: Tensor, limit: float | None) -> Tensor:
 
 def lstm_project(params: LSTMParams, inputs: Tensor, options: LSTMOptions) -> Tensor:
     """`x @ K_x + b`, for `[..., I]`."""
-    projected = inputs @ params.kernel[: inputs.shape[-1]]
+    projected = inputs @ input_rows(params.kernel, inputs)
     return projected if params.bias is None else projected + params.bias
 
 
@@ -59,8 +60,7 @@ def lstm_recur(
     """The gates from the projected input and the state, then the memory, then the output."""
     c, h = state
     activation = resolve(options.activation)
-    recurrent = params.kernel[params.kernel.shape[0] - h.shape[-1] :]
-    i, j, f, o = (projected + h @ recurrent).chunk(4, -1)
+    i, j, f, o = (projected + h @ state_rows(params.kernel, h)).chunk(4, -1)
     if params.w_i_diag is not None and params.w_f_diag is not None:
         i, f = i + params.w_i_diag * c, f + params.w_f_diag * c
     c = torch.sigmoid(f + options.forget_bias) * c + torch.sigmoid(i) * activation(j)

@@ -4,16 +4,22 @@ memory that its heads read and write by content and by position.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.base import BaseCell, LeafCell
 from recurra.cells.checks import check_step, positive
+from recurra.cells.family import affine
 from recurra.cells.init import Initializer
+from recurra.kernels import scan
+from recurra.kernels.scan import mask_inputs, valid_steps
 
 
 class NTMState(NamedTuple):
@@ -43,14 +49,32 @@ class NTMOptions(NamedTuple):
     clip_value: float = 20.0
 
 
-class HeadParams(NamedTuple):
-    """How heads address the memory, each `[B, heads, n]`."""
+class Joined(NamedTuple):
+    """The state with all heads in one tensor."""
 
-    key: Tensor
-    strength: Tensor
-    gate: Tensor
-    shift: Tensor
-    sharpen: Tensor
+    reads: Tensor
+    """`[B, readers, D]`."""
+    weights: Tensor
+    """`[B, heads, N]`, the readers first."""
+    memory: Tensor
+
+
+def join(state: NTMState) -> Joined:
+    """All but the controller's state."""
+    return Joined(torch.stack(state.reads, 1), torch.stack(state.weights, 1), state.memory)
+
+
+def split(controller: State, joined: Joined) -> NTMState:
+    """The opposite of `join`."""
+    return NTMState(controller, joined.reads.unbind(1), joined.weights.unbind(1), joined.memory)
+
+
+class HeadParams(NamedTuple):
+    """What heads take from the controller, their columns by what is done to them: tanh, sigmoid, softplus, softmax."""
+
+    kernel: Tensor
+    bias: Tensor
+    sizes: list[int]
 
 
 def head_size(options: NTMOptions) -> int:
@@ -58,65 +82,109 @@ def head_size(options: NTMOptions) -> int:
     return options.vector_size + 2 * options.shift_range + 4
 
 
-def head_params(raw: Tensor, options: NTMOptions) -> HeadParams:
-    """`[B, heads, head_size]` brought to the range of each part."""
-    sizes = [options.vector_size, 1, 1, 2 * options.shift_range + 1, 1]
-    key, strength, gate, shift, sharpen = raw.split(sizes, -1)
-    return HeadParams(
-        torch.tanh(key),
-        functional.softplus(strength),
-        torch.sigmoid(gate),
-        torch.softmax(shift, -1),
-        functional.softplus(sharpen) + 1,
+def by_function(params: NTMParams, options: NTMOptions) -> HeadParams:
+    """The heads' parameters in the order: keys, additions; gates, erasures; strengths, sharpenings; shifts.
+
+    TensorFlow has them head by head (key, strength, gate, shift, sharpening), then erasure and addition of each
+    writer. Shifts come as 0, 1 to S, -S to -1 and leave as S to -S: in the order of the rows that they take from.
+    """
+    depth, reach, writers = options.vector_size, options.shift_range, options.writers
+    size, heads = head_size(options), options.readers + writers
+    columns = torch.arange(params.parameters_bias.shape[0])
+    head = columns[: heads * size].reshape(heads, size)
+    change = columns[heads * size :].reshape(writers, 2, depth)
+    shifts = head[:, depth + 2 : depth + 3 + 2 * reach].roll(reach, 1).flip(1)
+    groups = (
+        (head[:, :depth], change[:, 1]),
+        (head[:, depth + 1], change[:, 0]),
+        (head[:, depth], head[:, -1]),
+        (shifts,),
     )
+    order = torch.cat([part.flatten() for group in groups for part in group]).to(params.parameters_bias.device)
+    sizes = [sum(part.numel() for part in group) for group in groups]
+    return HeadParams(params.parameters_kernel.index_select(1, order), params.parameters_bias[order], sizes)
 
 
-def address(head: HeadParams, memory: Tensor, previous: Tensor) -> Tensor:
-    """By content, mixed with the previous weights, shifted around, sharpened: `[B, heads, N]`."""
-    product = torch.bmm(head.key, memory.transpose(1, 2))
-    lengths = memory.norm(dim=-1).unsqueeze(1) * head.key.norm(dim=-1, keepdim=True)
-    content = torch.softmax(head.strength * product / (lengths + 1e-8), -1)
-    shifted = rotate(torch.lerp(previous, content, head.gate), head.shift)
-    powered = shifted**head.sharpen
-    return powered / powered.sum(-1, keepdim=True)
+def address(key: Tensor, strength: Tensor, gate: Tensor, shift: Tensor, sharpen: Tensor, before: Joined) -> Tensor:
+    """By content, mixed with the previous weights, shifted around, sharpened: `[B, heads, N]`.
+
+    `w^s / Σ w^s` is the softmax of `s log w`; a weight of zero stays one.
+    """
+    heads = key.shape[1]
+    lengths = torch.cat([key, before.memory], 1).norm(dim=-1)
+    product = torch.bmm(key, before.memory.transpose(1, 2))
+    scale = lengths[:, :heads].unsqueeze(-1) * lengths[:, heads:].unsqueeze(1) + 1e-8
+    content = torch.softmax(strength * product / scale, -1)
+    shifted = rotate(torch.lerp(before.weights, content, gate), shift)
+    return torch.softmax(sharpen * shifted.clamp(min=torch.finfo(shifted.dtype).tiny).log(), -1)
 
 
 def rotate(weights: Tensor, amounts: Tensor) -> Tensor:
-    """Around in a circle: `[..., N]` by shares `[..., 2 S + 1]` of staying, then of 1 to S up, then of S to 1 down."""
+    """Around in a circle: `[..., N]` by the shares `[..., 2 S + 1]` of S to 1 up, staying, 1 to S down."""
     reach, rows = amounts.shape[-1] // 2, weights.shape[-1]
     turns = -(-reach // rows)
     circle = torch.cat([weights] * (2 * turns + 1), -1)[..., turns * rows - reach :]
     seen = circle.unfold(-1, 2 * reach + 1, 1)[..., :rows, :]  # row n sees n - S … n + S
-    in_order = amounts.roll(reach, -1).flip(-1)  # S to 1 up, staying, 1 to S down
-    return (seen @ in_order.unsqueeze(-1)).squeeze(-1)
+    return (seen @ amounts.unsqueeze(-1)).squeeze(-1)
 
 
-def write(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor) -> Tensor:
-    """Erase and add at the weighted rows."""
-    where = weights.unsqueeze(-1)
-    kept = torch.addcmul(memory, memory, where * torch.sigmoid(erase).unsqueeze(1), value=-1)
-    return torch.addcmul(kept, where, torch.tanh(add).unsqueeze(1))
+def turn(head: HeadParams, controller_output: Tensor, before: Joined, options: NTMOptions) -> Joined:
+    """What follows the controller in a step: address, read the old memory, write."""
+    depth, heads, readers = options.vector_size, options.readers + options.writers, options.readers
+    raw = torch.addmm(head.bias, controller_output, head.kernel).clamp(-options.clip_value, options.clip_value)
+    vectors, gates, powers, shifts = raw.split(head.sizes, -1)
+    rows = raw.shape[0]
+    vectors, gates = torch.tanh(vectors).view(rows, -1, depth), torch.sigmoid(gates)
+    strength, sharpen = functional.softplus(powers).view(rows, 2, heads, 1).unbind(1)
+    shift = torch.softmax(shifts.reshape(rows, heads, -1), -1)
+    gate, erase = gates[:, :heads].unsqueeze(-1), gates[:, heads:].view(rows, -1, depth)
+    weights = address(vectors[:, :heads], strength, gate, shift, sharpen + 1, before)
+    memory = before.memory
+    for index in range(options.writers):
+        where = weights[:, readers + index].unsqueeze(-1)
+        memory = torch.addcmul(memory, memory, where * erase[:, index].unsqueeze(1), value=-1)
+        memory = torch.addcmul(memory, where, vectors[:, heads + index].unsqueeze(1))
+    return Joined(torch.bmm(weights[:, :readers], before.memory), weights, memory)
+
+
+def ntm_output(params: NTMParams, controller_output: Tensor, reads: Tensor, options: NTMOptions) -> Tensor:
+    """`[..., O]` of what the controller says `[..., C]` and what the heads read `[..., readers, D]`."""
+    joined = torch.cat([controller_output, reads.flatten(-2)], -1)
+    return affine(joined, params.output_kernel, params.output_bias).clamp(-options.clip_value, options.clip_value)
 
 
 def ntm_heads(
     params: NTMParams, controller_output: Tensor, state: NTMState, controller_state: State, options: NTMOptions
 ) -> tuple[Tensor, NTMState]:
-    """What follows the controller in a step: address, read the old memory, write, form the output."""
-    raw = torch.addmm(params.parameters_bias, controller_output, params.parameters_kernel)
-    raw = raw.clamp(-options.clip_value, options.clip_value)
-    heads = options.readers + options.writers
-    per_head, per_write = raw.tensor_split([heads * head_size(options)], -1)
-    head = head_params(per_head.unflatten(-1, (heads, -1)), options)
-    joined = address(head, state.memory, torch.stack(state.weights, 1))
-    weights = joined.unbind(1)
-    reads = torch.bmm(joined[:, : options.readers], state.memory).unbind(1)
-    memory = state.memory
-    changes = per_write.chunk(2 * options.writers, -1)
-    for index, where in enumerate(weights[options.readers :]):
-        memory = write(memory, where, changes[2 * index], changes[2 * index + 1])
-    output = torch.addmm(params.output_bias, torch.cat([controller_output, *reads], -1), params.output_kernel)
-    output = output.clamp(-options.clip_value, options.clip_value)
-    return output, NTMState(controller_state, reads, weights, memory)
+    """What follows the controller in a step, the output too."""
+    after = turn(by_function(params, options), controller_output, join(state), options)
+    output = ntm_output(params, controller_output, after.reads, options)
+    return output, split(controller_state, after)
+
+
+Controller = Callable[[Tensor, Tensor, State, Masks], tuple[Tensor, State]]
+"""(projected input, `reads [B, readers * D]`, state, masks) -> (output, new state)."""
+
+
+def hoisted(controller: BaseCell, input_size: int) -> tuple[Callable[[Tensor], Tensor], Controller]:
+    """The controller with its input's share taken out of the loop where its kernel is known to be `[input; state]`."""
+    if not isinstance(controller, LeafCell) or controller.recurrence.family not in ("rnn", "lstm"):
+
+        def whole(x: Tensor, reads: Tensor, state: State, masks: Masks) -> tuple[Tensor, State]:
+            joined = torch.cat([x, reads], -1)
+            return controller(joined, state) if masks is None else controller(joined, state, masks)
+
+        return lambda inputs: inputs, whole
+    recurrence, params, options = controller.recurrence, controller.params(), controller.options
+    sizes = [input_size, controller.input_size - input_size, params.kernel.shape[0] - controller.input_size]
+    of_input, of_reads, of_state = params.kernel.split(sizes)
+
+    def step(x: Tensor, reads: Tensor, state: State, masks: Masks) -> tuple[Tensor, State]:
+        return recurrence.recur(
+            params._replace(kernel=of_state), torch.addmm(x, reads, of_reads), state, options, masks
+        )
+
+    return partial(recurrence.project, params._replace(kernel=of_input), options=options), step
 
 
 class NTMCell(LeafCell):
@@ -222,5 +290,34 @@ class NTMCell(LeafCell):
         check_step(self, x, state)
         return self.recur(x, state, masks)
 
-    def unroll(self, *arguments: Any, **call: Any) -> Any:
-        return BaseCell.unroll(self, *arguments, **call)
+    def unroll(
+        self,
+        inputs: Any,
+        state: State,
+        lengths: Tensor | None = None,
+        *,
+        masks: Masks = None,
+        **call: Any,
+    ) -> Any:
+        """As `BaseCell.unroll`; what needs no state, and the output, which no step needs, for all steps at once."""
+        special = call.get("after") or call.get("return_states") or call.get("resets") is not None
+        if special or "_compiled" in self.__dict__ or _nest.is_nested(inputs) or inputs.shape[0] == 0:
+            return BaseCell.unroll(self, inputs, state, lengths, masks=masks, **call)
+        masks = masks if masks is not None else self._draw_for(inputs)
+        params, options = self.params(), self.options
+        head = by_function(params, options)
+        project, controller = hoisted(self.cell, self.input_size)
+
+        def step(x: Tensor, state: Any, masks: Masks) -> Any:
+            before, inner = state
+            output, inner = controller(x, before.reads.flatten(1), inner, masks)
+            after = turn(head, output, before, options)
+            return (output, after.reads), (after, inner)
+
+        start = join(state), state.controller
+        (said, read), (final, inner) = scan(
+            step, inputs, start, lengths, project=project, masks=masks, reverse=call.get("reverse", False)
+        )
+        outputs = ntm_output(params, said, read, options)
+        valid = None if lengths is None else valid_steps(lengths, inputs.shape[0])
+        return mask_inputs(outputs, valid), split(inner, final)

@@ -11,6 +11,7 @@ from recurra._typing import Masks, State
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
 from recurra.cells.checks import natural, positive
+from recurra.cells.family import input_rows, state_rows
 from recurra.cells.init import Initializer
 from recurra.kernels import Recurrence, run_sequence
 
@@ -28,7 +29,7 @@ class RNNOptions(NamedTuple):
 
 def rnn_project(params: RNNParams, inputs: Tensor, options: RNNOptions) -> Tensor:
     """`x @ K_x + b`, for `[..., I]`."""
-    projected = inputs @ params.kernel[: inputs.shape[-1]]
+    projected = inputs @ input_rows(params.kernel, inputs)
     return projected if params.bias is None else projected + params.bias
 
 
@@ -36,8 +37,7 @@ def rnn_recur(
     params: RNNParams, projected: Tensor, state: Tensor, options: RNNOptions, masks: Masks = None
 ) -> tuple[Tensor, Tensor]:
     """`h' = activation(x @ K_x + b + h @ K_h)`."""
-    recurrent = params.kernel[params.kernel.shape[0] - state.shape[-1] :]
-    h = resolve(options.activation)(projected + state @ recurrent)
+    h = resolve(options.activation)(projected + state @ state_rows(params.kernel, state))
     return h, h
 
 

@@ -215,7 +215,8 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, kind: Kind, lengths: Tensor | None, *inputs: Any) -> Any:
-        x, kernel, bias, recurrent, *state = (None if tensor is None else tensor.detach() for tensor in inputs)
+        plain: Any = [None if tensor is None else tensor.detach() for tensor in inputs]
+        x, kernel, bias, recurrent, *state = plain
         results, ctx.parts = _forward(kind, lengths, x, kernel, bias, recurrent, state, training=True)
         ctx.kind = kind
         ctx.save_for_backward(lengths, results[0], *inputs)

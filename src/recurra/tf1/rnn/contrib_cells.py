@@ -441,9 +441,7 @@ class GLSTMCell(Paired):
         options = glstm.GLSTMOptions(float(self._forget_bias), torch_activation(self._activation))
 
         def step(x: Any, c: Any, h: Any, kernels: Any, biases: Any, projection: Any) -> Any:
-            import torch
-
-            params = glstm.GLSTMParams(torch.stack(list(kernels)), torch.stack(list(biases)), projection)
+            params = glstm.stack_groups(kernels, biases, projection, x.shape[-1])
             return glstm.GLSTM.step(params, x, LSTMState(c, h), options)[1]
 
         new_c, new_h = library_call(step, inputs, *state, kernels, biases, projection, count=2)
