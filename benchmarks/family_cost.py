@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/family_cost.py [--backward] [NAME …]
 
 T=100, B=32, I=H=128, one thread, float32. For each cell the products' FLOPs are counted, and an LSTM is made with as
-many (its width follows), run by the same plain loop in torch that runs the cell. Times are CPU seconds of this process,
-the least of several runs, so that a busy machine disturbs little.
+many (its width follows), run by the same plain loop in torch that runs the cell, or both in compiled code for the cells
+of xLSTM. Times are CPU seconds of this process, the least of several runs, so that a busy machine disturbs little.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,6 +57,18 @@ CELLS: dict[str, Callable[[], Any]] = {
     "mlstm": lambda: rc.MLSTMCell(SIZE, SIZE, heads=4),
 }
 
+COMPILED = ("slstm", "mlstm")
+"""Cells whose compiled sequence is held against the compiled LSTM."""
+
+
+class Cost(NamedTuple):
+    """Of a sequence: FLOPs of its products, seconds, units and seconds of the LSTM of as many FLOPs."""
+
+    flops: int
+    seconds: float
+    units: int
+    lstm_seconds: float
+
 
 def inputs_for(cell: Any) -> Any:
     """Random time-major inputs; a clock counts up."""
@@ -66,9 +80,9 @@ def inputs_for(cell: Any) -> Any:
     return (torch.arange(T).float().reshape(T, 1, 1).expand(T, B, 1), made[1]) if isinstance(made, tuple) else made
 
 
-def run(cell: Any, inputs: Any, *, backward: bool) -> None:
-    """A whole sequence, and its gradient if asked, without the compiled kernels."""
-    with torch.set_grad_enabled(backward), plain_loop():
+def run(cell: Any, inputs: Any, *, backward: bool, compiled: bool = False) -> None:
+    """A whole sequence, and its gradient if asked, without the compiled kernels or with them."""
+    with torch.set_grad_enabled(backward), nullcontext() if compiled else plain_loop():
         outputs, _ = cell.unroll(inputs, cell.initial_state(B))
     if backward:
         outputs.sum().backward()
@@ -99,6 +113,17 @@ def like(count: int) -> rc.LSTMCell:
     return rc.LSTMCell(SIZE, max(1, round(width)))
 
 
+def measure(name: str, *, backward: bool) -> Cost:
+    """What a cell and its twin cost."""
+    torch.manual_seed(0)
+    cell = CELLS[name]()
+    inputs, plain = inputs_for(cell), torch.randn(T, B, SIZE)
+    count = flops(cell, inputs)
+    twin = like(count)
+    call: Any = partial(run, backward=backward, compiled=name in COMPILED)
+    return Cost(count, seconds(partial(call, cell, inputs)), twin.output_size, seconds(partial(call, twin, plain)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(CELLS))
@@ -107,16 +132,9 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{'cell':28}{'MFLOP':>8}{'ms':>9}{'LSTM of':>9}{'ms':>9}{'ratio':>8}")
     for name in arguments.names:
-        torch.manual_seed(0)
-        cell = CELLS[name]()
-        inputs = inputs_for(cell)
-        count = flops(cell, inputs)
-        twin = like(count)
-        plain = torch.randn(T, B, SIZE)
-        own = seconds(lambda cell=cell, inputs=inputs: run(cell, inputs, backward=arguments.backward))
-        other = seconds(lambda twin=twin, plain=plain: run(twin, plain, backward=arguments.backward))
-        row = f"{name:28}{count / 1e6:8.0f}{own * 1e3:9.1f}{twin.output_size:9}{other * 1e3:9.1f}"
-        print(f"{row}{own / other:8.2f}", flush=True)
+        cost = measure(name, backward=arguments.backward)
+        row = f"{name:28}{cost.flops / 1e6:8.0f}{cost.seconds * 1e3:9.1f}{cost.units:9}{cost.lstm_seconds * 1e3:9.1f}"
+        print(f"{row}{cost.seconds / cost.lstm_seconds:8.2f}", flush=True)
 
 
 if __name__ == "__main__":
