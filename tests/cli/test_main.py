@@ -13,6 +13,7 @@ from recurra.cli.main import Commands, main, report
 from recurra.errors import DataError
 from recurra.training.config import build
 from recurra.training.registry import RECIPES
+from recurra.training.runfolder import RunFolder
 from recurra.training.runs import load, train
 from tests.cli.calling import FAST, call
 
@@ -187,7 +188,7 @@ def test_predict_reads_the_table_it_was_trained_on(capsys, classifier, table, tm
 
 def test_a_mistyped_file_name_is_no_text(capsys, classifier):
     code, out, err = call(capsys, "predict", classifier, "nosuchfile.csv")
-    assert (code, out) == (1, "") and "nosuchfile.csv: no such file" in err
+    assert (code, out) == (1, "") and "nosuchfile.csv: No such file" in err
 
 
 def test_forecast_after_the_end_of_a_file(capsys, tmp_path):
@@ -272,6 +273,73 @@ def test_a_run_by_the_beginning_of_its_name(capsys, classifier, tmp_path, monkey
         assert call(capsys, "predict", name, "ababab")[0] == 0, name
     code, _, err = call(capsys, "predict", "runs/mine", "ab")
     assert code == 1 and "several runs begin so: mine-a, mine-b" in err
+
+
+def test_the_beginning_of_a_name_finds_the_run_that_serves(tmp_path):
+    def make(name, *files):
+        (tmp_path / name).mkdir()
+        for file in ("config.yaml", *files):
+            (tmp_path / name / file).touch()
+
+    make("lm-20260101-000000", "artifacts.json", "best.pt", "last.pt", "result.json")
+    make("lm-20260102-000000", "artifacts.json", "best.pt", "last.pt", "result.json")
+    make("lm-20260103-000000", "artifacts.json", "best.pt", "last.pt")
+    make("lm-20260104-000000")
+    make("lm-20260105-000000", "artifacts.json", "best.pt", "last.pt", "result.json")
+    (tmp_path / "lm-20260105-000000" / "config.yaml").unlink()
+    assert RunFolder.open(tmp_path / "lm").path.name == "lm-20260102-000000"
+    assert RunFolder.open(tmp_path / "lm", to_resume=True).path.name == "lm-20260103-000000"
+
+
+def test_a_wrong_name_of_a_run_gives_the_nearest(capsys, classifier, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "there are no runs in runs" in call(capsys, "predict", "names", "x")[2]
+    for name in ("names-real", "other"):
+        shutil.copytree(classifier, tmp_path / "runs" / name)
+    for wrong in ("nmaes-real", "runs/nmaes-real"):
+        code, _, err = call(capsys, "predict", wrong, "x")
+        assert code == 1 and f"{wrong}: no run here" in err and "did you mean runs/names-real?" in err
+    assert "`recurra runs` lists" in call(capsys, "evaluate", "zzz", "x")[2]
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it fails from here on
+from recurra.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_what_is_not_there_is_told_before_torch_is_imported(classifier, table, tmp_path):
+    slip = str(table.with_name("wrods.csv"))
+    for arguments, message in (
+        (["predict", "/nowhere", "x"], "no run here"),
+        (["generate", "/nowhere"], "no run here"),
+        (["train", "--resume", "/nowhere"], "no run here"),
+        (["train", "classify", slip], f"did you mean '{table}'?"),
+        (["train", "classify", str(table), "--test", "/nowhere.csv"], "/nowhere.csv: No such file"),
+        (["evaluate", str(classifier), slip], f"did you mean '{table}'?"),
+        (["predict", str(classifier), slip], f"did you mean '{table}'?"),
+        (["runs", "/nowhere"], "no such folder"),
+    ):
+        words = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1 and message in done.stderr and done.stderr.startswith("error: "), done.stderr
+
+
+def test_an_empty_file_is_told_and_an_empty_stream_is_not(capsys, classifier, tmp_path):
+    for name, text, message in (
+        ("none.txt", "", "none.txt: empty, nothing to predict"),
+        ("none.csv", "", "none.csv: empty"),
+        ("head.csv", "id,text\n", "head.csv: no row with data"),
+    ):
+        file = tmp_path / name
+        file.write_text(text)
+        code, out, err = call(capsys, "predict", classifier, file)
+        assert code == 1 and out == "" and err.startswith("error: ") and message in err
+    words = [sys.executable, "-m", "recurra.cli.main", "predict", str(classifier), "-"]
+    done = subprocess.run(words, input="", capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_generate_needs_a_language_model(capsys, classifier):

@@ -111,10 +111,10 @@ SERIES = "date,site,temp,load\nmon,A,1,10\ntue,A,2,20\nmon,B,3,30\ntue,B,4,40\n"
 
 
 def test_series_by_name(tmp_path):
-    table = series.read(write(tmp_path / "s.csv", SERIES), series="site")
+    table = series.read(write(tmp_path / "s.csv", SERIES), series.Wanted(series="site"))
     assert table.columns == ["temp", "load"] and table.target == 1
     np.testing.assert_array_equal(table.series["B"], [[3, 30], [4, 40]])
-    assert series.read(write(tmp_path / "s.csv", SERIES), target="temp").target == 0
+    assert series.read(write(tmp_path / "s.csv", SERIES), series.Wanted(target="temp")).target == 0
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,50 @@ def test_series_by_name(tmp_path):
 )
 def test_bad_series(tmp_path, text, options, message):
     with pytest.raises(DataError, match=message):
-        series.read(write(tmp_path / "s.csv", text), **options)
+        series.read(write(tmp_path / "s.csv", text), series.Wanted(**options))
+
+
+def rows_of(header, *columns):
+    return "\n".join([header, *(",".join(map(str, row)) for row in zip(*columns, strict=True))]) + "\n"
+
+
+N = range(40)
+WAVE, NOISE = [i % 7 for i in N], [i * i % 11 for i in N]
+TARGETS = {  # what a person's table looks like: the column that is forecast, the columns that are read
+    "a row number at the end": (rows_of("load,index", WAVE, N), "load", ["load"]),
+    "pandas' unnamed index": (rows_of(",load,temp", N, WAVE, NOISE), "temp", ["load", "temp"]),
+    "a time stamp with gaps": (rows_of("load,timestamp", WAVE, [1.6e9 + i * i for i in N]), "load", ["load"]),
+    "an even clock under any name": (rows_of("load,minutes", WAVE, [15 * i for i in N]), "load", ["load"]),
+    "a named target": (rows_of("value,temp", WAVE, NOISE), "value", ["value", "temp"]),
+    "a calendar": (rows_of("load,month,hour", WAVE, NOISE, WAVE), "load", ["load", "month", "hour"]),
+    "a sum that only rises": (rows_of("load,total", WAVE, [i * i for i in N]), "load", ["load", "total"]),
+    "nothing but a counter": (rows_of("day", N), "day", ["day"]),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_what_is_forecast_when_nothing_is_said(tmp_path, case):
+    text, target, columns = TARGETS[case]
+    table = series.read(write(tmp_path / "s.csv", text))
+    assert (table.columns[table.target], table.columns) == (target, columns)
+    left = set(text.split("\n")[0].split(",")) - set(columns)
+    assert all(any(f"count up: {name}" in note for note in table.notes) for name in left), table.notes
+    assert len(text.split("\n")[0].split(",")) == 1 or any(f"{target!r} is forecast" in note for note in table.notes)
+
+
+def test_a_counter_is_forecast_when_asked_for(tmp_path):
+    table = series.read(write(tmp_path / "s.csv", rows_of("load,index", WAVE, N)), series.Wanted(target="index"))
+    assert table.columns == ["load", "index"] and table.target == 1
+
+
+@pytest.mark.parametrize("times", ["date", "number"])
+def test_series_are_told_apart_where_the_time_repeats(tmp_path, times):
+    days = [f"2024-01-{i // 2 + 1:02}" if times == "date" else i // 2 for i in N]
+    text = rows_of("day,store,open,sales", days, ["AB"[i % 2] for i in N], [i % 3 % 2 for i in N], WAVE)
+    table = series.read(write(tmp_path / "s.csv", text))
+    assert table.group == "store" and list(table.series) == ["A", "B"] and table.columns == ["open", "sales"]
+    one = rows_of("day,weather,load", [f"2024-01-{i + 1:02}" for i in N], ["wet" if i % 3 else "dry" for i in N], WAVE)
+    assert series.read(write(tmp_path / "s.csv", one)).group is None
 
 
 def test_windows_look_ahead_by_the_horizon():

@@ -193,3 +193,17 @@ def test_every_epoch_has_its_own_order(tmp_path):
 def test_every_step_has_its_own_seed():
     seeds = {step_seed(seed, step, rank) for seed in range(4) for step in range(2000) for rank in range(4)}
     assert len(seeds) > 31_990
+
+
+def test_of_two_equal_metrics_the_lower_loss_is_best(tmp_path):
+    config = build(get("digits").config_class(), {**options("digits", tmp_path / "run"), "steps": 1})
+    runs.train("digits", config)
+    task = runs.make_task("digits", config, None)
+    task.prepare()
+    loop = Loop(task, task.build_model(), RunFolder.open(tmp_path / "run"), "digits", Share())
+    assert loop._is_best(0.9, 0.5)
+    loop.progress.best, loop.progress.best_loss = 0.9, 0.5
+    assert loop._is_best(0.9, 0.4) and not loop._is_best(0.9, 0.5) and not loop._is_best(0.9, 0.6)
+    assert loop._is_best(0.91, 0.8) and not loop._is_best(0.89, 0.1)
+    loop.progress.best_loss = None  # a checkpoint from before losses were kept
+    assert loop._is_best(0.9, 0.6)

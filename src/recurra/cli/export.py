@@ -31,7 +31,9 @@ def export(
     An ONNX model has free batch and time axes, lengths where the model has them, and for language models the state as
     inputs and outputs, so that a text or stream can be carried on step by step.
     """
-    folder = run if run.is_dir() else run.parent
+    from recurra.training.runfolder import RunFolder
+
+    folder = run.parent if run.suffix in (".pt", ".safetensors") else RunFolder.open(run).path
     target = output if output is not None else folder / f"model.{to.value}"
     if to is Target.safetensors:
         from recurra.export.safetensors import save_run

@@ -10,8 +10,10 @@ import typer
 
 from recurra.cli.lazy import Command, LazyGroup
 from recurra.cli.options import with_options
-from recurra.training.config import resolve
+from recurra.data.files import check_path
+from recurra.training.config import RunConfig, resolve
 from recurra.training.registry import RECIPES, Recipe
+from recurra.training.runfolder import RunFolder
 
 
 class Recipes(LazyGroup):
@@ -40,9 +42,10 @@ def _train(
     if resume is None:
         typer.echo(ctx.get_help())
         raise typer.Exit(2)
+    run = RunFolder.open(resume, to_resume=True).path
     from recurra.training import runs
 
-    show(runs.resume(resume))
+    show(runs.resume(run))
 
 
 def _command(recipe: Recipe) -> Any:
@@ -68,6 +71,7 @@ def _command(recipe: Recipe) -> Any:
 
     def run(data_path: str | None = None, config_file: Path | None = None, **values: Any) -> None:
         config = resolve(recipe.config_class(), config_file, values)
+        _check_paths(recipe, config, data_path)
         from recurra.training import runs
 
         show(runs.train(recipe.name, config, data_path))
@@ -76,6 +80,13 @@ def _command(recipe: Recipe) -> Any:
     doc = recipe.config_class().__doc__ or recipe.help
     sub.command(name=recipe.name, help=doc)(with_options(run, recipe.config_class(), arguments))
     return typer.main.get_command(sub)
+
+
+def _check_paths(recipe: Recipe, config: RunConfig, data: str | None) -> None:
+    """Files that are not there are told before torch is imported, which takes seconds."""
+    for path in (data, getattr(config, "valid", None), getattr(config, "test", None)):
+        if path is not None and path not in recipe.made:
+            check_path(path)
 
 
 def show(result: Any) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recurra.data.files import check_path
 from recurra.errors import DataError
+from recurra.training.runfolder import RunFolder, list_runs
 
 if TYPE_CHECKING:
     from recurra.training.runs import Trained
@@ -31,15 +33,25 @@ RunArgument = Annotated[
 ]
 
 
+def _load(run: Path, files: Iterable[str] = ()) -> Trained:
+    """The trained model of `run`; a run or a file that is not there is told before torch is imported, which takes
+    seconds."""
+    folder = RunFolder.open(run.parent if run.suffix == ".pt" else run).path
+    for file in files:
+        check_path(file)
+    from recurra.training.runs import load
+
+    return load(folder / run.name if run.suffix == ".pt" else folder)
+
+
 @evaluate_app.command(help="Measure a trained model on a file in the format it was trained on.")
 def evaluate(
     run: RunArgument,
     data: Annotated[str, typer.Argument(metavar="DATA", help="The file.", show_default=False)],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read.")] = False,
 ) -> None:
-    from recurra.training.runs import load
-
-    for name, value in load(run).evaluate(data, skip_bad=skip_bad).items():
+    trained = _load(run, files=[data])
+    for name, value in trained.evaluate(data, skip_bad=skip_bad).items():
         typer.echo(f"{name}\t{value:.6g}")
 
 
@@ -54,29 +66,32 @@ def predict(
         typer.Argument(metavar="INPUT…", help="A file, '-', or text: each argument is a line.", show_default=False),
     ],
 ) -> None:
-    from recurra.training.runs import load
-
-    trained = load(run)
-    for line in _predictions(trained, text):
+    file = text[0] if len(text) == 1 and (Path(text[0]).is_file() or _like_a_file(text[0])) else None
+    if file is None and any(map(_like_a_file, text)):
+        raise DataError(f"{next(filter(_like_a_file, text))}: give one file alone")
+    trained = _load(run, files=[] if file is None else [file])
+    some = False
+    for line in _predictions(trained, text, file):
+        some = True
         typer.echo(line)
         sys.stdout.flush()
+    if file is not None and not some:
+        raise DataError(f"{file}: empty, nothing to predict")
 
 
-def _predictions(trained: Trained, arguments: list[str]) -> Iterator[str]:
-    """For standard input ('-'), a file, or the arguments as lines."""
+def _like_a_file(argument: str) -> bool:
+    """A mistyped file name is likelier than a text that ends like one."""
+    return Path(argument).suffix.lower() in DATA_SUFFIXES
+
+
+def _predictions(trained: Trained, arguments: list[str], file: str | None) -> Iterator[str]:
+    """For standard input ('-'; it may be empty), a file, or the arguments as lines."""
     if arguments == ["-"]:
         stream = sys.stdin.buffer
         return trained.predict(
             line.decode("utf-8", errors="replace").rstrip("\r\n") for line in iter(stream.readline, b"")
         )
-    if len(arguments) == 1 and Path(arguments[0]).is_file():
-        return trained.predict_file(arguments[0])
-    for argument in arguments:
-        if Path(argument).suffix.lower() in DATA_SUFFIXES:
-            # a mistyped file name is likelier than a text that ends like one
-            where = "give one file alone" if Path(argument).is_file() else "no such file"
-            raise DataError(f"{argument}: {where}")
-    return trained.predict(arguments)
+    return trained.predict(arguments) if file is None else trained.predict_file(file)
 
 
 @generate_app.command(help="Text from a trained language model.")
@@ -87,9 +102,7 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0: always the likeliest token; 1: as the model says.")] = 0.8,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
 ) -> None:
-    from recurra.training.runs import load
-
-    typer.echo(load(run).generate(prompt, length=length, temperature=temperature, seed=seed))
+    typer.echo(_load(run).generate(prompt, length=length, temperature=temperature, seed=seed))
 
 
 @runs_app.command(help="A table of the runs in a folder.")
@@ -97,8 +110,6 @@ def runs(folder: Annotated[Path, typer.Argument(help="The folder with run folder
     from rich import box
     from rich.console import Console
     from rich.table import Table
-
-    from recurra.training.runs import list_runs
 
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 from collections.abc import Mapping
@@ -90,6 +91,24 @@ NAMES = DataSet(
     "MIT",
     {name: _NAMES_MIRROR + name for name in _NAMES_FILES},
 )
+
+
+def check_path(path: str | Path) -> None:
+    """Whether a person's own file or folder is there at all.
+
+    Raises:
+        DataError: it is not; a name that is like it and is there is given.
+    """
+    path = Path(path)
+    if path.exists():
+        return
+    try:
+        there = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        there = []
+    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.7)
+    hint = f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
+    raise DataError(f"{path}: No such file or directory{hint}")
 
 
 def data_root(data_dir: Path | None) -> Path | None:

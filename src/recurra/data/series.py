@@ -6,11 +6,12 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from recurra.data.roles import Roles, assign
 from recurra.data.tables import delimiter_of, is_number
 from recurra.data.text import SKIP_HINT, read_text
 from recurra.errors import DataError
@@ -25,37 +26,73 @@ class SeriesTable:
         columns: names of the F columns.
         target: which of them is forecast.
         skipped: rows left out.
+        group: the column that names the series, or None.
+        notes: what was chosen in the table, and why.
     """
 
     series: dict[str, np.ndarray]
     columns: list[str]
     target: int
     skipped: int
+    group: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def read(
-    path: Path,
-    *,
-    target: str | None = None,
-    series: str | None = None,
-    time: str | None = None,
-    columns: Sequence[str] | None = None,
-    skip_bad: bool = False,
-) -> SeriesTable:
-    """Read the numeric columns of a CSV file with a header.
+@dataclass(frozen=True)
+class Wanted:
+    """How a table is to be read.
 
-    Args:
-        path: the file.
-        target: the column to forecast; default the last numeric one.
-        series: the column that names the series a row belongs to; default: all rows are one series.
+    Attributes:
+        target: the column to forecast; default: see `recurra.data.roles`.
+        series: the column that names the series a row belongs to; default: one is looked for.
         time: a column that is left out of the features; columns that hold no numbers are left out anyway.
-        columns: the features, which a trained model needs in this order; default: all that hold numbers.
+        columns: the features, which a trained model needs in this order; default: all that hold numbers and do more
+            than count.
         skip_bad: leave out rows with missing or unparsable values, and count them.
+    """
+
+    target: str | None = None
+    series: str | None = None
+    time: str | None = None
+    columns: Sequence[str] | None = None
+    skip_bad: bool = False
+
+
+def read(path: Path, wanted: Wanted = Wanted()) -> SeriesTable:
+    """Read the numeric columns of a CSV file with a header.
 
     Raises:
         DataError: missing, empty, no such column, a value that is missing, no number or not finite (file and line
             named).
     """
+    names, rows, skipped = _rows(path, wanted)
+    if wanted.columns is None:
+        roles = assign(
+            path, names, [cells for _, cells in rows], target=wanted.target, series=wanted.series, time=wanted.time
+        )
+    else:
+        roles = Roles(list(wanted.columns), wanted.target or wanted.columns[-1], wanted.series)
+    where = [names.index(name) for name in roles.features]
+    group = None if roles.series is None else names.index(roles.series)
+    found: dict[str, list[list[float]]] = {}
+    for line, cells in rows:
+        try:
+            values = [_number(cells[i], names[i]) for i in where]
+        except ValueError as error:
+            if not wanted.skip_bad:
+                raise DataError(f"{path}, line {line}: {error} {SKIP_HINT}") from error
+            skipped += 1
+            continue
+        found.setdefault("" if group is None else cells[group].strip(), []).append(values)
+    arrays = {name: np.array(values) for name, values in found.items()}
+    if not arrays:
+        raise DataError(f"{path}: no row could be read ({skipped} bad ones)")
+    target = roles.features.index(roles.target)
+    return SeriesTable(arrays, roles.features, target, skipped, roles.series, roles.notes)
+
+
+def _rows(path: Path, wanted: Wanted) -> tuple[list[str], list[tuple[int, list[str]]], int]:
+    """The header, the rows with their lines, and how many were left out because they have other columns."""
     text = read_text(path)
     if not text.strip():
         raise DataError(f"{path}: empty")
@@ -64,9 +101,10 @@ def read(
     if all(is_number(name) for name in names):
         raise DataError(f"{path}, line 1: numbers, expected a header with the columns' names")
     # a model that was trained knows its columns, and needs no time any more
-    for wanted in (target, series, time) if columns is None else (series, *columns):
-        if wanted is not None and wanted not in names:
-            raise DataError(f"{path}: no column {wanted!r}; columns: {', '.join(names)}")
+    given = (wanted.target, wanted.series, wanted.time)
+    for name in given if wanted.columns is None else (wanted.series, *wanted.columns):
+        if name is not None and name not in names:
+            raise DataError(f"{path}: no column {name!r}; columns: {', '.join(names)}")
     rows: list[tuple[int, list[str]]] = []
     skipped = 0
     for cells in reader:
@@ -74,48 +112,13 @@ def read(
             continue
         if len(cells) == len(names):
             rows.append((reader.line_num, cells))
-        elif skip_bad:
+        elif wanted.skip_bad:
             skipped += 1
         else:
             raise DataError(f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)} {SKIP_HINT}")
     if not rows:
         raise DataError(f"{path}: a header and no rows")
-    used = list(columns) if columns is not None else _numeric(path, names, rows, {series, time}, target)
-    chosen = target or used[-1]
-    where = [names.index(name) for name in used]
-    group = None if series is None else names.index(series)
-    found: dict[str, list[list[float]]] = {}
-    for line, cells in rows:
-        try:
-            values = [_number(cells[i], names[i]) for i in where]
-        except ValueError as error:
-            if not skip_bad:
-                raise DataError(f"{path}, line {line}: {error} {SKIP_HINT}") from error
-            skipped += 1
-            continue
-        found.setdefault("" if group is None else cells[group].strip(), []).append(values)
-    arrays = {name: np.array(values) for name, values in found.items()}
-    if not arrays:
-        raise DataError(f"{path}: no row could be read ({skipped} bad ones)")
-    return SeriesTable(arrays, used, used.index(chosen), skipped)
-
-
-def _numeric(
-    path: Path, names: list[str], rows: list[tuple[int, list[str]]], leave: set[str | None], target: str | None
-) -> list[str]:
-    """Columns that hold numbers: in most of the first hundred rows, so that one bad cell is an error, not another
-    kind of column."""
-    head = rows[:100]
-    columns = [
-        name
-        for i, name in enumerate(names)
-        if name not in leave and sum(is_number(cells[i]) for _, cells in head) * 2 > len(head)
-    ]
-    if target is not None and target not in columns:
-        raise DataError(f"{path}: column {target!r} holds no numbers; columns that do: {', '.join(columns) or 'none'}")
-    if not columns:
-        raise DataError(f"{path}: no column holds numbers; columns: {', '.join(names)}")
-    return columns
+    return names, rows, skipped
 
 
 def _number(cell: str, name: str) -> float:

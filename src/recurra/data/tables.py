@@ -318,6 +318,8 @@ def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | Non
         return None
     rows = _json_rows(path, Choice()) if path.suffix in JSON_SUFFIXES else _csv_rows(path, Choice())
     line, first = next(rows, (0, None))
+    if line == 0:
+        raise DataError(f"{path}: no row with data")
     if first is None or not source or not all(name in first for name in source):
         return None
     numeric = kind == "values"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra._files import write_atomic
+from recurra._files import write_bytes
 from recurra.errors import CheckpointError
 
 FORMAT = 1
@@ -25,6 +26,7 @@ class Progress:
     epoch: int = 0
     position: int = 0
     best: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
     quick_best: float | None = None
     seconds: float = 0.0
@@ -49,7 +51,10 @@ def save(
     if optimizer is not None:
         content["optimizer"] = optimizer.state_dict()
         content["state"] = state
-    write_atomic(path, lambda file: torch.save(content, file))
+    # by way of memory: torch's zip writer buries a full disk's OSError under an error of its own
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    write_bytes(path, packed.getbuffer())
 
 
 def load(path: Path, recipe: str | None = None) -> dict[str, Any]:

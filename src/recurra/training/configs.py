@@ -213,18 +213,20 @@ class LmConfig(LanguageConfig):
 
     level: Literal["char", "word"] = option("char", "what a token is", "Data")
     test_share: float = option(0.1, "share of the text, at its end, kept for the test", "Data", gt=0, lt=1)
-    valid_share: float = option(0.05, "share of the text, before that, kept for validation", "Data", gt=0, lt=1)
+    valid_share: float | None = option(
+        None, "share of the text, before that, kept for validation (default: 0.05, at most 20,000 tokens)", "Data",
+        gt=0, lt=1,
+    )  # fmt: skip
     min_count: int = option(2, "words seen less often become <unk> (level word)", "Data", ge=1)
     max_vocab: int = option(20_000, "distinct tokens kept at most", "Data", ge=2)
-    hidden: int = option(256, "units per layer and direction", "Model", ge=1)
-    layers: int = option(2, "recurrent layers", "Model", ge=1)
+    hidden: int = option(0, "units per layer (0: by the text's length, 128 to 512)", "Model", ge=0)
     epochs: int = option(20, "passes over the training data at most", ge=1)
     batch_size: int = option(0, "rows the text is cut into (0: by the text's length, at most 32)", ge=0)
     learning_rate: float = option(2e-3, "learning rate at the start", gt=0)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     clip_norm: float | None = option(5.0, "clip the global norm of the gradient to this", gt=0)
     dropout: float = option(
-        0.1, "share of activations dropped on inputs and outputs of layers in training", "Model", ge=0, lt=1
+        0.25, "share of activations dropped on inputs and outputs of layers in training", "Model", ge=0, lt=1
     )
     eval_every: int | None = option(500, "steps between validations", ge=1)
 
@@ -303,8 +305,12 @@ class TagConfig(OwnDataConfig, ModelConfig):
 class ForecastConfig(OwnDataConfig, ModelConfig):
     """Forecast the next values of one or several series in a CSV file."""
 
-    target: str | None = option(None, "column to forecast (default: the last numeric one)", "Data")
-    series: str | None = option(None, "column that names the series a row belongs to (default: one series)", "Data")
+    target: str | None = option(
+        None, "column to forecast (default: by its name, or the last that does not only count up)", "Data"
+    )
+    series: str | None = option(
+        None, "column that names the series a row belongs to (default: looked for where the time repeats)", "Data"
+    )
     time: str | None = option(
         None, "column with the time, kept out of the features (default: the first that is no number)", "Data"
     )

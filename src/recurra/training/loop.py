@@ -191,14 +191,21 @@ class Loop:
             value = metrics[task.metric]
             self._row("valid", metrics["loss"], value)
             self.events.scalars(progress.step, {f"valid/{name}": number for name, number in metrics.items()})
-            if progress.best is None or (value > progress.best if task.higher_is_better else value < progress.best):
-                progress.best, progress.best_step = value, progress.step
+            if self._is_best(value, metrics["loss"]):
+                progress.best, progress.best_loss, progress.best_step = value, metrics["loss"], progress.step
                 progress.quick_best = None if quick is None else quick[0]
                 if self.first:
                     checkpoint.save(self.folder.path / "best.pt", self.recipe, self.model, progress)
             self._say_validation(metrics, started)
         self.model.train()
         self._flush()
+
+    def _is_best(self, value: float, loss: float) -> bool:
+        """Whether this validation is the best so far; of two with the same metric the lower loss is better."""
+        progress = self.progress
+        if progress.best is None or value == progress.best:
+            return progress.best is None or progress.best_loss is None or loss < progress.best_loss
+        return value > progress.best if self.task.higher_is_better else value < progress.best
 
     def _may_be_best(self, value: float, count: int) -> bool:
         """Whether the subset's metric is so near its value at the best step that all of the data must decide."""

@@ -27,6 +27,7 @@ class Recipe:
         help: one line.
         data: what the positional argument is called and means, for recipes that read a person's files; None for the
             others.
+        made: what may stand there instead of a file: data that the recipe makes itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Recipe:
     task: str
     help: str
     data: tuple[str, str] | None = None
+    made: tuple[str, ...] = ()
 
     def config_class(self) -> type[RunConfig]:
         """The class of its options."""
@@ -49,8 +51,10 @@ def _import(where: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _recipe(name: str, config: str, task: str, help: str, data: tuple[str, str] | None = None) -> Recipe:
-    return Recipe(name, f"recurra.training.configs:{config}", f"recurra.training.tasks.{task}", help, data)
+def _recipe(
+    name: str, config: str, task: str, help: str, data: tuple[str, str] | None = None, made: tuple[str, ...] = ()
+) -> Recipe:
+    return Recipe(name, f"recurra.training.configs:{config}", f"recurra.training.tasks.{task}", help, data, made)
 
 
 _ALL = (
@@ -88,6 +92,7 @@ _ALL = (
         "seq2seq:Sequences",
         "write a sequence for a sequence, with attention",
         ("PAIRS", "a file with a source and a target per line, apart by a tab; `dates` makes some"),
+        ("dates", "reversal", "arithmetic"),
     ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}

@@ -10,6 +10,7 @@ result.json       final numbers                   report.html      curves, pictu
 from __future__ import annotations
 
 import csv
+import difflib
 import glob
 import io
 import json
@@ -63,22 +64,26 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: Path, *, to_resume: bool = False) -> RunFolder:
         """An existing run, by its folder or the beginning of its name, which is looked for in `runs` too.
 
-        `lm` stands for the newest `lm-<date>-<time>`; any other beginning must fit one run only.
+        `lm` stands for the newest `lm-<date>-<time>` that is finished (with `to_resume`: that is not); any other
+        beginning must fit one run only.
 
         Raises:
-            CheckpointError: there is none, or there are several.
+            CheckpointError: there is none (the nearest names are given), or there are several.
         """
+        named, places = path, [path] if len(path.parts) > 1 else [path, Path("runs") / path]
         if not path.exists():
-            places = [path] if len(path.parts) > 1 else [path, Path("runs") / path]
-            path = next(filter(None, map(_begins_with, places)), path)
+            path = next(filter(None, (_begins_with(place, to_resume) for place in places)), path)
         if not (path / "config.yaml").is_file():
-            raise CheckpointError(
-                f"{path}: no run here (config.yaml is missing); `recurra runs` lists the runs there are"
-            )
+            raise CheckpointError(f"{named}: no run here (config.yaml is missing); {_nearest_runs(places)}")
         return cls(path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "result.json").is_file()
 
     def config(self) -> dict[str, Any]:
         """The resolved options, `recipe` among them."""
@@ -160,16 +165,53 @@ def new_path(recipe: str, out: Path | None, runs: Path) -> Path:
     return path
 
 
-def _begins_with(path: Path) -> Path | None:
-    """The run whose name begins as `path` does; of a recipe's dated ones the newest that began to train."""
-    runs = sorted(config.parent for config in path.parent.glob(f"{glob.escape(path.name)}*/config.yaml"))
+def _begins_with(path: Path, to_resume: bool) -> Path | None:
+    """The run whose name begins as `path` does; of a recipe's dated ones the newest that is of use."""
+    runs = _runs_like(path.parent, f"{glob.escape(path.name)}*")
     dated = [run for run in runs if re.match(r"-\d{8}-\d{6}", run.name.removeprefix(path.name))]
     if dated:
-        begun = [run for run in dated if (run / "artifacts.json").is_file()]
-        return (begun or dated)[-1]
+        return max(dated, key=lambda run: (_use(RunFolder(run), to_resume), run.name))
     if len(runs) > 1:
         raise CheckpointError(f"{path}: several runs begin so: {', '.join(run.name for run in runs)}")
     return runs[0] if runs else None
+
+
+def _use(run: RunFolder, to_resume: bool) -> int:
+    """How well a run serves: one to go on with must not be finished, any other should be, and needs weights."""
+    weights = (run.path / "best.pt").is_file() or (run.path / "last.pt").is_file()
+    if to_resume:
+        return 0 if run.finished else 1 + weights
+    return weights + (weights and run.finished)
+
+
+def _runs_like(folder: Path, pattern: str) -> list[Path]:
+    return sorted(config.parent for config in folder.glob(f"{pattern}/config.yaml"))
+
+
+def _nearest_runs(places: list[Path]) -> str:
+    """What to say of a run that is not there: the names most like it, else where there are any."""
+    there = {run.name: run for place in reversed(places) for run in _runs_like(place.parent, "*")}
+    close = difflib.get_close_matches(places[0].name, there, n=3, cutoff=0.5)
+    if not close:
+        return "`recurra runs` lists the runs there are" if there else f"there are no runs in {places[-1].parent}"
+    return f"did you mean {' or '.join(str(there[name]) for name in close)}?"
+
+
+def list_runs(runs: Path) -> list[dict[str, Any]]:
+    """What is known of every run in a folder, newest last."""
+    found = []
+    for config in sorted(runs.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime):
+        found.append({"run": config.parent.name} | _known_of(RunFolder(config.parent)))
+    return found
+
+
+def _known_of(folder: RunFolder) -> dict[str, Any]:
+    """Recipe, steps, result, and "unfinished" or "broken" where there is none."""
+    try:
+        recipe, result, rows = folder.config()["recipe"], folder.read_json("result.json"), folder.metrics()
+    except CheckpointError:
+        return {"recipe": "?", "steps": 0, "result": None, "state": "broken"}
+    return {"recipe": recipe, "steps": int(rows[-1]["step"]) if rows else 0, "result": result, "state": "unfinished"}
 
 
 def environment() -> dict[str, Any]:

@@ -63,7 +63,7 @@ def train(recipe: str, config: RunConfig, data: str | None = None) -> Result:
 
 def resume(path: Path) -> Result:
     """Go on with the run in `path`; a finished run is only read."""
-    folder = RunFolder.open(path)
+    folder = RunFolder.open(path, to_resume=True)
     if folder.read_json("result.json") is not None:
         return read_result(folder)
     recipe, config, data = read_config(folder)
@@ -286,20 +286,3 @@ class Trained:
 def load(path: str | Path) -> Trained:
     """The trained model of a run folder, ready to predict."""
     return Trained(Path(path))
-
-
-def list_runs(runs: Path) -> list[dict[str, Any]]:
-    """What is known of every run in a folder, newest last."""
-    found = []
-    for config in sorted(runs.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime):
-        found.append({"run": config.parent.name} | _known_of(RunFolder(config.parent)))
-    return found
-
-
-def _known_of(folder: RunFolder) -> dict[str, Any]:
-    """Recipe, steps, result, and "unfinished" or "broken" where there is none."""
-    try:
-        recipe, result, rows = folder.config()["recipe"], folder.read_json("result.json"), folder.metrics()
-    except CheckpointError:
-        return {"recipe": "?", "steps": 0, "result": None, "state": "broken"}
-    return {"recipe": recipe, "steps": int(rows[-1]["step"]) if rows else 0, "result": result, "state": "unfinished"}

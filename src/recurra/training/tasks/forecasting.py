@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recurra.data import series, tables
 from recurra.data.batching import Batch, Examples, shuffled_batches
-from recurra.data.series import SeriesTable, Windows
+from recurra.data.series import SeriesTable, Wanted, Windows
 from recurra.errors import DataError
 from recurra.models.forecaster import Forecaster
 from recurra.training import plots
@@ -43,6 +43,7 @@ class Forecasting(Task[ForecastConfig]):
         table = self._read(self.data)
         config.window = config.window or max(24, 4 * config.horizon)
         self.columns, self.target = table.columns, table.target
+        config.target, config.series = table.columns[table.target], table.group
         parts = self._split(table)
         flat = np.concatenate(list(parts["train"].values()))
         self.mean, self.scale = flat.mean(0), np.where(flat.std(0) > 1e-12, flat.std(0), 1.0)
@@ -58,21 +59,16 @@ class Forecasting(Task[ForecastConfig]):
         sizes = ", ".join(f"{len(part)} {name}" for name, part in self.examples.items())
         lines = [
             f"{self.data}: {sum(map(len, table.series.values()))} steps of {len(table.series)} series, "
-            f"columns {', '.join(table.columns)}; forecast {table.columns[table.target]!r}",
+            f"columns {', '.join(table.columns)}; forecast {config.target!r}",
+            *table.notes,
             f"windows of {config.window} steps, horizon {config.horizon}: {sizes}",
         ]
         return [*lines, f"{table.skipped} bad rows left out"] if table.skipped else lines
 
     def _read(self, path: str, columns: list[str] | None = None) -> SeriesTable:
         config = self.config
-        return series.read(
-            Path(path),
-            target=config.target,
-            series=config.series,
-            time=config.time,
-            columns=columns,
-            skip_bad=config.skip_bad,
-        )
+        wanted = Wanted(config.target, config.series, config.time, columns, config.skip_bad)
+        return series.read(Path(path), wanted)
 
     def _split(self, table: SeriesTable) -> dict[str, dict[str, np.ndarray]]:
         """By time; validation and test windows may look back into what lies before them, never ahead."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from recurra.data import ptb
-from recurra.data.batching import Batch, Stream
+from recurra.data.batching import Batch, Stream, epoch_generator
 from recurra.data.text import Level, join, read_text, tokenize
 from recurra.data.vocab import UNKNOWN, Vocabulary
 from recurra.errors import ConfigError, DataError
@@ -24,6 +24,7 @@ from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inferenc
 ConfigT = TypeVar("ConfigT", bound=LanguageConfig)
 
 TEST_CHUNK = 400
+VALID_SHARE, VALID_TOKENS = 0.05, 20_000
 
 
 class Language(Task[ConfigT]):
@@ -193,7 +194,8 @@ class OwnText(Language[LmConfig]):
         tokens = tokenize(text, config.level)
         if len(tokens) < 100:
             raise DataError(f"{self.data}: {len(tokens)} tokens, expected at least 100")
-        test, valid = (max(2, int(len(tokens) * share)) for share in (config.test_share, config.valid_share))
+        test = max(2, int(len(tokens) * config.test_share))
+        valid = max(2, int(len(tokens) * (config.valid_share or min(VALID_SHARE, VALID_TOKENS / len(tokens)))))
         train = tokens[: len(tokens) - test - valid]
         self.vocabulary = Vocabulary.of(
             train,
@@ -204,11 +206,24 @@ class OwnText(Language[LmConfig]):
         numbers = np.array(self.vocabulary.encode(tokens), dtype=np.int64)
         parts = np.split(numbers, [len(train), len(train) + valid])
         self.tokens = dict(zip(("train", "valid", "test"), parts, strict=True))
-        if config.batch_size == 0:
-            config.batch_size = max(1, min(32, len(train) // (4 * config.bptt)))
+        self._sizes(len(train))
         if len(train) < 2 * config.bptt:
             raise ConfigError(f"bptt {config.bptt}: the training text has only {len(train)} tokens; make it smaller")
         return [
             f"{self.data}: {len(tokens)} {config.level}s, {len(self.vocabulary)} distinct; "
             f"{len(train)} train, {valid} validation, the last {test} test"
         ]
+
+    def _sizes(self, count: int) -> None:
+        """Rows, units and embedding by the length of the training text; characters need small vectors, words large."""
+        config = self.config
+        config.batch_size = config.batch_size or max(1, min(32, count // (4 * config.bptt)))
+        config.hidden = config.hidden or (128 if count < 30_000 else 256 if count < 300_000 else 512)
+        config.embedding = config.embedding or (min(128, config.hidden) if config.level == "char" else config.hidden)
+
+    def epoch(self, epoch: int) -> Sequence[Batch]:
+        """Each epoch cuts the text at other places, so that windows and rows begin anew elsewhere."""
+        tokens, config = self.tokens["train"], self.config
+        shift = int(epoch_generator(config.seed, epoch).integers(len(tokens) // config.batch_size))
+        stream = Stream(np.roll(tokens, -shift), config.batch_size, config.bptt)
+        return Lazy(len(stream), stream.window)
