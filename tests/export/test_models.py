@@ -11,7 +11,7 @@ from recurra.cli.export import app
 from recurra.errors import StructureError
 from recurra.export.models import export_model, export_run
 from recurra.export.safetensors import save_run
-from recurra.models.classifier import SequenceClassifier
+from recurra.models.classifier import Balanced, Committee, SequenceClassifier
 from recurra.models.encoder import Encoder
 from recurra.models.forecaster import Forecaster
 from recurra.models.language import LanguageModel
@@ -33,7 +33,12 @@ MODELS = {
     "classifier": lambda: SequenceClassifier(3, Encoder("lstm", 5, 6, 2, bidirectional=True, dropout=0.2)),
     "states": lambda: SequenceClassifier(3, Encoder("gru", 4, 6), read="states", vocabulary=9, embedding=4),
     "at_end": lambda: SequenceClassifier(3, Encoder("lstm", 4, 6), read="output-at-end", vocabulary=9, embedding=4),
-    "ngrams": lambda: SequenceClassifier(3, Encoder("rnn", 4, 6), vocabulary=9, embedding=4, ngrams=3),
+    "names": lambda: Balanced(
+        Committee([SequenceClassifier(3, Encoder("rnn", 4, 6), vocabulary=9, embedding=4, ngrams=3) for _ in "ab"]),
+        3,
+        torch.tensor([5, 2, 1]),
+        0.2,
+    ),
     "steps": lambda: StepClassifier(2, 4),
     "forecaster": lambda: Forecaster(3, 2, 0),
     "tagger": lambda: Tagger(20, 9, 5, char_embedding=3, crf=True, **TAGGER),
@@ -59,7 +64,7 @@ def test_a_language_model_carries_its_state_on(tmp_path):
         np.testing.assert_allclose(whole["logits"], model.eval()(tokens)[0], atol=1e-5)
 
 
-QUICK = "ngrams"  # always run: it has an embedding, an encoder and the n-grams beside them
+QUICK = "names"  # always run: it has an embedding, encoders, n-grams beside them, a vote and a shift
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 import recurra as rc
 from recurra.cells.registry import CELLS
 from recurra.errors import ConfigError
-from recurra.models.classifier import SequenceClassifier, make_classifier
+from recurra.models.classifier import Balanced, SequenceClassifier, make_classifier
 from recurra.models.encoder import Encoder, make_stack
 from recurra.models.language import LanguageModel
 from recurra.models.ngrams import NgramScores
@@ -147,6 +147,19 @@ def test_a_committee_learns_member_by_member_and_votes():
     apart = model.train()(inputs)
     assert apart.shape == (2, 3, 4)
     torch.testing.assert_close(model.eval()(inputs).exp(), apart.softmax(-1).mean(1))
+
+
+def test_a_balanced_classifier_holds_frequent_classes_back():
+    torch.manual_seed(0)
+    one = make_classifier(build(DigitsConfig, {"hidden": 6, "dropout": 0.0}), 3, 5)
+    counts, inputs = torch.tensor([80, 20, 0]), torch.randn(2, 7, 5)
+    model = Balanced(one, 3, counts, 0.5)
+    torch.testing.assert_close(model.train()(inputs), one(inputs))
+    shares = torch.tensor([80 / 101, 20 / 101, 1 / 101])  # a class without examples counts as one
+    torch.testing.assert_close(model.eval()(inputs), one(inputs) - shares.sqrt().log())
+    again = Balanced(make_classifier(build(DigitsConfig, {"hidden": 6, "dropout": 0.0}), 3, 5), 3, None, 0.5)
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again.eval()(inputs), model(inputs))
 
 
 def test_n_grams_count_without_their_order_and_not_in_the_padding():

@@ -24,7 +24,7 @@ from recurra.errors import StructureError
 from recurra.export.graph import Graph, trace
 from recurra.export.onnx import TOLERANCE, ExportReport, OnnxCheckError, greatest_difference, save_model, session
 from recurra.export.sequences import Run, emit, leaf_names, value_info
-from recurra.models.classifier import SequenceClassifier
+from recurra.models.classifier import Balanced, Committee, SequenceClassifier
 from recurra.models.forecaster import Forecaster
 from recurra.models.language import LanguageModel
 from recurra.models.steps import StepClassifier
@@ -200,9 +200,10 @@ def _lengths(batch: int, time: int, seed: int) -> Tensor:
     return lengths
 
 
-def _classifier(model: SequenceClassifier) -> Signature:
-    features = model.encoder.forward_stack.input_size
-    classes = None if model.embedding is None else model.embedding.num_embeddings
+def _classifier(model: SequenceClassifier | Committee | Balanced) -> Signature:
+    one = next(part for part in model.modules() if isinstance(part, SequenceClassifier))
+    features = one.encoder.forward_stack.input_size
+    classes = None if one.embedding is None else one.embedding.num_embeddings
 
     def example(batch: int, time: int, seed: int) -> tuple[Tensor, ...]:
         if classes is None:
@@ -280,6 +281,8 @@ def _tagger(model: Tagger) -> Signature:
 
 _SIGNATURES: dict[type[nn.Module], Callable[[Any], Signature]] = {
     SequenceClassifier: _classifier,
+    Committee: _classifier,
+    Balanced: _classifier,
     LanguageModel: _stateful,
     StepClassifier: _stateful,
     Forecaster: _forecaster,

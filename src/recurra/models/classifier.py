@@ -76,6 +76,33 @@ class Committee(nn.Module):
         return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.members))
 
 
+class Balanced(nn.Module):
+    """A classifier whose frequent classes are held back a little, so that rare ones are found more often.
+
+    Trained as it is; in evaluation `strength * log(share of the class in training)` is taken from its logits, which
+    moves the answer from the likeliest class (strength 0) towards the one that the sequence speaks for whatever the
+    shares are (strength 1): Menon et al. 2021, "Long-tail learning via logit adjustment".
+
+    Args:
+        classifier: gives logits `[B, classes]` in evaluation.
+        counts: `[classes]` examples of each class in training; None where the weights are to be loaded.
+        strength: 0 … 1.
+    """
+
+    shift: Tensor
+
+    def __init__(self, classifier: nn.Module, classes: int, counts: Tensor | None, strength: float):
+        super().__init__()
+        self.classifier = classifier
+        counts = torch.ones(classes) if counts is None else counts.clamp(min=1)
+        self.register_buffer("shift", strength * (counts / counts.sum()).log())
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits of `inputs [B, T, F]` or tokens `[B, T]`."""
+        logits: Tensor = self.classifier(inputs, lengths)
+        return logits if self.training else logits - self.shift
+
+
 def uniform_(module: nn.Module, scale: float) -> None:
     """All parameters of `module` uniform in ± `scale`."""
     with torch.no_grad():

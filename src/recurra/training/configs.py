@@ -19,6 +19,9 @@ READ_HELP = (
 )
 
 
+BALANCE_HELP = (
+    "hold frequent classes back in favour of rare ones: 0 seeks accuracy, 1 treats all classes alike (logit adjustment)"
+)
 NGRAMS_HELP = "add a linear model of the n-grams up to this order beside the recurrent one (0: none)"
 
 
@@ -30,6 +33,7 @@ class ReadConfig(ModelConfig):
     members: int = option(1, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     activation: str | None = option(None, "activation of the rnn cell (default: the recipe's)", "Model")
     label_smoothing: float = option(0.0, "share of each target that is spread over all classes", ge=0, lt=1)
+    balance: float = option(0.0, BALANCE_HELP, "Model", ge=0, le=1)
 
 
 class ImageConfig(ReadConfig):
@@ -122,6 +126,7 @@ class NamesConfig(TextReadConfig):
     embedding: int = option(64, "size of the embedding", "Model", ge=1)
     ngrams: int = option(4, NGRAMS_HELP, "Model", ge=0, le=5)
     label_smoothing: float = option(0.1, "share of each target that is spread over all classes", ge=0, lt=1)
+    balance: float = option(0.2, BALANCE_HELP, "Model", ge=0, le=1)
     members: int = option(3, "classifiers trained side by side, whose probabilities are averaged", "Model", ge=1)
     epochs: int = option(10, "passes over the training data at most", ge=1)
     batch_size: int = option(128, "examples (rows) per optimiser step", ge=1)
@@ -137,6 +142,7 @@ class NamesConfig(TextReadConfig):
         document = {
             "hidden": 150, "embedding": 250, "init_scale": 0.01, "epochs": 400, "batch_size": 35,
             "learning_rate": 1e-3, "decay": "none", "dropout": 0.0, "ngrams": 0, "members": 1, "label_smoothing": 0.0,
+            "balance": 0.0,
             "log_every": 1, "eval_every": 50, "read": "state-c",
         }  # fmt: skip
         return document | values

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.batching import Batch, Examples, batches_by_length, shuffled_batches
-from recurra.models.classifier import make_classifier
+from recurra.models.classifier import Balanced, make_classifier
 from recurra.training import metrics, plots
 from recurra.training.configs import ReadConfig
 from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
@@ -32,7 +32,12 @@ class Classification(Task[ConfigT]):
     spread_remainder: ClassVar[bool] = False
 
     def build_model(self) -> nn.Module:
-        return make_classifier(self.config, self.logits, self.features, self.vocabulary_size)
+        model = make_classifier(self.config, self.logits, self.features, self.vocabulary_size)
+        if not self.config.balance:
+            return model
+        parts = getattr(self, "parts", None)  # none where a trained model is loaded, and its counts with it
+        counts = None if parts is None else torch.bincount(parts["train"].targets, minlength=self.logits)
+        return Balanced(model, self.logits, counts, self.config.balance)
 
     @property
     def logits(self) -> int:
