@@ -36,6 +36,8 @@ def _evaluate(tensor: Tensor) -> np.ndarray | None:
     op = tensor.op
     if op.type in ("Shape", "Size", "Rank", "ShapeN"):
         return _static_size(tensor)
+    if op.type in ("Merge", "Switch"):  # of a loop: what enters it is not what comes after
+        return None
     definition = op.definition
     if definition is None or definition.fn is None or definition.stateful or (not op.inputs and op.type != "Const"):
         return None

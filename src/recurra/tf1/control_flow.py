@@ -232,6 +232,9 @@ op(
     lambda inputs: (inputs[0], torch.tensor(0, dtype=torch.int32)),
     shape=_merge_shapes,
 )
+for _kind in ("Enter", "Exit", "NextIteration", "Identity"):  # of references, in graphs that TensorFlow wrote
+    op(f"Ref{_kind}", "data:&T -> &T", lambda data: data, shape=shape_rules.same)
+op("RefSwitch", "data:&T, pred:bool -> &T, &T", _switch, shape=lambda o: [o.inputs[0].shape] * 2)
 op("While", "inputs:&* -> *T", bind=_bind_while)
 op("Cond", "inputs:&* -> *T", bind=_bind_cond)
 

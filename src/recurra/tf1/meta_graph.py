@@ -1,17 +1,24 @@
-"""tf.train.export_meta_graph and import_meta_graph for graphs that recurra built.
+"""tf.train.export_meta_graph and import_meta_graph.
 
-A MetaGraphDef as TensorFlow writes it (names, shapes, collections), with our own form of the graph (`graph_text.py`) in a collection.
+A MetaGraphDef as TensorFlow writes it (names, shapes, collections), with our own form of the graph (`graph_text.py`) in a collection;
+one without that form is TensorFlow's, and its GraphDef and collections are read (`graph_import.py`).
 """  # noqa: E501
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
-from recurra.tf1 import errors, names
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from recurra.tf1 import names
+from recurra.tf1.constants import constant_value
 from recurra.tf1.graph import Graph, GraphKeys, get_default_graph
+from recurra.tf1.graph_import import Importer
 from recurra.tf1.names import tf_export
-from recurra.tf1.protos import message
+from recurra.tf1.protos import DESCRIBED, message
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.variables import Variable
 
@@ -41,7 +48,9 @@ def export_meta_graph(
     graph = graph or get_default_graph()
     meta = message("meta_graph_pb2", "MetaGraphDef")()
     meta.meta_info_def.tensorflow_version = "1.15.0"
-    meta.graph_def.CopyFrom(graph.as_graph_def(add_shapes=True))
+    meta.graph_def.CopyFrom(graph_def if graph_def is not None else graph.as_graph_def(add_shapes=True))
+    for node in meta.graph_def.node if clear_devices else ():
+        node.device = ""
     if saver_def is not None:
         meta.saver_def.CopyFrom(saver_def)
     keys = collection_list if collection_list is not None else graph.get_all_collection_keys()
@@ -74,18 +83,29 @@ def _add_collection(meta: Any, key: Any, items: Iterable[Any], scope: str | None
         target.float_list.value.extend(items)
     elif all(isinstance(i, str | bytes) for i in items):
         target.bytes_list.value.extend(i.encode() if isinstance(i, str) else i for i in items)
+    elif all(hasattr(i, "to_proto") for i in items):
+        protos = (i.to_proto(scope) for i in items)
+        target.bytes_list.value.extend(p.SerializeToString() for p in protos if p is not None)
     else:
         del meta.collection_def[key]
 
 
 @tf_export("python.framework.meta_graph.read_meta_graph_file")
 def read_meta_graph_file(filename: str) -> Any:
-    """The MetaGraphDef in a file."""
+    """The MetaGraphDef in a file, binary or text."""
+    kind = message("meta_graph_pb2", "MetaGraphDef")
     try:
         with open(filename, "rb") as file:
-            return message("meta_graph_pb2", "MetaGraphDef").FromString(file.read())
+            data = file.read()
     except FileNotFoundError:
         raise OSError(f"File {filename} does not exist.") from None
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        try:
+            return text_format.Parse(data, kind())
+        except (text_format.ParseError, UnicodeDecodeError):
+            raise OSError(f"Cannot parse file {filename}: it is no MetaGraphDef.") from None
 
 
 @tf_export("train.import_meta_graph")
@@ -96,21 +116,18 @@ def import_meta_graph(
     from recurra.tf1.graph_text import Decoder
 
     meta = (
-        read_meta_graph_file(str(meta_graph_or_file))
-        if not hasattr(meta_graph_or_file, "collection_def")
-        else meta_graph_or_file
+        meta_graph_or_file
+        if hasattr(meta_graph_or_file, "collection_def")
+        else read_meta_graph_file(os.fspath(meta_graph_or_file))
     )
-    if _KEY not in meta.collection_def:
-        raise errors.UnimplementedError(
-            None,
-            None,
-            "This .meta file was written by TensorFlow: recurra reads such files for names, shapes, collections and hyper-parameters "  # noqa: E501
-            "(recurra.tf1.checkpoint), but cannot run the graph. Build the model by its own code and use tf.train.Saver().restore.",  # noqa: E501
-        )
-    data, tag = meta.collection_def[_KEY].bytes_list.value
     graph = get_default_graph()
     prefix = f"{import_scope}/" if import_scope else ""
-    Decoder(data, graph, prefix, _objects.get(tag.decode()), clear_devices).decode()
+    foreign = _KEY not in meta.collection_def
+    if foreign:
+        _import_foreign(meta, graph, prefix, clear_devices, **kwargs)
+    else:
+        data, tag = meta.collection_def[_KEY].bytes_list.value
+        Decoder(data, graph, prefix, _objects.get(tag.decode()), clear_devices).decode()
     variables = [
         v
         for k in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.SAVEABLE_OBJECTS)
@@ -118,4 +135,90 @@ def import_meta_graph(
     ]
     if not variables:
         return None
-    return names.lookup("train.Saver")(variables, name=import_scope) if import_scope else names.lookup("train.Saver")()
+    stored = _stored_variables(meta, graph, prefix, variables) if foreign else None
+    make = names.lookup("train.Saver")
+    options = {"name": import_scope} if import_scope else {}
+    if foreign and meta.HasField("saver_def"):
+        return make(stored or variables, saver_def=meta.saver_def, **options)
+    return make(variables, **options) if import_scope else make()
+
+
+def _import_foreign(
+    meta: Any,
+    graph: Graph,
+    prefix: str,
+    clear_devices: bool,
+    input_map: dict[str, Any] | None = None,
+    return_elements: Any = None,
+    **unused: Any,
+) -> None:
+    """The graph and the collections of a MetaGraphDef that TensorFlow wrote."""
+    if unused:
+        raise TypeError(f"import_meta_graph() got an unexpected keyword argument {min(unused)!r}")
+    importer = Importer(meta.graph_def.node, graph, prefix, {k: v for k, v in (input_map or {}).items()})
+    importer.run()
+    if clear_devices:
+        for op in importer.ops.values():
+            op._device = ""
+    for key in sorted(meta.collection_def):
+        for item in _collected(graph, key, meta.collection_def[key], prefix):
+            graph.add_to_collection(key, item)
+
+
+_VARIABLES = {k for k in vars(GraphKeys).values() if isinstance(k, str) and "variables" in k} | {GraphKeys.GLOBAL_STEP}
+_OURS_TO_MAKE = {GraphKeys.WHILE_CONTEXT, GraphKeys.COND_CONTEXT, GraphKeys.SAVERS}
+
+
+def _collected(graph: Graph, key: str, definition: Any, prefix: str) -> list[Any]:
+    """The items of one collection, as the program that wrote them had them."""
+    kind = definition.WhichOneof("kind")
+    if kind is None or key in _OURS_TO_MAKE:
+        return []
+    items = list(getattr(definition, kind).value)
+    if kind == "node_list":
+        return [graph.as_graph_element(prefix + item) for item in items]
+    if kind != "bytes_list":
+        return items
+    if key in _VARIABLES:
+        return [_variable(graph, item, prefix) for item in items]
+    if key == GraphKeys.QUEUE_RUNNERS:
+        make = names.lookup("train.QueueRunner").from_proto
+        return [make(DESCRIBED["QueueRunnerDef"].FromString(i), prefix[:-1] or None) for i in items]
+    return items
+
+
+def _variable(graph: Graph, data: bytes, prefix: str) -> Variable:
+    """One object for a variable, whichever collections list it."""
+    proto = message("variable_pb2", "VariableDef").FromString(data)
+    known = graph.extra.setdefault("imported_variables", {})
+    key = prefix + proto.variable_name
+    if key not in known:
+        known[key] = Variable.from_proto(proto, prefix[:-1] or None)
+    found: Variable = known[key]
+    return found
+
+
+def _stored_variables(meta: Any, graph: Graph, prefix: str, variables: list[Any]) -> dict[str, Any] | None:
+    """{name in the checkpoint: variable} as the graph's own save operation has it; None where it does not say."""
+    for op in graph.get_operations():
+        if op.type not in ("SaveV2", "SaveSlices") or not op.name.startswith(prefix + _saver_scope(meta)):
+            continue
+        keys = constant_value(op.inputs[1])
+        tensors = op.inputs[3:]
+        if keys is None or len(tensors) != keys.size:
+            return None
+        owners = {v.op: v for v in variables if isinstance(v, Variable)}
+        found = {k.decode(): owners.get(_origin(t)) for k, t in zip(keys.reshape(-1), tensors, strict=True)}
+        parts = any(isinstance(v, Variable) and v._save_slice_info is not None for v in variables)
+        return None if parts or None in found.values() else found
+    return None
+
+
+def _saver_scope(meta: Any) -> str:
+    return meta.saver_def.save_tensor_name.rpartition("/")[0] + "/" if meta.HasField("saver_def") else "save/"
+
+
+def _origin(tensor: Tensor) -> Operation:
+    while tensor.op.type in ("Identity", "ReadVariableOp", "Enter"):
+        tensor = tensor.op.inputs[0]
+    return tensor.op

@@ -37,6 +37,8 @@ MODULES: list[str] = [
     "functional_ops",
     "python_functions",
     "defun",
+    "graph_import",
+    "graph_util",
     "meta_graph",
     "saved_model",
     "ops",

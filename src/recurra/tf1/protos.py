@@ -1,11 +1,12 @@
 """TensorFlow's protocol messages: ConfigProto, GraphDef, Event, Example …
 
-Those that the tensorboard package carries are taken from there; tf.train.Example and its parts are described here
-(field names and numbers are the wire format of TFRecord files).
-"""
+Those that the tensorboard package carries are taken from there; tf.train.Example with its parts and QueueRunnerDef are described here
+(field names and numbers are the wire format of TFRecord files and of meta graphs).
+"""  # noqa: E501
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -42,7 +43,7 @@ def message(file: str, name: str) -> Any:
 
 
 # message -> [(field, number, kind)]; kind: a scalar type, or another message's name with "*" for repeated
-_EXAMPLE: dict[str, list[tuple[str, int, str]]] = {
+_DESCRIBED: dict[str, list[tuple[str, int, str]]] = {
     "BytesList": [("value", 1, "*bytes")],
     "FloatList": [("value", 1, "*float")],
     "Int64List": [("value", 1, "*int64")],
@@ -52,15 +53,22 @@ _EXAMPLE: dict[str, list[tuple[str, int, str]]] = {
     "FeatureLists": [("feature_list", 1, "{FeatureList}")],
     "Example": [("features", 1, "Features")],
     "SequenceExample": [("context", 1, "Features"), ("feature_lists", 2, "FeatureLists")],
+    "QueueRunnerDef": [
+        ("queue_name", 1, "string"),
+        ("enqueue_op_name", 2, "*string"),
+        ("close_op_name", 3, "string"),
+        ("cancel_op_name", 4, "string"),
+        ("queue_closed_exception_types", 5, "*int32"),
+    ],
 }
 _PACKAGE = "recurra.tensorflow"
 _Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {"bytes": _Field.TYPE_BYTES, "float": _Field.TYPE_FLOAT, "int64": _Field.TYPE_INT64}
+_SCALARS = {name: getattr(_Field, f"TYPE_{name.upper()}") for name in ("bytes", "float", "int32", "int64", "string")}
 
 
 def _describe() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name="recurra/example.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _EXAMPLE.items():
+    for name, fields in _DESCRIBED.items():
         described = file.message_type.add(name=name)
         if name == "Feature":
             described.oneof_decl.add(name="kind")
@@ -91,21 +99,37 @@ def _add_field(described: Any, name: str, number: int, kind: str, in_oneof: bool
         field.type_name = f".{_PACKAGE}.{described.name}.{entry.name}"
 
 
-def _example_classes() -> dict[str, Any]:
+def _described_classes() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(_describe())
-    return {n: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{n}")) for n in _EXAMPLE}
+    return {n: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{n}")) for n in _DESCRIBED}
 
 
-EXAMPLES = _example_classes()
+DESCRIBED = _described_classes()
 Example, SequenceExample, Features, Feature = (
-    EXAMPLES[n] for n in ("Example", "SequenceExample", "Features", "Feature")
+    DESCRIBED[n] for n in ("Example", "SequenceExample", "Features", "Feature")
 )
+
+
+@cache
+def saved_model() -> Any:
+    """The class of SavedModel, a list of MetaGraphDefs."""
+    meta = import_module("tensorboard.compat.proto.meta_graph_pb2").DESCRIPTOR
+    file = descriptor_pb2.FileDescriptorProto(name="recurra/saved_model.proto", package=_PACKAGE, syntax="proto3")
+    file.dependency.append(meta.name)
+    described = file.message_type.add(name="SavedModel")
+    described.field.add(name="saved_model_schema_version", number=1, label=1, type=_SCALARS["int64"])
+    described.field.add(name="meta_graphs", number=2, label=3, type=_Field.TYPE_MESSAGE,
+                        type_name="." + meta.message_types_by_name["MetaGraphDef"].full_name)  # fmt: skip
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+
 
 for _file, _names in _CARRIED.items():
     for _name in _names:
         export(message(_file, _name), *_ELSEWHERE.get(_name, [_name]))
-for _name, _class in EXAMPLES.items():
+for _name, _class in DESCRIBED.items():
     export(_class, f"train.{_name}")
 export(message("saver_pb2", "SaverDef"), "train.SaverDef")
 export(message("cluster_pb2", "ClusterDef"), "train.ClusterDef")

@@ -1,23 +1,29 @@
-"""tf.saved_model of graphs that recurra built: written with their variables, loaded in another process.
+"""tf.saved_model: graphs written with their variables, and loaded in another process; those of TensorFlow 1 too.
 
-The folder has SavedModel's layout (saved_model.pb, variables/variables.*); the graph inside is in our own form (`meta_graph.py`).
-"""  # noqa: E501
+The folder has SavedModel's layout (saved_model.pb, variables/variables.*); inside are meta graphs (`meta_graph.py`).
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
 from recurra._files import write_bytes
+from recurra.tf1.constants import constant_value
 from recurra.tf1.meta_graph import export_meta_graph, import_meta_graph
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
-from recurra.tf1.protos import message
+from recurra.tf1.protos import message, saved_model
 
 tf = space("")
-_FILE = "saved_model.pb"
+_FILE, _TEXT_FILE = "saved_model.pb", "saved_model.pbtxt"
 _LEGACY_INIT, _MAIN = "legacy_init_op", "saved_model_main_op"
+_INIT_SIGNATURE = "__saved_model_init_op"
 _CONSTANTS = {
     "tag_constants": {"SERVING": "serve", "TRAINING": "train", "EVAL": "eval", "GPU": "gpu", "TPU": "tpu"},
     "signature_constants": {
@@ -39,7 +45,7 @@ _CONSTANTS = {
         "LEGACY_INIT_OP_KEY": _LEGACY_INIT,
         "MAIN_OP_KEY": _MAIN,
         "SAVED_MODEL_FILENAME_PB": _FILE,
-        "SAVED_MODEL_FILENAME_PBTXT": "saved_model.pbtxt",
+        "SAVED_MODEL_FILENAME_PBTXT": _TEXT_FILE,
         "SAVED_MODEL_SCHEMA_VERSION": 1,
         "VARIABLES_DIRECTORY": "variables",
         "VARIABLES_FILENAME": "variables",
@@ -132,74 +138,91 @@ class SavedModelBuilder:
         self._graphs: list[Any] = []
 
     def add_meta_graph_and_variables(
-        self, sess: Any, tags: Iterable[str], signature_def_map: Any = None, **options: Any
+        self,
+        sess: Any,
+        tags: Iterable[str],
+        signature_def_map: Any = None,
+        assets_collection: Any = None,
+        legacy_init_op: Any = None,
+        clear_devices: bool = False,
+        main_op: Any = None,
+        strip_default_attrs: bool = False,
+        saver: Any = None,
     ) -> None:
-        """The session's graph, and the values of its variables."""
+        """The session's graph, and the values of its variables. Default attributes stay in whatever is asked."""
         if self._graphs:
             raise AssertionError(
                 "Graph state including variables has already been saved. Please invoke `add_meta_graph()` instead."
             )
         with sess.graph.as_default():
-            saver = options.get("saver") or tf.train.Saver(allow_empty=True)
+            saver = saver or tf.train.Saver(allow_empty=True)
             path = os.path.join(self._folder, "variables", "variables")
             os.makedirs(os.path.dirname(path), exist_ok=True)
             saver.save(sess, path, write_meta_graph=False, write_state=False)
-            self.add_meta_graph(tags, signature_def_map, **options)
+            self.add_meta_graph(
+                tags, signature_def_map, assets_collection, legacy_init_op, clear_devices, main_op, saver=saver
+            )
 
-    def add_meta_graph(self, tags: Iterable[str], signature_def_map: Any = None, **options: Any) -> None:
+    def add_meta_graph(
+        self,
+        tags: Iterable[str],
+        signature_def_map: Any = None,
+        assets_collection: Any = None,
+        legacy_init_op: Any = None,
+        clear_devices: bool = False,
+        main_op: Any = None,
+        strip_default_attrs: bool = False,
+        saver: Any = None,
+    ) -> None:
         """The default graph, for the variables saved before."""
-        for key in ("main_op", "legacy_init_op"):
-            if options.get(key) is not None:
-                tf.add_to_collection(_MAIN if key == "main_op" else _LEGACY_INIT, options[key])
-        meta = export_meta_graph(saver_def=tf.train.Saver(allow_empty=True).as_saver_def())
+        if main_op is not None and legacy_init_op is not None:
+            raise ValueError("Cannot specify both main_op and legacy_init_op.")
+        for key, op in ((_MAIN, main_op), (_LEGACY_INIT, legacy_init_op)):
+            if op is not None:
+                tf.add_to_collection(key, op)
+        definition = (saver or tf.train.Saver(allow_empty=True)).as_saver_def()
+        meta = export_meta_graph(saver_def=definition, clear_devices=clear_devices)
         meta.meta_info_def.tags.extend(tags)
         for key, signature in (signature_def_map or {}).items():
             meta.signature_def[key].CopyFrom(signature)
+        for tensor in assets_collection or ():
+            self._add_asset(meta, tensor)
         self._graphs.append(meta)
 
+    def _add_asset(self, meta: Any, tensor: Any) -> None:
+        """Copy the file that a constant names into the model's assets."""
+        source = constant_value(tensor)
+        if source is None:
+            raise TypeError(f"Asset path tensor {tensor!r} must be a constant.")
+        source_path = source.reshape(-1)[0].decode()
+        folder = os.path.join(self._folder, "assets")
+        os.makedirs(folder, exist_ok=True)
+        shutil.copyfile(source_path, os.path.join(folder, os.path.basename(source_path)))
+        asset = meta.asset_file_def.add(filename=os.path.basename(source_path))
+        asset.tensor_info.name = tensor.name
+
     def save(self, as_text: bool = False) -> bytes:
-        """Write saved_model.pb; returns its path."""
-        path = os.path.join(self._folder, _FILE)
-        parts = [b"\x08\x01"]  # saved_model_schema_version = 1
-        for meta in self._graphs:
-            data = meta.SerializeToString()
-            parts += [b"\x12", _varint(len(data)), data]
-        write_bytes(path, b"".join(parts))
+        """Write saved_model.pb, or saved_model.pbtxt; returns its path."""
+        model = saved_model()(saved_model_schema_version=1, meta_graphs=self._graphs)
+        path = os.path.join(self._folder, _TEXT_FILE if as_text else _FILE)
+        write_bytes(path, str(model).encode() if as_text else model.SerializeToString())
         return path.encode()
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
 def _read(folder: str) -> list[Any]:
-    """The MetaGraphDefs of a SavedModel file."""
-    path = os.path.join(folder, _FILE)
-    if not os.path.isfile(path):
-        raise OSError(f"SavedModel file does not exist at: {folder}/{{saved_model.pbtxt|saved_model.pb}}")
-    with open(path, "rb") as file:
-        data = file.read()
-    graphs, at = [], 0
-    while at < len(data):
-        key, at = _take(data, at)
-        size, at = _take(data, at)
-        if key == 0x12:
-            graphs.append(message("meta_graph_pb2", "MetaGraphDef").FromString(data[at : at + size]))
-            at += size
-    return graphs
-
-
-def _take(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (data[at] & 127) << shift
-        shift, at = shift + 7, at + 1
-        if data[at - 1] < 128:
-            return value, at
+    """The MetaGraphDefs of a SavedModel file, binary or text."""
+    for name in (_FILE, _TEXT_FILE):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                data = file.read()
+            try:
+                text = name == _TEXT_FILE
+                model = text_format.Parse(data, saved_model()()) if text else saved_model().FromString(data)
+            except (text_format.ParseError, DecodeError):
+                raise OSError(f"Cannot parse file {path}.") from None
+            return list(model.meta_graphs)
+    raise OSError(f"SavedModel file does not exist at: {folder}/{{{_TEXT_FILE}|{_FILE}}}")
 
 
 @tf_export("saved_model.simple_save")
@@ -230,10 +253,20 @@ def load(sess: Any, tags: Iterable[str], export_dir: Any, import_scope: str | No
         saver = import_meta_graph(meta, import_scope=import_scope, **saver_kwargs)
         if saver is not None:
             saver.restore(sess, os.path.join(folder, "variables", "variables"))
-        for key in (_MAIN, _LEGACY_INIT):
-            for op in tf.get_collection(key):
-                sess.run(op)
+        _initialise(sess, meta, folder, f"{import_scope}/" if import_scope else "")
     return meta
+
+
+def _initialise(sess: Any, meta: Any, folder: str, prefix: str) -> None:
+    """Run what a model wants run first, its files' places filled in."""
+    assets = {
+        prefix + asset.tensor_info.name: os.path.join(folder, "assets", asset.filename) for asset in meta.asset_file_def
+    }
+    ops = [op for key in (_MAIN, _LEGACY_INIT) for op in tf.get_collection(key)]
+    if _INIT_SIGNATURE in meta.signature_def:
+        ops.append(prefix + meta.signature_def[_INIT_SIGNATURE].outputs[_INIT_SIGNATURE].name)
+    for op in ops:
+        sess.run(op, feed_dict=assets)
 
 
 @tf_export(
@@ -243,7 +276,7 @@ def load(sess: Any, tags: Iterable[str], export_dir: Any, import_scope: str | No
 )
 def maybe_saved_model_directory(export_dir: str) -> bool:
     """Whether a SavedModel file lies there."""
-    return os.path.isfile(os.path.join(export_dir, _FILE))
+    return any(os.path.isfile(os.path.join(export_dir, name)) for name in (_FILE, _TEXT_FILE))
 
 
 @tf_export("saved_model.main_op.main_op")

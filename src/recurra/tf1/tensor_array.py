@@ -21,7 +21,7 @@ from recurra.tf1.tensor import Tensor
 class ArrayState:
     """The run-time value behind a TensorArray's handle and flow. Written in place, as TensorFlow's resource is."""
 
-    __slots__ = ("clear", "dtype", "dynamic", "element", "items", "name", "seen", "stacked")
+    __slots__ = ("clear", "dtype", "dynamic", "element", "grads", "items", "name", "seen", "stacked")
 
     def __init__(
         self, name: str, size: int, dtype: torch.dtype | None, element: TensorShape, dynamic: bool, clear: bool
@@ -30,6 +30,7 @@ class ArrayState:
         self.items: list[Any] = [None] * size
         self.stacked: torch.Tensor | None = None
         self.seen: Any = None  # a value that was written, for the shape of those that were not
+        self.grads: dict[str, GradientArray] = {}
 
     def fetch_value(self) -> np.float32:
         """What fetching the flow gives."""
@@ -73,7 +74,7 @@ class ArrayState:
         if value is None:
             value = self._zero(index)
         if self.clear:
-            self.items[index] = _CLEARED
+            self.items[index], self.seen = _CLEARED, value
         return value
 
     def _zero(self, index: int) -> Any:
@@ -132,6 +133,44 @@ class ArrayState:
         return len(self.items) if self.stacked is None else self.stacked.shape[0]
 
 
+class GradientArray(ArrayState):
+    """What TensorArrayGradV3 gives: writes to one index add up; its handle, not a flow, says which is meant."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: ArrayState, source: str):
+        super().__init__(f"{of.name}@{source}", of.size(), of.dtype, unknown_shape(), of.dynamic, clear=False)
+        self.of = of
+
+    def write(self, index: int, value: Any) -> torch.Tensor:  # type: ignore[override]
+        if index >= len(self.items):
+            self.items.extend([None] * (index + 1 - len(self.items)))
+        before = self.items[index]
+        self.items[index] = value if before is None else before + value
+        return torch.zeros(())
+
+    def _zero(self, index: int) -> Any:
+        forward = self.of.stacked[index] if self.of.stacked is not None else self.of.items[index]
+        example = forward if isinstance(forward, torch.Tensor) else self.of.seen
+        if example is None:
+            example = next((i for i in self.items if i is not None), None)
+        return torch.zeros_like(example) if example is not None else super()._zero(index)
+
+    def split(self, value: Any, lengths: Any) -> None:
+        for i, part in enumerate(torch.split(value, lengths.tolist())):
+            self.write(i, part)
+
+
+def _which(handle: Any, flow: Any) -> Any:
+    """The array that an operation means."""
+    return handle if isinstance(handle, GradientArray) else flow
+
+
+def _gradient_array(handle: ArrayState, flow_in: Any, *, source: str) -> tuple[ArrayState, torch.Tensor]:
+    state = flow_in if isinstance(flow_in, ArrayState) else handle
+    return handle.grads.setdefault(source, GradientArray(state, source)), torch.zeros(())
+
+
 _CLEARED = object()
 
 
@@ -150,8 +189,12 @@ def _new(
     return state, state
 
 
-def _unstacked(handle: Any, indices: Any, value: Any, flow_in: ArrayState) -> ArrayState:
+def _unstacked(handle: Any, indices: Any, value: Any, flow_in: ArrayState) -> Any:
     positions = indices.tolist()
+    if isinstance(handle, GradientArray):
+        for position, row in zip(positions, value.unbind(0), strict=True):
+            handle.write(position, row)
+        return torch.zeros(())
     if len(positions) != value.shape[0]:
         flow_in.fail(f"Expected len(indices) == values.shape[0], but saw: {len(positions)} vs. {value.shape[0]}")
     whole = positions == list(range(len(positions))) and flow_in.size() in (len(positions), 0)
@@ -168,7 +211,10 @@ def _unstacked(handle: Any, indices: Any, value: Any, flow_in: ArrayState) -> Ar
     return flow_in
 
 
-def _split(handle: Any, value: Any, lengths: Any, flow_in: ArrayState) -> ArrayState:
+def _split(handle: Any, value: Any, lengths: Any, flow_in: ArrayState) -> Any:
+    if isinstance(handle, GradientArray):
+        handle.split(value, lengths)
+        return torch.zeros(())
     sizes = lengths.tolist()
     if sum(sizes) != value.shape[0]:
         flow_in.fail(
@@ -203,21 +249,21 @@ op(
 op(
     "TensorArrayReadV3",
     "handle:resource, index:int32, flow_in:float32 -> dtype",
-    lambda handle, index, flow_in: flow_in.read(int(index)),
+    lambda handle, index, flow_in: _which(handle, flow_in).read(int(index)),
     stateful=True,
     shape=_read_shape,
 )
 op(
     "TensorArrayWriteV3",
     "handle:resource, index:int32, value:T, flow_in:float32 -> float32",
-    lambda handle, index, value, flow_in: flow_in.write(int(index), value),
+    lambda handle, index, value, flow_in: _which(handle, flow_in).write(int(index), value),
     stateful=True,
     shape=_flow,
 )
 op(
     "TensorArrayGatherV3",
     "handle:resource, indices:int32, flow_in:float32 -> dtype",
-    lambda handle, indices, flow_in: _gathered(flow_in, indices),
+    lambda handle, indices, flow_in: _gathered(_which(handle, flow_in), indices),
     stateful=True,
     shape=_stack_shape,
 )
@@ -231,7 +277,7 @@ op(
 op(
     "TensorArrayConcatV3",
     "handle:resource, flow_in:float32 -> dtype, int64",
-    lambda handle, flow_in: flow_in.concat(),
+    lambda handle, flow_in: _which(handle, flow_in).concat(),
     stateful=True,
     shape=lambda o: [
         TensorShape([None]).concatenate((o.attrs.get("element_shape") or unknown_shape())[1:]),
@@ -252,6 +298,13 @@ op(
     stateful=True,
     diff=False,
     shape=_flow,
+)
+op(
+    "TensorArrayGradV3",
+    "handle:resource, flow_in:float32 -> resource, float32",
+    _gradient_array,
+    stateful=True,
+    shape=lambda o: [TensorShape([2]), TensorShape([])],
 )
 op("TensorArrayCloseV3", "handle:resource ->", lambda handle: None, stateful=True)
 

@@ -145,7 +145,7 @@ class Variable(TensorLike, metaclass=_Meta):
 
         self._variable = find(proto.variable_name)
         self._initializer_op = find(proto.initializer_name)
-        self._snapshot = find(proto.snapshot_name)
+        self._snapshot = find(proto.snapshot_name or f"{proto.variable_name.removesuffix(':0')}/read:0")
         self._initial_value = find(proto.initial_value_name) if proto.initial_value_name else None  # type: ignore[assignment]
         self._trainable = getattr(proto, "trainable", True)
         self._save_slice_info = None
@@ -442,9 +442,8 @@ class ResourceVariable(Variable):
         super()._from_proto(proto, import_scope)
         self._handle, self._handle_name = self._variable, self._variable.name
         self._dtype = self._snapshot.dtype.base_dtype
-        self._is_initialized_op = self.graph.get_tensor_by_name(
-            f"{self._handle.op.name}/IsInitialized/VarIsInitializedOp:0"
-        )
+        name = f"{self._handle.op.name}/IsInitialized/VarIsInitializedOp"
+        self._is_initialized_op = self.graph._ops[name].outputs[0] if name in self.graph._ops else None
 
     @property
     def handle(self) -> Tensor:

@@ -56,6 +56,7 @@ _MODULES = (
     "sets",
     "v2_forms",
     "weights_broadcast",
+    "gradient_ops",
 )
 
 for _name in _MODULES:

@@ -26,8 +26,9 @@ def _concat(values: list[Any], axis: TorchTensor) -> Any:
 
 
 def _concat_shape(operation: Any) -> TensorShape:
-    axis = constant_value(operation.inputs[-1])
-    shapes = [t.shape for t in operation.inputs[:-1]]
+    first = operation.type == "Concat"  # the operation of releases before 1.0 has the axis in front
+    axis = constant_value(operation.inputs[0 if first else -1])
+    shapes = [t.shape for t in (operation.inputs[1:] if first else operation.inputs[:-1])]
     have = next((s.ndims for s in shapes if s.ndims is not None), None)
     if have is None:
         return unknown_shape()
@@ -73,6 +74,12 @@ def _joined(shapes: list[TensorShape], axis: int) -> TensorShape:
 
 
 op("ConcatV2", "values:N*T, axis:Tidx -> T", _concat, shape=_concat_shape, Tidx=dtypes.int32)
+op(
+    "Concat",
+    "concat_dim:int32, values:N*T -> T",
+    lambda concat_dim, values: _concat(values, concat_dim),
+    shape=_concat_shape,
+)
 
 
 @tf_export("concat", "concat_v2")

@@ -83,7 +83,8 @@ def _export(table: _Store, Tkeys: Any, Tvalues: Any) -> tuple[Any, Any]:
     return pack(entries.keys(), Tkeys), pack(entries.values(), Tvalues)
 
 
-op("HashTableV2", "-> resource", bind=_bind_table, shape=lambda o: TensorShape([]), diff=False)
+for _kind in ("HashTableV2", "MutableHashTableV2"):  # the second only in graphs that TensorFlow wrote
+    op(_kind, "-> resource", bind=_bind_table, shape=lambda o: TensorShape([]), diff=False)
 op("InitializeTableV2", "table:resource, keys:Tkey, values:Tval ->", _initialize, stateful=True)
 op(
     "LookupTableFindV2",

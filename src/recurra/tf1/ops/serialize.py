@@ -43,6 +43,11 @@ def make_tensor_proto(
 @tf_export("make_ndarray")
 def make_ndarray(tensor: Any) -> np.ndarray:
     """The array of a TensorProto."""
+    if tensor.dtype == dtypes.bfloat16.as_datatype_enum:  # 16 bits each, in whichever field
+        bits = np.frombuffer(tensor.tensor_content, np.uint16) if tensor.tensor_content else tensor.half_val
+        shape = [dim.size for dim in tensor.tensor_shape.dim]
+        values = np.array(bits, np.uint16).view(dtypes.bfloat16.as_numpy_dtype)
+        return np.broadcast_to(values, shape).copy() if values.size == 1 else values.reshape(shape)
     return _protos().make_ndarray(tensor)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from recurra.tf1 import errors
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
+from recurra.tf1.protos import DESCRIBED
 
 tf = space("")
 
@@ -26,6 +27,11 @@ class QueueRunner:
         queue_runner_def: Any = None,
         import_scope: str | None = None,
     ) -> None:
+        if queue_runner_def is not None:
+            if queue or enqueue_ops:
+                raise ValueError("queue_runner_def and queue are mutually exclusive.")
+            self.__dict__.update(QueueRunner.from_proto(queue_runner_def, import_scope).__dict__)
+            return
         if not queue or not enqueue_ops:
             raise ValueError("Must provide queue and enqueue_ops.")
         if queue_closed_exception_types is not None and not (
@@ -52,12 +58,42 @@ class QueueRunner:
         ops = {"enqueue_ops": self._enqueue_ops, "close_op": self._close_op, "cancel_op": self._cancel_op}
         return "train.QueueRunner", {"queue": held, **ops}
 
+    @staticmethod
+    def from_proto(queue_runner_def: Any, import_scope: str | None = None) -> QueueRunner:
+        """The runner that a QueueRunnerDef describes, of operations in the default graph."""
+        prefix = f"{import_scope}/" if import_scope else ""
+
+        def find(name: str) -> Any:
+            return tf.get_default_graph().as_graph_element(prefix + name)
+
+        proto = queue_runner_def
+        queue = find(proto.queue_name)
+        held = tf.QueueBase(list(queue.attrs["component_types"]), None, None, queue.outputs[0])
+        ops = [find(name) for name in proto.enqueue_op_name]
+        closed = tuple(errors.exception_type_from_error_code(c) for c in proto.queue_closed_exception_types)
+        return QueueRunner(held, ops, find(proto.close_op_name), find(proto.cancel_op_name), closed or None)
+
     @classmethod
     def from_graph_state(cls, state: dict[str, Any]) -> QueueRunner:
         """The runner of an imported graph."""
         held = state["queue"]
         queue = tf.QueueBase(held["dtypes"], held["shapes"], held["names"], held["ref"])
         return cls(queue, state["enqueue_ops"], state["close_op"], state["cancel_op"])
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """The QueueRunnerDef of a MetaGraphDef; None outside `export_scope`."""
+        if export_scope and not self._queue.name.startswith(export_scope):
+            return None
+        strip = len(export_scope) + 1 if export_scope else 0
+        proto = DESCRIBED["QueueRunnerDef"](
+            queue_name=self._queue.name[strip:],
+            enqueue_op_name=[op.name[strip:] for op in self._enqueue_ops],
+            close_op_name=self._close_op.name[strip:],
+            cancel_op_name=self._cancel_op.name[strip:],
+        )
+        codes = (errors.error_code_from_exception_type(t) for t in self.queue_closed_exception_types)
+        proto.queue_closed_exception_types.extend(codes)
+        return proto
 
     @property
     def queue(self) -> Any:
