@@ -1,6 +1,7 @@
 """Which road a call takes, that it is said, and that wrong sizes never reach the kernels."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -132,7 +133,11 @@ def test_without_the_library_everything_runs_and_says_so(variable, value):
         "print(o.shape)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env={variable: value}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "torch.Size([1, 2, 3])" in done.stdout
     assert "lstm: plain loop" in done.stderr
@@ -148,7 +153,8 @@ def test_a_library_of_another_version_is_refused_aloud(monkeypatch, caplog):
 @pytest.mark.parametrize("isa", ["portable", "avx2"])
 def test_the_environment_chooses_the_instruction_set(isa):
     program = "from recurra.kernels.native import library; print(library.isa())"
-    done = subprocess.run([sys.executable, "-c", program], env={"RECURRA_ISA": isa}, capture_output=True, text=True)
+    environment = {**os.environ, "RECURRA_ISA": isa}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     supported = library.use_isa(isa)
     library.use_isa("avx512") or library.use_isa("avx2")
     assert (done.stdout.strip() == isa) == supported

@@ -133,7 +133,7 @@ def _forward(
     if not training:
         return total, None
     assert library.core is not None
-    return total, Reserve(library.core, call.reserve)
+    return total, Reserve(library.release, call.reserve)
 
 
 def _gradient(

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.kernels import ops
-from recurra.kernels.layouts import layout
+from recurra.kernels import argument, ops
+from recurra.kernels.layouts import dense_vectors, layout
 from recurra.kernels.mixing import Mixture, Mixtures
 from recurra.kernels.native import Call, library
 
@@ -55,7 +55,7 @@ def _reserve_shape(
 
 def _given(params: list[Tensor]) -> tuple[Tensor | None, ...]:
     """An operator's list cannot hold None: a tensor of no elements stands for a missing parameter."""
-    return tuple(param if param.numel() else None for param in params)
+    return dense_vectors(tuple(param if param.numel() else None for param in params))
 
 
 def _forward(
@@ -71,11 +71,11 @@ def _forward(
     out = torch.empty(x.shape[0], x.shape[1], states[0].shape[1], dtype=x.dtype)
     finals = [torch.empty(state.shape, dtype=x.dtype) for state in states]
     reserve = torch.empty(_reserve_shape(x, states, params, *options), dtype=x.dtype)
-    call = ops.make_call(what, lengths, x, (*dense, *_given(params)), out)
-    for index, final in enumerate(finals):
-        call.final[index] = ops.rows_of(final)
-    call.reserve = reserve.data_ptr()
-    library.forward_into(call)
+    words = ops.make_call(what, lengths, x, (*dense, *_given(params)), out)
+    for where, final in zip(argument.FINAL, finals, strict=False):
+        ops.point(words, where, final)
+    words[argument.RESERVE] = reserve.data_ptr()
+    library.forward_into(words)
     return [out, *finals, reserve]
 
 
@@ -106,11 +106,12 @@ def _backward(
     what = _what(x, states, masks, *options)
     found = _backward_fake(x, lengths, states, params)
     x, dense = ops.dense_rows(x), tuple(map(ops.dense_rows, states))
-    call = ops.make_call(what, lengths, x, (*dense, *_given(params)), out)
-    call.reserve = reserve.data_ptr()
+    tensors = (*dense, *_given(params))
+    words = ops.make_call(what, lengths, x, tensors, out)
+    words[argument.RESERVE] = reserve.data_ptr()
     dense_grads = [None if grad is None else ops.dense_rows(grad) for grad in grads]
-    ops.fill_gradients(call, what, dense_grads, found[0], list(_given(found[1:])))
-    library.backward(call)
+    ops.fill_gradients(words, what, tensors, dense_grads, found[0], list(_given(found[1:])))
+    library.backward(words)
     return found
 
 

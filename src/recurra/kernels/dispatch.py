@@ -18,10 +18,18 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.errors import InputError
-from recurra.kernels import compiled, mixing, ops
+from recurra.kernels import compiled, decisions, mixing, ops
 from recurra.kernels.activations import kernel_activation
 from recurra.kernels.decisions import KERNEL, PLAIN, note
-from recurra.kernels.layouts import FAMILIES, check_shapes, flatten, layout, layout_name, rebuild
+from recurra.kernels.layouts import (
+    FAMILIES,
+    check_shapes,
+    dense_vectors,
+    flatten,
+    layout,
+    layout_name,
+    rebuild,
+)
 from recurra.kernels.native import library
 from recurra.kernels.scan import After, scan, valid_steps
 
@@ -134,7 +142,7 @@ def refused_tensors(tensors: list[Any]) -> str | None:
     for tensor in tensors:
         if type(tensor) not in (Tensor, torch.nn.Parameter):
             return f"{type(tensor).__name__} in place of a plain tensor"
-        if tensor.device.type != "cpu":
+        if not tensor.is_cpu:
             return f"tensors on {tensor.device.type}"
         if tensor.dtype is not torch.float32:
             return f"tensors of {tensor.dtype}"
@@ -161,6 +169,15 @@ def run_sequence(
 
     `halves`: let a kernel that runs the call without gradients multiply bfloat16 operands, summing in float32.
     """
+    call = {
+        "options": options,
+        "reverse": reverse,
+        "masks": masks,
+        "after": after,
+        "resets": resets,
+        "reset_state": reset_state,
+        "return_states": return_states,
+    }
     reason = refusal(recurrence, params, inputs, state, options=options, masks=masks, after=after)
     if reason is None and resets is not None:
         reason = _refused_tensors((), reset_state, reset_state)
@@ -170,37 +187,11 @@ def run_sequence(
         reason = "resets or all states, under torch.compile"
     if reason is None:
         halves = halves and not _wants_gradient((*flatten(params), *_nest.flatten(reset_state)), inputs, state)
-        note(recurrence.family, KERNEL, library.isa() + (", bfloat16 products" if halves else ""))
-        return run_kernel(
-            recurrence,
-            params,
-            inputs,
-            state,
-            lengths,
-            options=options,
-            reverse=reverse,
-            masks=masks,
-            after=after,
-            resets=resets,
-            reset_state=reset_state,
-            return_states=return_states,
-            halves=halves,
-        )
+        if decisions.listening():
+            note(recurrence.family, KERNEL, library.isa() + (", bfloat16 products" if halves else ""))
+        return run_kernel(recurrence, params, inputs, state, lengths, halves=halves, **call)
     note(recurrence.family, PLAIN, reason, warn=reason == library.missing)
-    return _plain(
-        recurrence,
-        params,
-        inputs,
-        state,
-        lengths,
-        options=options,
-        reverse=reverse,
-        masks=masks,
-        after=after,
-        resets=resets,
-        reset_state=reset_state,
-        return_states=return_states,
-    )
+    return _plain(recurrence, params, inputs, state, lengths, **call)
 
 
 def _wants_gradient(params: Any, inputs: Any, state: State) -> bool:
@@ -300,6 +291,7 @@ def sequence_of(
     where = layout(layout_name(recurrence.family, params), features, H, R)
     tensors = flatten(params)[: len(where.shapes)]
     check_shapes(where, tensors, params)
+    tensors = dense_vectors(tensors)
     if R != H and (where.projection is None or tensors[where.projection] is None):
         raise InputError(f"`state` has parts of {H} and {R} units, but there is no projection")
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from recurra.errors import InputError
-from recurra.kernels.native import GATES, NORMS, Gate
+from recurra.kernels.native import GATES, NORMS
 
 RNN, LSTM, GRU, GRU_AFTER, COUPLED_LSTM, NORMED_LSTM, NORMED_COUPLED_LSTM = range(7)
 """csrc/core/call.h: recurra_family."""
@@ -168,40 +168,20 @@ def check_shapes(what: Layout, tensors: Sequence[Tensor | None], params: Any) ->
             raise InputError(f"`{_names(params)[index]}` has shape {list(tensor.shape)}, expected {expected}")
 
 
+def dense_vectors(tensors: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """The tensors, with vectors as the kernels read them: element by element. Matrices may lie as they like."""
+    for tensor in tensors:
+        if tensor is not None and not tensor.is_contiguous() and tensor.dim() == 1:
+            return tuple(t.contiguous() if t is not None and t.dim() == 1 else t for t in tensors)
+    return tensors
+
+
 def _names(params: Any) -> list[str]:
     """The tensors' names, in the order of `flatten`."""
     found: list[str] = []
     for name, field in zip(params._fields, params, strict=True):
         found += [f"{name}.{inner}" for inner in _names(field)] if isinstance(field, tuple) else [name]
     return found
-
-
-def fill_weights(gates: Any, peepholes: Any, norms: Any, what: Layout, tensors: Sequence[Tensor | None]) -> None:
-    """Point the kernel's weights at the parameters, or at their gradients; None where there is no tensor."""
-    bases = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-    strides = [(0, 0) if tensor is None or tensor.dim() < 2 else tensor.stride() for tensor in tensors]
-    size = next(tensor.element_size() for tensor in tensors if tensor is not None)
-
-    def matrix(part: Part | None) -> tuple[int | None, int, int]:
-        base = None if part is None else bases[part.tensor]
-        if base is None or part is None:
-            return None, 0, 0
-        row, unit = strides[part.tensor]
-        if part.transposed:
-            row, unit = unit, row
-        return base + (part.row * row + part.unit * unit) * size, row, unit
-
-    def vector(part: Part | None) -> int | None:
-        base = None if part is None else bases[part.tensor]
-        return None if base is None or part is None else base + part.unit * size
-
-    for index, gate in enumerate(what.gates):
-        gates[index] = Gate(*matrix(gate.x), *matrix(gate.h), vector(gate.x_bias), vector(gate.h_bias))
-    for index, tensor in enumerate(what.peepholes):
-        if tensor is not None:
-            peepholes[index] = bases[tensor]
-    for index, gain in enumerate(what.norms):
-        norms[index].gain, norms[index].shift = bases[gain], bases[gain + 1]
 
 
 assert max(len(layout(name, 1, 1, 1).gates) for name in _LAYOUTS) <= GATES

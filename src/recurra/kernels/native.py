@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import weakref
+from array import array
 from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_uint64, c_void_p
 from pathlib import Path
@@ -115,6 +116,9 @@ class Call(ctypes.Structure):
     ]
 
 
+_RESERVE = Call.reserve.offset // 8
+
+
 class ScanCall(ctypes.Structure):
     """`recurra_scan_call` of csrc/core/scan.h, field by field."""
 
@@ -166,6 +170,10 @@ class XLSTMCall(ctypes.Structure):
 class Library:
     """The loaded library, or the reason why there is none."""
 
+    _forward: Callable[[int, int], int]
+    _backward: Callable[[int], int]
+    release: Callable[[int], None]
+    """Give a block back to the library's pool."""
     chain_log_norm: Callable[[int, int], int]
     chain_gradient: Callable[[int], int]
     chain_viterbi: Callable[[int], int]
@@ -210,7 +218,11 @@ class Library:
         core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
         self.core = core
-        self._forward = core.recurra_forward
+        self._forward, self._backward, self.release = (
+            core.recurra_forward,
+            core.recurra_backward,
+            core.recurra_release,
+        )
         if hasattr(os, "register_at_fork"):
             # An OpenMP team does not survive a fork: children compute on the thread they have.
             os.register_at_fork(after_in_child=self._forked)
@@ -236,11 +248,12 @@ class Library:
         assert self.core is not None
         return self.core.recurra_use_isa(name.encode()) == 0
 
-    def forward(self, call: Call, training: bool) -> Reserve | None:
-        """Run a sequence; with `training`, returns what backward needs."""
-        assert self.core is not None
-        self.check(self.core.recurra_forward(ctypes.addressof(call), training))
-        return Reserve(self.core, call.reserve) if training else None
+    def forward(self, words: array[int], training: bool) -> Reserve | None:
+        """Run a sequence, its `Call` given as words; with `training`, returns what backward needs."""
+        status = self._forward(words.buffer_info()[0], training)
+        if status:
+            self.check(status)
+        return Reserve(self.release, words[_RESERVE]) if training else None
 
     def peak(self, threads: int) -> float:
         """GFLOP/s of multiply-adds in registers on this machine, measured."""
@@ -254,21 +267,14 @@ class Library:
         self.core.recurra_draw(mask.data_ptr(), mask.numel(), probability, value, seed, self.threads())
         return mask
 
-    def forward_into(self, call: Call) -> None:
-        """Run a sequence, leaving what backward needs in `call.reserve`, the caller's memory."""
-        assert self.core is not None
-        self.check(self.core.recurra_forward(ctypes.addressof(call), 2))
+    def forward_into(self, words: array[int]) -> None:
+        """Run a sequence, leaving what backward needs in the call's `reserve`, the caller's memory."""
+        self.check(self._forward(words.buffer_info()[0], 2))
 
     def reserve_row(self, call: Call) -> int:
         """Elements that backward needs of each (step, row) pair; of `call` only sizes and options are read."""
         assert self.core is not None
         return self.core.recurra_reserve_row(ctypes.addressof(call))
-
-    def run_prepared(self, address: int) -> None:
-        """Run the `Call` at an address, for inference."""
-        status = self._forward(address, 0)
-        if status:
-            self.check(status)
 
     def empty(self, *shape: int) -> torch.Tensor:
         """An uninitialised float32 tensor; a large one lies in the library's pool, whose pages are there already.
@@ -285,18 +291,19 @@ class Library:
         weakref.finalize(view, self.core.recurra_release, pointer).atexit = False
         return torch.frombuffer(view, dtype=torch.float32).view(shape)
 
-    def freeze(self, call: Call) -> Packed:
+    def freeze(self, words: array[int]) -> Packed:
         """The weights of a forward call, packed for `Call.packed` of others like it."""
         assert self.core is not None
-        pointer = self.core.recurra_freeze(ctypes.addressof(call))
+        pointer = self.core.recurra_freeze(words.buffer_info()[0])
         if not pointer:
             raise MemoryError("no memory for the packed weights of a recurrent kernel")
         return Packed(self.core, pointer)
 
-    def backward(self, call: Call) -> None:
+    def backward(self, words: array[int]) -> None:
         """Run the gradients of a sequence."""
-        assert self.core is not None
-        self.check(self.core.recurra_backward(ctypes.addressof(call)))
+        status = self._backward(words.buffer_info()[0])
+        if status:
+            self.check(status)
 
     def scan(self, call: ScanCall, *, backward: bool) -> None:
         """Run a linear scan, or its gradients."""
@@ -329,9 +336,9 @@ class Reserve:
 
     __slots__ = ("_release", "pointer")
 
-    def __init__(self, core: ctypes.CDLL, pointer: int) -> None:
+    def __init__(self, release: Callable[[int], None], pointer: int) -> None:
         self.pointer = pointer
-        self._release = core.recurra_release
+        self._release = release
 
     def __del__(self) -> None:
         self._release(self.pointer)

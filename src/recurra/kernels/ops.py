@@ -12,23 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.kernels.layouts import Layout, fill_weights
+from recurra.kernels import argument
+from recurra.kernels.argument import Options, Words, form_of
+from recurra.kernels.layouts import Layout
 from recurra.kernels.mixing import Mixtures, dense_rows
-from recurra.kernels.native import Call, Mix, Reserve, Rows, library
-
-NORM_EPSILON = 1e-12
-"""What layer normalisation adds to a variance (TensorFlow's contrib.rnn)."""
-
-
-class Options(NamedTuple):
-    """The numbers in a cell's equation."""
-
-    activation: int = 0
-    """csrc/core/call.h: recurra_activation."""
-    forget_bias: float = 0.0
-    cell_clip: float = 0.0
-    """0 for none, as the projection's."""
-    projection_clip: float = 0.0
+from recurra.kernels.native import Reserve, Rows, library
 
 
 class Sequence(NamedTuple):
@@ -57,19 +45,33 @@ class Sequence(NamedTuple):
         return tensors[:n], tensors[n:m], tensors[m:]
 
 
-def sequence(what: Sequence, x: Tensor, lengths: Tensor | None, tensors: tuple[Tensor | None, ...]) -> Any:
+def sequence(
+    what: Sequence,
+    x: Tensor,
+    lengths: Tensor | None,
+    tensors: tuple[Tensor | None, ...],
+    template: Words[int] | None = None,
+) -> Any:
     """Outputs `[T, B, R]`, the final states (h, or h and c) of `x [T, B, I]`, and, where wanted, all states.
 
     `tensors` are the initial states, the states to start anew from (with resets), and the parameters. Of all states,
-    those past a row's end are zeros.
+    those past a row's end are zeros. `template`: an earlier argument for the same `what`, B and parameters.
     """
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, *tensors)):
-        return _Sequence.apply(what, lengths, x, *tensors)
-    return _forward(what, lengths, x, tensors, training=False)[0]
+    if torch.is_grad_enabled() and any([tensor is not None and tensor.requires_grad for tensor in (x, *tensors)]):
+        return _Sequence.apply(what, template, lengths, x, *tensors)
+    return _forward(what, template, lengths, x, tensors, training=False)[0]
+
+
+def point(words: Words[int], where: int, tensor: Tensor) -> None:
+    """Write where the rows of a `[T, B, n]` sequence or a `[B, n]` state are."""
+    strides = tensor.stride()
+    words[where] = tensor.data_ptr()
+    words[where + 1] = strides[0] if len(strides) == 3 else 0
+    words[where + 2] = strides[-2]
 
 
 def rows_of(tensor: Tensor | None) -> Rows:
-    """A `[T, B, n]` sequence or a `[B, n]` state, as the kernel sees it."""
+    """A `[T, B, n]` sequence or a `[B, n]` state, as the kernels' structures have it."""
     if tensor is None:
         return Rows(None, 0, 0)
     strides = tensor.stride()
@@ -90,52 +92,48 @@ def _fresh(dtype: torch.dtype, *shape: int) -> Tensor:
 
 def make_call(
     what: Sequence, lengths: Tensor | None, x: Tensor, tensors: tuple[Tensor | None, ...], out: Tensor
-) -> Call:
-    """The kernel's argument; it holds addresses only, so the tensors must outlive it."""
-    T, B, I = x.shape
+) -> Words[int]:
+    """The kernel's argument for a forward or a backward call, but for what only one of them has."""
     states, restart, params = what.split(tensors)
-    options, projection = what.options, what.layout.projection
-    call = Call(
-        what.layout.family,
-        2 if what.halves else x.dtype is torch.float64,
-        library.threads(),
-        what.reverse,
-        options.activation,
-        projection is not None and params[projection] is not None,
-        what.mix[2] is what.mix[0],
-        T,
-        B,
-        I,
-        states[-1].shape[-1],
-        states[0].shape[-1],
-        None if lengths is None else lengths.data_ptr(),
-        options.forget_bias,
-        options.cell_clip,
-        options.projection_clip,
-        NORM_EPSILON,
-        rows_of(x),
-        rows_of(out),
-    )
-    for index, state in enumerate(states):
-        call.initial[index] = rows_of(state)
-    fill_weights(call.gate, call.peephole, call.norm, what.layout, params)
+    form = form_of(what.layout, what.options, params)
+    words = form.template[:]
+    form.point(words, params)
+    words[argument.IS_DOUBLE] = 2 if what.halves else x.dtype is torch.float64
+    words[argument.THREADS] = library.threads()
+    words[argument.REVERSE] = what.reverse
+    words[argument.EMITS_STATE] = what.mix[2] is what.mix[0]
+    words[argument.B], words[argument.I] = x.shape[1:]
+    words[argument.H], words[argument.R] = states[-1].shape[-1], states[0].shape[-1]
     for index, mixture in enumerate(what.mix):
         if mixture is not None:
-            call.mix[index] = Mix(_coefficients(mixture.fresh), _coefficients(mixture.old))
-    if what.mask is not None:
-        call.mask = _coefficients(what.mask)
+            _point_mask(words, argument.FRESH[index], mixture.fresh)
+            _point_mask(words, argument.OLD[index], mixture.old)
+    _point_mask(words, argument.MASK, what.mask)
     if what.resets is not None:
-        call.resets = Rows(what.resets.data_ptr(), *what.resets.stride())
-        for index, state in enumerate(restart):
-            call.restart[index] = rows_of(state)
-    return call
+        point(words, argument.RESETS, what.resets.unsqueeze(-1))
+        for where, state in zip(argument.RESTART, restart, strict=False):
+            point(words, where, state)
+    point_sequence(words, lengths, x, states, out)
+    return words
 
 
-def _coefficients(tensor: Tensor | None) -> Rows:
-    if tensor is None:
-        return Rows(None, 0, 0)
-    T, B, _ = tensor.shape
-    return Rows(tensor.data_ptr(), tensor.stride(0) if T > 1 else 0, tensor.stride(1) if B > 1 else 0)
+def point_sequence(words: Words[int], lengths: Tensor | None, x: Tensor, states: Any, out: Tensor) -> None:
+    """Write what changes from call to call of the same parameters and rows."""
+    words[argument.T] = x.shape[0]
+    words[argument.LENGTHS] = 0 if lengths is None else lengths.data_ptr()
+    point(words, argument.X, x)
+    point(words, argument.OUT, out)
+    for where, state in zip(argument.INITIAL, states, strict=False):
+        point(words, where, state)
+
+
+def _point_mask(words: Words[int], where: int, mask: Tensor | None) -> None:
+    """Write where a mask `[T or 1, B or 1, n]` is; a single step or row serves all."""
+    if mask is not None:
+        T, B, _ = mask.shape
+        words[where] = mask.data_ptr()
+        words[where + 1] = mask.stride(0) if T > 1 else 0
+        words[where + 2] = mask.stride(1) if B > 1 else 0
 
 
 def _dense(what: Sequence, tensors: Any) -> tuple[Tensor | None, ...]:
@@ -144,29 +142,63 @@ def _dense(what: Sequence, tensors: Any) -> tuple[Tensor | None, ...]:
     return (*map(dense_rows, states), *map(dense_rows, restart), *params)
 
 
+class Kept(NamedTuple):
+    """What backward needs, besides tensors."""
+
+    words: Words[int]
+    """The argument of the forward call."""
+    addresses: list[int]
+    """Where its tensors were."""
+    reserve: Reserve
+
+
 def _forward(
-    what: Sequence, lengths: Tensor | None, x: Tensor, tensors: tuple[Tensor | None, ...], *, training: bool
-) -> tuple[tuple[Tensor, ...], Reserve | None]:
+    what: Sequence,
+    template: Words[int] | None,
+    lengths: Tensor | None,
+    x: Tensor,
+    tensors: tuple[Tensor | None, ...],
+    *,
+    training: bool,
+) -> tuple[tuple[Tensor, ...], Kept | None]:
     x, tensors = dense_rows(x), _dense(what, tensors)
     states = what.split(tensors)[0]
     out = empty_like_layout(x, states[0].shape[-1])
-    finals = tuple(torch.empty(state.shape, dtype=x.dtype) for state in states)
+    finals = tuple([torch.empty(state.shape, dtype=x.dtype) for state in states])
     every = tuple(empty_like_layout(x, state.shape[-1]) for state in states) if what.return_states else ()
-    call = make_call(what, lengths, x, tensors, out)
-    for index, final in enumerate(finals):
-        call.final[index] = rows_of(final)
-    for index, state in enumerate(every):
-        call.states[index] = rows_of(state)
-    reserve = library.forward(call, training)
-    return (out, *finals, *every), reserve
+    if template is None:
+        words = make_call(what, lengths, x, tensors, out)
+    else:
+        words = template[:]
+        words[argument.THREADS], words[argument.REVERSE] = library.threads(), what.reverse
+        point_sequence(words, lengths, x, states, out)
+    for where, final in zip(argument.FINAL, finals, strict=False):
+        point(words, where, final)
+    for where, state in zip(argument.STATES, every, strict=False):
+        point(words, where, state)
+    reserve = library.forward(words, training)
+    results = (out, *finals, *every)
+    return results, None if reserve is None else Kept(words, _addresses(lengths, out, x, tensors), reserve)
+
+
+def _addresses(*tensors: Any) -> list[int]:
+    *single, many = tensors
+    return [0 if tensor is None else tensor.data_ptr() for tensor in (*single, *many)]
 
 
 class _Sequence(torch.autograd.Function):
     """Forward and backward through the kernels."""
 
     @staticmethod
-    def forward(ctx: Any, what: Sequence, lengths: Tensor | None, x: Tensor, *tensors: Tensor | None) -> Any:
-        results, ctx.reserve = _forward(what, lengths, x, tensors, training=True)
+    def forward(
+        ctx: Any,
+        what: Sequence,
+        template: Words[int] | None,
+        lengths: Tensor | None,
+        x: Tensor,
+        *tensors: Tensor | None,
+    ) -> Any:
+        results, ctx.kept = _forward(what, template, lengths, x, tensors, training=True)
         ctx.what = what
         ctx.save_for_backward(lengths, results[0], x, *tensors)
         ctx.set_materialize_grads(False)
@@ -175,17 +207,17 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         lengths, out, x, *tensors = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[2:]
+        wanted = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():
             found = _differentiable(ctx.what, lengths, x, tensors, grads, wanted)
         else:
-            found = _backward(ctx.what, ctx.reserve, lengths, out, x, tensors, grads, wanted)
-        return (None, None, *found)
+            found = _backward(ctx.what, ctx.kept, lengths, out, x, tensors, grads, wanted)
+        return (None, None, None, *found)
 
 
 def _backward(
     what: Sequence,
-    reserve: Reserve,
+    kept: Kept,
     lengths: Tensor | None,
     out: Tensor,
     x: Tensor,
@@ -194,28 +226,34 @@ def _backward(
     wanted: Any,
 ) -> list[Tensor | None]:
     dense_x, dense = dense_rows(x), _dense(what, tensors)
-    call = make_call(what, lengths, dense_x, dense, out)
-    call.reserve = reserve.pointer
+    if _addresses(lengths, out, dense_x, dense) == kept.addresses:
+        words = kept.words[:]
+    else:  # copies, made of rows that are not dense or by a hook on saved tensors
+        words = make_call(what, lengths, dense_x, dense, out)
+        words[argument.RESERVE] = kept.reserve.pointer
     grads = [None if grad is None else dense_rows(grad) for grad in grads]
     d_x = empty_like_layout(x, x.shape[2]) if wanted[0] else None
     found = [_empty(tensor, want) for tensor, want in zip(tensors, wanted[1:], strict=True)]
-    fill_gradients(call, what, grads, d_x, found)
-    library.backward(call)
+    fill_gradients(words, what, dense, grads, d_x, found)
+    library.backward(words)
     return [d_x, *found]
 
 
-def fill_gradients(call: Call, what: Sequence, grads: Any, d_x: Tensor | None, found: list[Tensor | None]) -> None:
+def fill_gradients(
+    words: Words[int], what: Sequence, tensors: Any, grads: Any, d_x: Tensor | None, found: list[Tensor | None]
+) -> None:
     """Point the kernel at the results' gradients `grads` and at where those of x and of the tensors go."""
+    n = what.states
     d_states, d_restart, d_params = what.split(found)
-    call.d_out, call.d_x = rows_of(grads[0]), rows_of(d_x)
-    for index, d_state in enumerate(d_states):
-        call.d_final[index], call.d_initial[index] = rows_of(grads[1 + index]), rows_of(d_state)
-        if what.return_states:
-            call.d_states[index] = rows_of(grads[1 + what.states + index])
-    for index, d_state in enumerate(d_restart):
-        call.d_restart[index] = rows_of(d_state)
-    if any(grad is not None for grad in d_params):
-        fill_weights(call.d_gate, call.d_peephole, call.d_norm, what.layout, d_params)
+    places = [(argument.D_OUT, grads[0]), (argument.D_X, d_x)]
+    places += zip(argument.D_FINAL, grads[1 : 1 + n], strict=False)
+    places += zip(argument.D_STATES, grads[1 + n :], strict=False)
+    places += zip(argument.D_INITIAL, d_states, strict=False)
+    places += zip(argument.D_RESTART, d_restart, strict=False)
+    for where, tensor in places:
+        if tensor is not None:
+            point(words, where, tensor)
+    form_of(what.layout, what.options, what.split(tensors)[2]).point_gradients(words, d_params)
 
 
 def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Calls prepared once and kept with their cell: the shortest road from a cell to compiled code, for inference.
+"""Calls prepared once and kept with their cell: the shortest road from a cell to compiled code.
 
 The kernel's argument is filled in once for a number of rows; a call then only writes addresses and sizes into it. The
 weights are the parameters where they lie, looked up anew in every call, or those that `freeze` packed.
@@ -6,7 +6,6 @@ weights are the parameters where they lie, looked up anew in every call, or thos
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import torch
@@ -14,10 +13,14 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import State
-from recurra.kernels import decisions, ops
+from recurra.kernels import argument, decisions, ops
 from recurra.kernels.dispatch import plain_only, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
+
+X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
+H_BEFORE, C_BEFORE = argument.INITIAL
+H_AFTER, C_AFTER = argument.FINAL
 
 
 class Prepared:
@@ -26,33 +29,35 @@ class Prepared:
     def __init__(self, cell: Any, B: int, frozen: Frozen | None) -> None:
         params = cell.params()
         state = cell.initial_state(B)
-        what, tensors = sequence_of(cell.recurrence, params, cell.input_size, state, options=cell.options)
-        what = what._replace(halves=cell.halves)
+        found = [
+            sequence_of(cell.recurrence, params, cell.input_size, state, options=cell.options, reverse=reverse)
+            for reverse in (False, True)
+        ]
+        self.whats = [what for what, _ in found]
+        """The call, forwards and in reverse, for autograd."""
+        self.tensors = found[0][1]
         self.options, self.halves = cell.options, cell.halves
         self.frozen = frozen
         self.x_shape = torch.Size((B, cell.input_size))
         self.state_shapes = [leaf.shape for leaf in reversed(_nest.flatten(state))]
-        self.sources = [(*_owner(cell, tensor), tensor.data_ptr()) for tensor in tensors if tensor is not None]
-        x = torch.empty(1, *self.x_shape)
+        self.sources = [
+            (*_owner(cell, tensor), tensor, tensor.data_ptr()) for tensor in self.tensors if tensor is not None
+        ]
         leaves = tuple(reversed(_nest.flatten(state)))
-        self.call = ops.make_call(what, None, x, (*leaves, *tensors), torch.empty(1, *self.state_shapes[0]))
-        for index, leaf in enumerate(leaves):
-            self.call.final[index] = ops.rows_of(leaf)
+        x, out = torch.empty(1, *self.x_shape), torch.empty(1, *self.state_shapes[0])
+        self.words = ops.make_call(self.whats[0]._replace(halves=cell.halves), None, x, (*leaves, *self.tensors), out)
+        for where, leaf in zip(argument.FINAL, leaves, strict=False):
+            ops.point(self.words, where, leaf)
         if frozen is not None:
-            self.call.packed = frozen.packed.pointer
-        self.tensors = tensors
-        self.address = ctypes.addressof(self.call)
-        self.x, self.out = self.call.x, self.call.out
-        self.initial = [self.call.initial[index] for index in range(len(leaves))]
-        self.final = [self.call.final[index] for index in range(len(leaves))]
+            self.words[argument.PACKED] = frozen.packed.pointer
 
     def current(self, cell: Any, frozen: Frozen | None) -> bool:
-        """Whether the cell is still what was prepared: parameters where they lay, options, products, packed weights."""
+        """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
         if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
             return False
-        for owner, name, pointer in self.sources:
-            tensor = owner.get(name)  # gone, where a parametrization or pruning took it over
-            if tensor is None or tensor.data_ptr() != pointer:
+        for owner, name, tensor, pointer in self.sources:
+            # another one, or none, where a parametrization or pruning took it over
+            if owner.get(name) is not tensor or tensor.data_ptr() != pointer:
                 return False
         return True
 
@@ -63,19 +68,30 @@ class Prepared:
                 return False
         return True
 
+    def run_sequence(self, inputs: Tensor, state: State, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
+        """A sequence without gradients: outputs and final state."""
+        x = ops.dense_rows(inputs)
+        out = ops.empty_like_layout(x, self.state_shapes[0][1])
+        words = self.words
+        words[argument.T], words[argument.REVERSE] = x.shape[0], reverse
+        words[argument.LENGTHS] = 0 if lengths is None else lengths.data_ptr()
+        words[X + 1], words[X + 2], _ = x.stride()
+        words[OUT + 1], words[OUT + 2], _ = out.stride()
+        return out, self.run(x, out, state)
+
     def run(self, x: Tensor, out: Tensor, state: State) -> State:
         """Run the call whose x and out are described, but for their addresses; returns the new state."""
-        self.x.base, self.out.base = x.data_ptr(), out.data_ptr()
-        self.call.threads = library.threads()
+        words = self.words
+        words[X], words[OUT], words[THREADS] = x.data_ptr(), out.data_ptr(), library.threads()
         h = state if type(state) is Tensor else state[1]
         new_h = torch.empty_like(h)
-        self.initial[0].base, self.final[0].base = h.data_ptr(), new_h.data_ptr()
+        words[H_BEFORE], words[H_AFTER] = h.data_ptr(), new_h.data_ptr()
         if h is state:
-            library.run_prepared(self.address)
+            library.forward(words, False)
             return new_h
         new_c = torch.empty_like(state[0])
-        self.initial[1].base, self.final[1].base = state[0].data_ptr(), new_c.data_ptr()
-        library.run_prepared(self.address)
+        words[C_BEFORE], words[C_AFTER] = state[0].data_ptr(), new_c.data_ptr()
+        library.forward(words, False)
         return type(state)(new_c, new_h)
 
 
@@ -130,10 +146,8 @@ def calls_of(cell: Any, kind: str) -> Calls:
     return calls
 
 
-def possible(cell: Any, tensors: Any) -> bool:
-    """Whether a call may take this road: no gradient or transform, nobody who listens for decisions."""
-    if torch.is_grad_enabled() and (frozen_of(cell) is None or any(tensor.requires_grad for tensor in tensors)):
-        return False
+def undisturbed() -> bool:
+    """Whether calls may take this road here: no transform, and nobody who listens for decisions."""
     return not (
         library.core is None
         or torch._C._functorch.peek_interpreter_stack() is not None
@@ -141,6 +155,11 @@ def possible(cell: Any, tensors: Any) -> bool:
         or decisions.listening()
         or plain_only()
     )
+
+
+def wants_gradient(tensors: Any) -> bool:
+    """Whether autograd records what is made of these tensors."""
+    return torch.is_grad_enabled() and any([tensor is not None and tensor.requires_grad for tensor in tensors])
 
 
 def eligible(cell: Any, B: int) -> bool:
@@ -171,36 +190,35 @@ def plain_tensor(tensor: Any, shape: torch.Size) -> bool:
 def run_unroll(
     cell: Any, inputs: Any, state: State, lengths: Tensor | None, reverse: bool
 ) -> tuple[Tensor, State] | None:
-    """A sequence `[T, B, I]` without gradients, `(outputs, final state)`; None where another road must run it.
+    """A sequence `[T, B, I]`, `(outputs, final state)`; None where another road must run it.
 
     Arguments are checked, as for `BaseCell.unroll`.
     """
-    if torch.compiler.is_compiling() or type(inputs) is not Tensor or inputs.dim() != 3:
+    if torch.compiler.is_compiling() or type(inputs) is not Tensor or inputs.dim() != 3 or not undisturbed():
         return None
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    if not possible(cell, (inputs, *leaves)):
-        return None
     T, B, I = inputs.shape
     if T == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
         return None
-    if lengths is not None and lengths.shape != (B,):
-        return None
-    calls = calls_of(cell, "_sequences")
-    prepared = calls.take(cell, B, frozen_of(cell))
+    if lengths is not None:
+        if lengths.shape != (B,):
+            return None
+        lengths = lengths.to(torch.int64).contiguous()
+    calls, frozen = calls_of(cell, "_sequences"), frozen_of(cell)
+    prepared = calls.take(cell, B, frozen)
     if prepared is None or cell.input_size != I or not prepared.fits(leaves):
         return None
-    x = ops.dense_rows(inputs)
-    out = ops.empty_like_layout(x, prepared.state_shapes[0][1])
-    call, x_rows, out_rows = prepared.call, prepared.x, prepared.out
-    if lengths is not None:
-        lengths = lengths.to(torch.int64).contiguous()
-    call.T, call.reverse = T, reverse
-    call.lengths = None if lengths is None else lengths.data_ptr()
-    x_rows.t_stride, x_rows.b_stride, _ = x.stride()
-    out_rows.t_stride, out_rows.b_stride, _ = out.stride()
-    final = prepared.run(x, out, state)
+    if not wants_gradient((inputs, *leaves, *prepared.tensors)):
+        results = prepared.run_sequence(inputs, state, lengths, reverse)
+    elif frozen is not None or cell.halves:
+        return None
+    else:
+        out, *finals = ops.sequence(
+            prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words
+        )
+        results = out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))  # type: ignore[call-arg]
     calls.give(B, prepared)
-    return out, final
+    return results
 
 
 class Frozen:
@@ -240,11 +258,10 @@ def freeze(cell: Any) -> None:
     if library.core is None or not eligible(cell, 1):
         return
     prepared = Prepared(cell, 1, None)
-    tensors = [(owner, name, owner[name], pointer) for owner, name, pointer in prepared.sources]
-    if any(tensor.is_inference() for _, _, tensor, _ in tensors):  # nobody counts what is written to these
+    if any(tensor.is_inference() for _, _, tensor, _ in prepared.sources):  # nobody counts what is written to these
         return
-    packed = library.freeze(prepared.call)
-    cell.__dict__["_frozen"] = Frozen(packed, [(*source, source[2]._version) for source in tensors])
+    packed = library.freeze(prepared.words)
+    cell.__dict__["_frozen"] = Frozen(packed, [(*source, source[2]._version) for source in prepared.sources])
 
 
 def thaw(cell: Any) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import State
 from recurra.errors import InputError
+from recurra.kernels import argument
 from recurra.kernels.native import library
-from recurra.kernels.prepared import Prepared, calls_of, eligible, plain_tensor, possible
+from recurra.kernels.prepared import Prepared, calls_of, eligible, plain_tensor, undisturbed, wants_gradient
 
 MOST_ROWS = 3
 
@@ -26,11 +27,13 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
         return None
     B = x.shape[0] if x.dim() == 2 else 0
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    if not 0 < B <= MOST_ROWS or not possible(cell, (x, *leaves)):
+    if not 0 < B <= MOST_ROWS or not undisturbed():
         return None
     calls = calls_of(cell, "_steps")
     prepared = calls.take(cell, B, None)
     if prepared is None or not plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
+        return None
+    if wants_gradient((x, *leaves, *prepared.tensors)):
         return None
     out = torch.empty_like(leaves[0])
     new = prepared.run(x, out, state)
@@ -53,8 +56,9 @@ class KernelStepper:
 
     def _prepare(self) -> None:
         self._prepared = Prepared(self.cell, self.batch_size, None)
-        for buffer, before, after in zip(self._buffers, self._prepared.initial, self._prepared.final, strict=True):
-            before.base = after.base = buffer.data_ptr()
+        words = self._prepared.words
+        for buffer, before, after in zip(self._buffers, argument.INITIAL, argument.FINAL, strict=False):
+            words[before] = words[after] = buffer.data_ptr()
 
     @property
     def state(self) -> State:
@@ -81,10 +85,13 @@ class KernelStepper:
         if not plain_tensor(x, prepared.x_shape):
             x = self._converted(x)
         out = torch.empty_like(self._buffers[0])
-        prepared.x.base = x.data_ptr()
-        prepared.out.base = out.data_ptr()
-        prepared.call.threads = library.threads()
-        library.run_prepared(prepared.address)
+        words = prepared.words
+        words[argument.X], words[argument.OUT], words[argument.THREADS] = (
+            x.data_ptr(),
+            out.data_ptr(),
+            library.threads(),
+        )
+        library.forward(words, False)
         return out
 
     def _converted(self, x: Tensor) -> Tensor:
