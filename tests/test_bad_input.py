@@ -11,9 +11,12 @@ import torch
 import recurra as rc
 from recurra.cells.registry import make_cell
 from recurra.errors import RecurraError
+from recurra.loops import Next
 
+RUNNING = torch.zeros(2, dtype=torch.bool)
 X = torch.zeros(2, 3, 4)
 GRU, LSTM = rc.GRUCell(4, 5), rc.LSTMCell(4, 5)
+DROPPED = rc.DropoutWrapper(GRU, input_keep_prob=0.5)
 PAIR = rc.StackedCells([rc.GRUCell(4, 5), rc.LSTMCell(5, 6)])
 
 CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -67,6 +70,44 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"`initial_state_bw` holds a tensor of shape \[2, 9\], expected \[2, 5\]",
     ),
+    # dtypes
+    "double input for a float cell": (
+        lambda: rc.unroll(LSTM, X.double()),
+        ValueError,
+        "`inputs` has dtype torch.float64, but the parameters of LSTMCell have torch.float32",
+    ),
+    "integers for a float cell": (lambda: rc.unroll(GRU, X.long()), ValueError, "`inputs` has dtype torch.int64"),
+    "a double state": (
+        lambda: rc.unroll(GRU, X, torch.zeros(2, 5, dtype=torch.float64)),
+        ValueError,
+        "`state` has dtype torch.float64, but the parameters of GRUCell have torch.float32",
+    ),
+    "a step in double": (
+        lambda: GRU(X[:, 0].double(), GRU.initial_state(2)),
+        ValueError,
+        "`x` has dtype torch.float64, but",
+    ),
+    # masks
+    "masks for a cell that draws none": (
+        lambda: rc.unroll(GRU, X, masks=torch.ones(3, 2, 5)),
+        ValueError,
+        "`masks` are given, but GRUCell draws none",
+    ),
+    "masks of another length": (
+        lambda: rc.unroll(DROPPED, X, masks=DROPPED.draw_masks(4, 2, like=X)),
+        ValueError,
+        r"`masks` holds a tensor of shape \[4, 2, 4\], expected \[3 or 1, 2 or 1, ...\]",
+    ),
+    "masks of another kind": (
+        lambda: rc.unroll(DROPPED, X, masks=torch.ones(3, 2, 4)),
+        TypeError,
+        "`masks` must be DropoutMasks, .*got Tensor",
+    ),
+    "masks of one layer": (
+        lambda: rc.unroll(rc.StackedCells([DROPPED]), X, masks=DROPPED.draw_masks(3, 2, like=X)),
+        TypeError,
+        "`masks` must be a tuple with those of each of 1 cells",
+    ),
     # lengths
     "lengths past T": (
         lambda: rc.unroll(GRU, X, lengths=torch.tensor([1, 4])),
@@ -104,6 +145,28 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"`resets` has shape \[3, 2\], expected \[2, 3\]",
     ),
+    "a state to reset to, and no resets": (
+        lambda: rc.unroll(GRU, X, reset_state=GRU.initial_state(2)),
+        ValueError,
+        "`reset_state` is given without `resets`",
+    ),
+    "steps of a raw loop": (
+        lambda: rc.raw_loop(GRU, lambda *_: None, max_steps=-1),  # type: ignore[arg-type, return-value]
+        ValueError,
+        "`max_steps` must be an integer of at least 0, got -1",
+    ),
+    "a raw loop's later state": (
+        lambda: rc.raw_loop(GRU, lambda t, *_: Next(RUNNING, X[:, 0], GRU.initial_state(2) if t == 0 else 1)),
+        TypeError,
+        "`state` must hold tensors, got int",
+    ),
+    "what is explained": (lambda: rc.explain(3, X), TypeError, "`cell` must be a recurra cell"),  # type: ignore[arg-type]
+    "a state to learn, of no cell": (
+        lambda: rc.LearnedInitialState(3),  # type: ignore[arg-type]
+        TypeError,
+        "`cell` must be a recurra cell, got int",
+    ),
+    "last_output of numbers": (lambda: rc.last_output([1]), TypeError, "`outputs` must be a tensor, got int"),
     "one cell where a list is due": (
         lambda: rc.stack_bidirectional(GRU, [GRU], X),  # type: ignore[arg-type]
         TypeError,
@@ -142,6 +205,36 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: rc.LayerNormLSTMCell(4, 5, projection_clip=1.0),
         ValueError,
         r"`projection_clip` \(1.0\) needs a `projection_size`",
+    ),
+    "projection clip without projection, under weight norm": (
+        lambda: rc.WeightNormLSTMCell(4, 5, projection_clip=1.0),
+        ValueError,
+        r"`projection_clip` \(1.0\) needs a `projection_size`",
+    ),
+    "a clip of text": (
+        lambda: rc.LSTMCell(4, 5, cell_clip="1"),  # type: ignore[arg-type]
+        TypeError,
+        "`cell_clip` must be a number, got '1'",
+    ),
+    "an initialiser's name": (
+        lambda: rc.GRUCell(4, 5, init="glorot"),  # type: ignore[arg-type]
+        TypeError,
+        "`init` must be a function that fills a tensor in place, got 'glorot'",
+    ),
+    "ids that are no classes": (
+        lambda: rc.unroll(rc.EmbeddingWrapper(rc.GRUCell(4, 5), 7), torch.tensor([[1, 7]])),
+        ValueError,
+        r"`inputs` must lie in 0..6, got 7",
+    ),
+    "what a state filter answers": (
+        lambda: rc.unroll(rc.DropoutWrapper(LSTM, state_keep_prob=0.5, state_filter=lambda part: (True,)), X),
+        TypeError,
+        r"`state_filter` must answer True, False or a structure .*, got \(True,\)",
+    ),
+    "a zoneout rate of text": (
+        lambda: rc.ZoneoutWrapper(LSTM, ("a", 0.1)),
+        TypeError,
+        "`rates` must be a number, got 'a'",
     ),
     "sizes that do not chain": (
         lambda: rc.StackedCells([rc.GRUCell(4, 5), rc.GRUCell(6, 5)]),

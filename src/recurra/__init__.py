@@ -84,9 +84,9 @@ if TYPE_CHECKING:
     from recurra.export.safetensors import (
         load,
     )
-    from recurra.kernels.explain import explain
     from recurra.kernels.scan import masks_at
     from recurra.loops.bidirectional import bidirectional, stack_bidirectional
+    from recurra.loops.explain import explain
     from recurra.loops.fused import FusedRNNCellAdaptor, TimeReversedFusedRNN
     from recurra.loops.lengths import last_output
     from recurra.loops.raw import Next, raw_loop
@@ -254,7 +254,6 @@ _HOMES = {
         "variable_names",
     ),
     "export.safetensors": ("load",),
-    "kernels": ("explain",),
     "loops": (
         "FusedRNNCellAdaptor",
         "LearnedInitialState",
@@ -262,6 +261,7 @@ _HOMES = {
         "TimeReversedFusedRNN",
         "bidirectional",
         "detach",
+        "explain",
         "last_output",
         "masks_at",
         "raw_loop",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import recurra as rc
+from recurra.attention import AttentionWrapper, BahdanauMonotonicAttention
+from tests.laws.table import ROWS
 
 
 def limit(tensor: Tensor) -> float:
@@ -67,8 +70,37 @@ def test_init_replaces_the_default_but_not_the_constants(make: type) -> None:
     assert not any((parameter == 9).any() for parameter in cell.parameters())
 
 
-def test_meta_device() -> None:
+@pytest.mark.parametrize("ragged", [False, True])
+def test_meta_device(ragged: bool) -> None:
     cell = rc.LSTMCell(4, 5, device="meta")
     assert cell.kernel.is_meta
-    outputs, _ = rc.unroll(cell, torch.zeros(2, 3, 4, device="meta"))
+    lengths = torch.zeros(2, dtype=torch.int64, device="meta") if ragged else None
+    outputs, _ = rc.unroll(cell, torch.zeros(2, 3, 4, device="meta"), lengths=lengths)
     assert outputs.is_meta and outputs.shape == (2, 3, 5)
+
+
+OTHERS = {
+    "highway": lambda: rc.HighwayWrapper(rc.GRUCell(4, 4), couple_carry_transform_gates=False),
+    "attention": lambda: AttentionWrapper(
+        rc.LSTMCell(7, 5), BahdanauMonotonicAttention(5, 6, 4, normalize=True), attention_layer_size=3
+    ),
+}
+
+
+@pytest.mark.parametrize("make", [*(row.make for row in ROWS.values()), *OTHERS.values()], ids=[*ROWS, *OTHERS])
+def test_made_on_meta_and_drawn_later(make: Callable[[], nn.Module]) -> None:
+    """As large models are loaded: built without memory, then every module that has parameters draws its own."""
+    with torch.device("meta"):
+        cell = make()
+    cell.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in (*cell.parameters(), *cell.buffers()):
+            tensor.fill_(torch.nan)
+    for module in cell.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    assert [name for name, value in cell.named_parameters() if not value.isfinite().all()] == []
+    plain = dict(make().named_parameters())
+    for name, value in cell.named_parameters():  # a constant is the same one
+        if plain[name].numel() and (plain[name] == plain[name].flatten()[0]).all():
+            assert torch.equal(value, plain[name]) or value.numel() == 1, name

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import recurra as rc
+from recurra import explain
 from recurra.cells.activations import ACTIVATIONS as KNOWN
-from recurra.kernels import dispatch, explain
+from recurra.kernels import dispatch
 from recurra.kernels.activations import _FUNCTIONS, ACTIVATIONS
 from tests.kernels.cases import Case, assert_same, kernel, plain
 from tests.kernels.test_gradients import as_function

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import recurra as rc
+from recurra import explain
 from recurra.errors import InputError
-from recurra.kernels import Zoneout, decisions, dispatch, explain, native, plain
+from recurra.kernels import Zoneout, decisions, dispatch, native, plain
 from recurra.kernels.native import library
 from tests.kernels.cases import make
 

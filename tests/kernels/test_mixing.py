@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import recurra as rc
-from recurra.kernels import explain
+from recurra import explain
 from recurra.kernels.native import library
 from tests.kernels.cases import FEW, assert_kernel_equals_plain, drop_candidates, give_states, make, restart, wrap
 

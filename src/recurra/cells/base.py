@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import SCALAR, Masks, State, StateSize
-from recurra.cells.checks import check_step
+from recurra.cells.checks import check_dtypes, check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
-from recurra.errors import InputError
+from recurra.errors import InputError, StructureError
 from recurra.kernels import (
     Recurrence,
     freeze,
@@ -92,10 +92,13 @@ class BaseCell(nn.Module):
         """One step: `x [B, I]` and a state -> (output, new state)."""
         if type(self).recur is BaseCell.recur:
             raise NotImplementedError(f"{type(self).__name__} must define `forward(x, state)`")
-        check_step(self, x, state)
+        self._check_step(x, state, masks)
         if masks is None and type(self).draw_masks is not BaseCell.draw_masks:
             masks = masks_at(self._draw_for(_nest.map_leaves(lambda leaf: leaf.unsqueeze(0), x)), 0)
         return self.recur(self.project(x), state, masks)
+
+    def _check_step(self, x: Any, state: State, masks: Masks) -> None:
+        check_step(self, x, state)
 
     # As in nn.Module: an attribute, so that a subclass may type its own arguments.
     forward: Callable[..., tuple[Any, Any]] = _step
@@ -232,6 +235,8 @@ class LeafCell(BaseCell):
 
     def __init__(self, *, init: Initializer | None = None) -> None:
         super().__init__()
+        if init is not None and not callable(init):
+            raise StructureError(f"`init` must be a function that fills a tensor in place, got {init!r}")
         self.init = init
         self._constants: dict[str, float | None] = {}
 
@@ -282,6 +287,17 @@ class LeafCell(BaseCell):
                 return stepped
         return super().forward(x, state, masks)
 
+    def _check_step(self, x: Any, state: State, masks: Masks) -> None:
+        super()._check_step(x, state, masks)
+        self._check_call("x", x, state, masks)
+
+    def _check_call(self, name: str, inputs: Any, state: State, masks: Masks) -> None:
+        """What torch's own words would tell three frames below."""
+        if masks is not None and type(self).draw_masks is BaseCell.draw_masks:
+            raise InputError(f"`masks` are given, but {type(self).__name__} draws none and would not look at them")
+        if not torch.compiler.is_compiling():
+            check_dtypes(self, inputs, state, name)
+
     def stepper(self, batch_size: int) -> Any:
         kept = None if self._draws() else make_stepper(self, batch_size)
         return kept or super().stepper(batch_size)
@@ -306,6 +322,7 @@ class LeafCell(BaseCell):
             done = run_unroll(self, inputs, state, lengths, call.get("reverse", False))
             if done is not None:
                 return done
+        self._check_call("inputs", inputs, state, masks)
         params = self.params()
         if "_compiled" in self.__dict__ and not runs(self.recurrence, params, inputs, state, self.options, masks, call):
             found = self._unroll_compiled(inputs, state, lengths, masks=masks, **call)

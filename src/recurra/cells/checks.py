@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra import _nest
-from recurra._typing import SCALAR, State, StateSize
+from recurra._typing import SCALAR, Masks, State, StateSize
 from recurra.errors import InputError, StructureError
 from recurra.kernels.scan import traced
 
@@ -27,11 +28,33 @@ def natural(name: str, value: int) -> int:
     return value
 
 
+def number(name: str, value: float) -> float:
+    """`value` if it is a real number, else an error that names the argument."""
+    if isinstance(value, Tensor) and value.dim() == 0:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise StructureError(f"`{name}` must be a number, got {value!r}")
+    return float(value)
+
+
 def positive_or_none(name: str, value: float | None) -> float | None:
     """`value` if it is None or a positive number, else an error that names the argument."""
-    if value is not None and not value > 0:
+    if value is not None and not number(name, value) > 0:
         raise InputError(f"`{name}` must be None or a positive number, got {value!r}")
     return value
+
+
+def probability(name: str, value: float) -> float:
+    """`value` if it is a probability to keep something, else an error that names the argument."""
+    if not 0 < number(name, value) <= 1:
+        raise InputError(f"`{name}` must be a probability in (0, 1], got {value!r}")
+    return float(value)
+
+
+def check_projection_clip(projection_size: int | None, projection_clip: float | None) -> None:
+    """A bound of the projected output needs a projection."""
+    if projection_clip is not None and projection_size is None:
+        raise InputError(f"`projection_clip` ({projection_clip}) needs a `projection_size`")
 
 
 def check_step(cell: Any, x: Any, state: State) -> None:
@@ -120,3 +143,45 @@ def check_lengths(lengths: Tensor, batch_size: int, steps: int, device: torch.de
         raise InputError(f"`lengths` must not be negative, got {shortest}")
     if longest > steps:
         raise InputError(f"`lengths` holds {longest}, but the inputs have only T={steps} steps")
+
+
+def check_classes(name: str, values: Tensor, classes: int, what: str = "") -> None:
+    """Integers of `values` lie in `0..classes-1` (they are not read under tracing); `what` ends the message."""
+    if values.is_floating_point() or values.is_complex() or values.dtype is torch.bool:
+        raise StructureError(f"`{name}` must hold integers, got dtype {values.dtype}")
+    if traced(values) or not values.numel():
+        return
+    lowest, highest = int(values.min()), int(values.max())
+    if not 0 <= lowest <= highest < classes:
+        raise InputError(f"`{name}` must lie in 0..{classes - 1}, got {lowest if lowest < 0 else highest}{what}")
+
+
+def check_masks(masks: Masks, steps: int, batch_size: int) -> None:
+    """Random masks that were given instead of drawn are tensors `[T or 1, B or 1, ...]`."""
+    for leaf in _nest.flatten(masks):
+        if not isinstance(leaf, Tensor):
+            raise StructureError(f"`masks` must hold tensors, got {type(leaf).__name__}")
+        if leaf.dim() < 2 or leaf.shape[0] not in (1, steps) or leaf.shape[1] not in (1, batch_size):
+            raise InputError(
+                f"`masks` holds a tensor of shape {list(leaf.shape)}, expected [{steps} or 1, {batch_size} or 1, ...] "
+                "(time first)"
+            )
+
+
+def autocast_enabled(device: torch.device) -> bool:
+    """Whether autocast is on there; meta tensors have none, and torch would refuse the question."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
+def check_dtypes(cell: Any, inputs: Any, state: State, name: str) -> None:
+    """Inputs and state have the dtype of the cell's parameters, where autocast does not see to that."""
+    reference = next((value for value in cell.parameters() if value.is_floating_point()), None)
+    if reference is None or autocast_enabled(reference.device):
+        return
+    for what, values in ((name, inputs), ("state", state)):
+        for leaf in _nest.flatten(values):
+            if leaf.dtype is not reference.dtype and (leaf.is_floating_point() or what == name):
+                raise InputError(
+                    f"`{what}` has dtype {leaf.dtype}, but the parameters of {type(cell).__name__} have "
+                    f"{reference.dtype}; convert one of them (`.to({reference.dtype})`)"
+                )

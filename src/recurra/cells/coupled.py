@@ -9,11 +9,10 @@ from torch import Tensor
 
 from recurra._typing import LSTMState, Masks
 from recurra.cells.activations import Activation, resolve
-from recurra.cells.checks import positive, positive_or_none
+from recurra.cells.checks import check_projection_clip, positive, positive_or_none
 from recurra.cells.family import Common, FamilyCell, input_rows, lstm_sizes, state_rows
 from recurra.cells.lstm import LSTMOptions, clip
 from recurra.cells.norm import NORMED, Norms, add_norms, normalise, read_norms
-from recurra.errors import InputError
 from recurra.kernels import Recurrence
 
 
@@ -116,8 +115,7 @@ class CoupledInputForgetGateLSTMCell(FamilyCell):
         **common: Unpack[Common],
     ) -> None:
         resolve(activation)
-        if projection_clip is not None and projection_size is None:
-            raise InputError(f"`projection_clip` ({projection_clip}) needs a `projection_size`")
+        check_projection_clip(projection_size, projection_clip)
         options = LSTMOptions(forget_bias, None, positive_or_none("projection_clip", projection_clip), activation)
         super().__init__(positive("input_size", input_size), hidden_size, options, **common)
         width = hidden_size if projection_size is None else positive("projection_size", projection_size)

@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor
 
 from recurra import _nest
-from recurra._typing import LSTMState, Masks
+from recurra._typing import SCALAR, LSTMState, Masks
 from recurra.cells.base import BaseCell
+from recurra.cells.checks import probability
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
 from recurra.kernels import draw_mask
@@ -38,7 +39,11 @@ class DropoutWrapper(Wrapper):
     """Drop parts of the input, of the new state and of the output of `cell`, in training mode.
 
     In one step: drop the input, run the cell, drop the new state (which goes to the next step), drop the output. The
-    masks of state and output are drawn apart, as in TensorFlow. What is kept is scaled by 1/keep.
+    masks of state and output are drawn apart, as in TensorFlow. What is kept is scaled by 1/keep. Integers and leaves
+    of rank 0 in the state count something and are never dropped.
+
+    A call of the cell for one step draws for that step. To step with a variational mask, draw for the sequence and give
+    `masks_at(masks, t)` to each step.
 
     Args:
         cell: the cell to wrap.
@@ -47,6 +52,8 @@ class DropoutWrapper(Wrapper):
             (TensorFlow's variational_recurrent).
         state_filter: which parts of the state are dropped, see `StateFilter`; default: all but an LSTM's memory.
     """
+
+    masks_type = DropoutMasks
 
     def __init__(
         self,
@@ -85,7 +92,9 @@ class DropoutWrapper(Wrapper):
             if keep == 1:
                 return None
 
-            def mask(size: Any) -> Tensor:
+            def mask(size: Any) -> Tensor | None:
+                if size is SCALAR:
+                    return None
                 shape = (time, rows, *([size] if isinstance(size, int) else size))
                 return keep_mask(shape, keep, like)
 
@@ -121,13 +130,6 @@ def keep_mask(shape: tuple[int, ...], keep: float, like: Tensor) -> Tensor:
     return draw_mask(shape, keep, 1 / keep, like)
 
 
-def probability(name: str, value: float) -> float:
-    """`value` if it is a probability to keep something, else an error that names the argument."""
-    if not 0 < value <= 1:
-        raise InputError(f"`{name}` must be a probability in (0, 1], got {value!r}")
-    return float(value)
-
-
 def _multiply(values: Any, masks: Masks) -> Any:
     return _nest.map_leaves(lambda value, mask: value if mask is None else value * mask, values, masks)
 
@@ -135,6 +137,12 @@ def _multiply(values: Any, masks: Masks) -> Any:
 def _filtered(state_filter: StateFilter, state_size: Any) -> Any:
     """`state_size` with None in place of the leaves that the filter spares."""
     answer = state_filter(state_size)
+    alike = _nest.is_nested(answer) and _nest.is_nested(state_size) and len(answer) == len(state_size)
+    if not isinstance(answer, bool) and not alike:
+        raise StructureError(
+            f"`state_filter` must answer True, False or a structure of such like {_nest.describe(state_size)}, "
+            f"got {answer!r}"
+        )
     if isinstance(answer, bool):
         if not answer:
             return _nest.map_leaves(lambda _: None, state_size)

@@ -46,6 +46,10 @@ class HighwayWrapper(Wrapper):
     fills_padding = True
     reads_padding = True
     tf_scope: ClassVar[str] = ""
+    carry_w: Tensor
+    carry_b: Tensor
+    transform_w: Tensor
+    transform_b: Tensor
 
     def __init__(
         self, cell: BaseCell, *, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0
@@ -55,12 +59,22 @@ class HighwayWrapper(Wrapper):
         if not isinstance(size, int) or (cell.input_size is not None and cell.input_size != size):
             raise InputError(f"`cell` must give as many features as it takes: input {cell.input_size}, output {size}")
         like = next(cell.parameters(), torch.empty(()))
-        self.carry_w = nn.Parameter(glorot_uniform(like.new_empty(size, size)))
-        self.carry_b = nn.Parameter(like.new_full((size,), carry_bias_init))
-        self.coupled = couple_carry_transform_gates
-        if not self.coupled:
-            self.transform_w = nn.Parameter(glorot_uniform(like.new_empty(size, size)))
-            self.transform_b = nn.Parameter(like.new_full((size,), -carry_bias_init))
+        self.coupled, self.carry_bias_init = couple_carry_transform_gates, carry_bias_init
+        for name in ("carry",) if self.coupled else ("carry", "transform"):
+            self.register_parameter(f"{name}_w", nn.Parameter(like.new_empty(size, size)))
+            self.register_parameter(f"{name}_b", nn.Parameter(like.new_empty(size)))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the gates' parameters anew, as the constructor did; the cell inside has its own."""
+        params = self.params()
+        for weight in (params.carry_w, params.transform_w):
+            if weight is not None:
+                glorot_uniform(weight)
+        params.carry_b.fill_(self.carry_bias_init)
+        if params.transform_b is not None:
+            params.transform_b.fill_(-self.carry_bias_init)
 
     def params(self) -> HighwayParams:
         """The gates' parameters, for `highway`."""

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from recurra._typing import LSTMState, Masks
 from recurra.cells.activations import Activation, resolve
-from recurra.cells.checks import positive, positive_or_none
-from recurra.cells.dropout import keep_mask, probability
+from recurra.cells.checks import check_projection_clip, positive, positive_or_none, probability
+from recurra.cells.dropout import keep_mask
 from recurra.cells.family import Common, FamilyCell, input_rows, lstm_sizes, state_rows
 from recurra.cells.lstm import GATES, LSTMOptions, clip
 from recurra.cells.norm import NORMED, Norms, add_norms, normalise, read_norms
-from recurra.errors import InputError
 from recurra.kernels import Recurrence
 
 
@@ -189,8 +188,7 @@ class LayerNormLSTMCell(FamilyCell):
         **common: Unpack[Common],
     ) -> None:
         resolve(activation)
-        if projection_clip is not None and projection_size is None:
-            raise InputError(f"`projection_clip` ({projection_clip}) needs a `projection_size`")
+        check_projection_clip(projection_size, projection_clip)
         options = LSTMOptions(
             forget_bias,
             positive_or_none("cell_clip", cell_clip),

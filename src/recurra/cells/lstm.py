@@ -13,10 +13,9 @@ from torch import Tensor
 from recurra._typing import LSTMState, Masks
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import LeafCell
-from recurra.cells.checks import natural, positive, positive_or_none
+from recurra.cells.checks import check_projection_clip, natural, number, positive, positive_or_none
 from recurra.cells.family import input_rows, state_rows
 from recurra.cells.init import Initializer
-from recurra.errors import InputError
 from recurra.kernels import Recurrence, run_sequence
 
 GATES = "ijfo"
@@ -146,14 +145,13 @@ class LSTMCell(LeafCell):
     ) -> None:
         super().__init__(init=init)
         resolve(activation)
-        if projection_clip is not None and projection_size is None:
-            raise InputError(f"`projection_clip` ({projection_clip}) needs a `projection_size`")
+        check_projection_clip(projection_size, projection_clip)
         self.input_size = natural("input_size", input_size)
         self.hidden_size = positive("hidden_size", hidden_size)
         self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
         self.state_size = LSTMState(hidden_size, self.output_size)  # type: ignore[arg-type]
         self.options = LSTMOptions(
-            forget_bias,
+            number("forget_bias", forget_bias),
             positive_or_none("cell_clip", cell_clip),
             positive_or_none("projection_clip", projection_clip),
             activation,

@@ -8,23 +8,41 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra import _nest
 from recurra._typing import Masks
 from recurra.cells.activations import Activation, resolve
 from recurra.cells.base import BaseCell
-from recurra.cells.checks import positive
+from recurra.cells.checks import check_classes, positive
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError
 
 
-def _dense(rows: int, columns: int, init: Initializer | None, **factory: Any) -> tuple[nn.Parameter, nn.Parameter]:
-    kernel = nn.Parameter(torch.empty(rows, columns, **factory))
-    with torch.no_grad():
-        (init or glorot_uniform)(kernel)
-    return kernel, nn.Parameter(torch.zeros(columns, **factory))
+class _Dense(Wrapper):
+    """A wrapper with one dense layer: `kernel [rows, columns]` and `bias [columns]`."""
+
+    def __init__(self, cell: BaseCell, activation: Activation, init: Initializer | None) -> None:
+        super().__init__(cell)
+        resolve(activation)
+        self.activation, self.init = activation, init
+
+    def _add_dense(self, rows: int, columns: int, **factory: Any) -> None:
+        self.kernel = nn.Parameter(torch.empty(rows, columns, **factory))
+        self.bias = nn.Parameter(torch.empty(columns, **factory))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the kernel anew and clear the bias, as the constructor did; the cell inside has its own."""
+        (self.init or glorot_uniform)(self.kernel)
+        self.bias.zero_()
+
+    def dense(self, values: Tensor) -> Tensor:
+        """`activation(values @ kernel + bias)`, for `[..., rows]`."""
+        return resolve(self.activation)(values @ self.kernel + self.bias)
 
 
-class InputProjectionWrapper(Wrapper):
+class InputProjectionWrapper(_Dense):
     """`cell(activation(x @ kernel + bias))`; `kernel [I, cell.input_size]`, `bias` zeros.
 
     Args:
@@ -47,13 +65,11 @@ class InputProjectionWrapper(Wrapper):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(cell)
+        super().__init__(cell, activation, init)
         self._input_size = positive("input_size", input_size)
-        self.activation = activation
-        resolve(activation)
         if not isinstance(cell.input_size, int):
             raise InputError(f"`cell` must have a fixed number of input features, got input_size {cell.input_size}")
-        self.kernel, self.bias = _dense(input_size, cell.input_size, init, device=device, dtype=dtype)
+        self._add_dense(input_size, cell.input_size, device=device, dtype=dtype)
 
     @property
     def input_size(self) -> int:  # type: ignore[override]
@@ -67,10 +83,10 @@ class InputProjectionWrapper(Wrapper):
         return self.cell.draw_masks(steps, batch_size, like=like, input_size=self.cell.input_size)
 
     def before(self, inputs: Tensor, masks: Masks) -> Tensor:
-        return resolve(self.activation)(inputs @ self.kernel + self.bias)
+        return self.dense(inputs)
 
 
-class OutputProjectionWrapper(Wrapper):
+class OutputProjectionWrapper(_Dense):
     """`activation(output @ kernel + bias)`; `kernel [cell.output_size, output_size]`, `bias` zeros.
 
     Args:
@@ -93,22 +109,23 @@ class OutputProjectionWrapper(Wrapper):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(cell)
+        super().__init__(cell, activation, init)
         self._output_size = positive("output_size", output_size)
-        self.activation = activation
-        resolve(activation)
-        self.kernel, self.bias = _dense(cell.output_size, output_size, init, device=device, dtype=dtype)
+        if not isinstance(cell.output_size, int):
+            raise InputError(f"`cell` must give a vector a row, got output_size {_nest.describe(cell.output_size)}")
+        self._add_dense(cell.output_size, output_size, device=device, dtype=dtype)
 
     @property
     def output_size(self) -> int:  # type: ignore[override]
         return self._output_size
 
     def behind(self, inputs: Any, outputs: Tensor, masks: Masks) -> Tensor:
-        return resolve(self.activation)(outputs @ self.kernel + self.bias)
+        return self.dense(outputs)
 
 
 class EmbeddingWrapper(Wrapper):
-    """The cell reads rows of `embedding [classes, cell.input_size]` in place of ids `[B]` (a sequence: `[T, B]`).
+    """The cell reads rows of `embedding [classes, cell.input_size]` in place of integer ids `[B]` in `0..classes-1` (a
+    sequence: `[B, T]`).
 
     Args:
         cell: the cell to wrap.
@@ -131,14 +148,19 @@ class EmbeddingWrapper(Wrapper):
         super().__init__(cell)
         if not isinstance(cell.input_size, int):
             raise InputError(f"`cell` must have a fixed number of input features, got input_size {cell.input_size}")
+        self.init = init
         self.embedding = nn.Parameter(
             torch.empty(positive("classes", classes), cell.input_size, device=device, dtype=dtype)
         )
-        with torch.no_grad():
-            if init is not None:
-                init(self.embedding)
-            else:
-                nn.init.uniform_(self.embedding, -math.sqrt(3), math.sqrt(3))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the embedding anew, as the constructor did; the cell inside has its own."""
+        if self.init is not None:
+            self.init(self.embedding)
+        else:
+            nn.init.uniform_(self.embedding, -math.sqrt(3), math.sqrt(3))
 
     @property
     def input_size(self) -> None:  # type: ignore[override]
@@ -152,6 +174,7 @@ class EmbeddingWrapper(Wrapper):
         return self.cell.draw_masks(steps, batch_size, like=like, input_size=self.cell.input_size)
 
     def before(self, inputs: Tensor, masks: Masks) -> Tensor:
-        if inputs.dtype not in (torch.int32, torch.int64):
+        if inputs.is_floating_point() or inputs.is_complex() or inputs.dtype is torch.bool:
             raise InputError(f"`inputs` must be integer ids, got dtype {inputs.dtype}")
-        return nn.functional.embedding(inputs, self.embedding)
+        check_classes("inputs", inputs, self.embedding.shape[0])
+        return nn.functional.embedding(inputs if inputs.dtype is torch.int32 else inputs.long(), self.embedding)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.cells.base import BaseCell
 from recurra.cells.checks import check_step
@@ -76,8 +77,15 @@ class StackedCells(BaseCell):
         )
         return None if all(mask is None for mask in masks) else masks
 
+    def _check_masks(self, masks: Masks) -> None:
+        if masks is not None and not (isinstance(masks, (tuple, list)) and len(masks) == len(self._layers)):
+            raise StructureError(
+                f"`masks` must be a tuple with those of each of {len(self._layers)} cells, got {_nest.describe(masks)}"
+            )
+
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         check_step(self, x, state)
+        self._check_masks(masks)
         new = []
         for k, cell in enumerate(self._layers):
             x, layer = cell(x, state[k]) if masks is None else cell(x, state[k], masks[k])
@@ -96,6 +104,7 @@ class StackedCells(BaseCell):
         return_states: bool = False,
         **call: Any,
     ) -> Any:
+        self._check_masks(masks)
         masks = masks if masks is not None else self._draw_for(inputs)
         results = []
         for k, cell in enumerate(self._layers):

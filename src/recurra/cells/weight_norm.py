@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells.activations import Activation, resolve
-from recurra.cells.checks import positive, positive_or_none
+from recurra.cells.checks import check_projection_clip, positive, positive_or_none
 from recurra.cells.family import Common, FamilyCell, lstm_sizes
 from recurra.cells.lstm import LSTM, LSTMOptions, LSTMParams
 
@@ -76,8 +76,9 @@ class WeightNormLSTMCell(FamilyCell):
         **common: Unpack[Common],
     ) -> None:
         resolve(activation)
+        check_projection_clip(projection_size, projection_clip)
         clips = positive_or_none("cell_clip", cell_clip), positive_or_none("projection_clip", projection_clip)
-        options = LSTMOptions(forget_bias, clips[0], clips[1] if projection_size is not None else None, activation)
+        options = LSTMOptions(forget_bias, *clips, activation)
         super().__init__(positive("input_size", input_size), hidden_size, options, **common)
         self.output_size = hidden_size if projection_size is None else positive("projection_size", projection_size)
         self.state_size = lstm_sizes(hidden_size, self.output_size)

@@ -6,7 +6,7 @@ recurrence (`within`); the base class applies the same three to one step and to 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -25,6 +25,8 @@ class Wrapper(BaseCell):
     """Whether `behind` turns a zero output past a row's end into something else, so that it must be masked again."""
     reads_padding = False
     """Whether `before` has parameters, to whose gradients the padding must not come."""
+    masks_type: ClassVar[type | None] = None
+    """What its `draw_masks` gives; None where these are the inner cell's."""
 
     def __init__(self, cell: BaseCell) -> None:
         super().__init__()
@@ -66,8 +68,16 @@ class Wrapper(BaseCell):
         """The inner cell's share of the masks."""
         return masks
 
+    def _check_masks(self, masks: Masks) -> None:
+        if masks is not None and self.masks_type is not None and not isinstance(masks, self.masks_type):
+            raise StructureError(
+                f"`masks` must be {self.masks_type.__name__}, as {type(self).__name__}.draw_masks gives them, "
+                f"got {type(masks).__name__}"
+            )
+
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         check_step(self, x, state)
+        self._check_masks(masks)
         if masks is None:
             sequence = _nest.map_leaves(lambda leaf: leaf.unsqueeze(0), x)
             drawn = self._draw_for(sequence)
@@ -75,7 +85,9 @@ class Wrapper(BaseCell):
             after = self.within(drawn)
         else:
             after = self.within(_nest.map_leaves(lambda mask: mask.unsqueeze(0), masks))
-        output, new = self.cell(self.before(x, masks), state, self.inner_masks(masks))
+        inputs, inner = self.before(x, masks), self.inner_masks(masks)
+        # an own cell's step may know of no masks
+        output, new = self.cell(inputs, state) if inner is None else self.cell(inputs, state, inner)
         output, new = apply_after(after, 0, output, new, state)
         return self.behind(x, output, masks), new
 
@@ -89,6 +101,7 @@ class Wrapper(BaseCell):
         after: After = (),
         **call: Any,
     ) -> Any:
+        self._check_masks(masks)
         masks = masks if masks is not None else self._draw_for(inputs)
         valid = None
         if lengths is not None and (self.fills_padding or self.reads_padding):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from recurra import _nest
-from recurra._typing import Masks
+from recurra._typing import SCALAR, Masks
 from recurra.cells.base import BaseCell
+from recurra.cells.checks import number
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
 from recurra.kernels import draw_mask
@@ -26,13 +27,16 @@ class ZoneoutMasks(NamedTuple):
 class ZoneoutWrapper(Wrapper):
     """Each unit of the state keeps its old value with probability `rates`; in evaluation the expectation is taken.
 
-    Where the cell's output is its state (RNN, GRU, LSTM), the output is the zoned-out state, as in the paper.
+    Where the cell's output is its state (RNN, GRU, LSTM), the output is the zoned-out state, as in the paper. Integers
+    and leaves of rank 0 in the state count something and are always new.
 
     Args:
         cell: the cell to wrap.
         rates: one probability in [0, 1) for all parts of the state, or a structure like the state's
             (`LSTMState(0.5, 0.05)` are the paper's for language models).
     """
+
+    masks_type = ZoneoutMasks
 
     def __init__(self, cell: BaseCell, rates: Any) -> None:
         super().__init__(cell)
@@ -44,7 +48,7 @@ class ZoneoutWrapper(Wrapper):
                 f"expected {_nest.describe(cell.state_size)}"
             )
         for rate in _nest.flatten(rates):
-            if not 0 <= rate < 1:
+            if not 0 <= number("rates", rate) < 1:
                 raise InputError(f"`rates` must lie in [0, 1), got {rate!r}")
         self.rates = rates
 
@@ -55,7 +59,9 @@ class ZoneoutWrapper(Wrapper):
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
         inner = self.cell.draw_masks(steps, batch_size, like=like, input_size=input_size)
 
-        def mask(size: Any, rate: float) -> Tensor:
+        def mask(size: Any, rate: float) -> Tensor | None:
+            if size is SCALAR:
+                return None
             features = [size] if isinstance(size, int) else list(size)
             if not self.training:
                 return torch.full((1, 1, *features), rate, dtype=like.dtype, device=like.device)

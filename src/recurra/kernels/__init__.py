@@ -5,7 +5,6 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 """
 
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
-from recurra.kernels.explain import Explanation, explain
 from recurra.kernels.prepared import freeze, run_unroll, thaw
 from recurra.kernels.random import draw_mask
 from recurra.kernels.scan import StateDropout, Zoneout, scan
@@ -14,12 +13,10 @@ from recurra.kernels.stepwise import Compiled, run_compiled
 
 __all__ = [
     "Compiled",
-    "Explanation",
     "Recurrence",
     "StateDropout",
     "Zoneout",
     "draw_mask",
-    "explain",
     "freeze",
     "make_stepper",
     "plain",

@@ -50,14 +50,19 @@ def apply_after(after: After, t: int, output: Any, new: State, old: State) -> tu
     for transform in after:
         masks = masks_at(transform.masks, t)
         if isinstance(transform, StateDropout):
-            new = _nest.map_leaves(lambda leaf, mask: leaf if mask is None else leaf * mask, new, masks)
+            new = _nest.map_leaves(lambda leaf, mask: leaf * mask if _acts_on(mask, leaf) else leaf, new, masks)
             continue
         new = _nest.map_leaves(
-            lambda leaf, past, mask: leaf if mask is None else mask * past + (1 - mask) * leaf, new, old, masks
+            lambda leaf, past, mask: mask * past + (1 - mask) * leaf if _acts_on(mask, leaf) else leaf, new, old, masks
         )
         if transform.emit:
             output = _nest.flatten(new)[-1]
     return output, new
+
+
+def _acts_on(mask: Tensor | None, leaf: Tensor) -> bool:
+    """Whether there is a mask, and not a counter to mask: integers and leaves of rank 0 are left alone."""
+    return mask is not None and leaf.dim() > 0 and (leaf.is_floating_point() or leaf.is_complex())
 
 
 def select(condition: Tensor, new: State, old: State) -> State:
@@ -77,10 +82,17 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
 
 
 def traced(*tensors: Tensor) -> bool:
-    """Whether values may not be looked at: under torch.compile, torch.export or vmap."""
+    """Whether values may not be looked at: under torch.compile, torch.export or vmap, or on the meta device."""
     if torch.compiler.is_compiling():
         return True
-    return any(torch._C._functorch.is_batchedtensor(tensor) for tensor in tensors)
+    return any(tensor.is_meta or _batched(tensor) for tensor in tensors)
+
+
+def _batched(tensor: Tensor) -> bool:
+    """Whether vmap stands for many tensors with it, also under `grad` inside."""
+    while torch._C._functorch.is_gradtrackingtensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return bool(torch._C._functorch.is_batchedtensor(tensor))
 
 
 def longest(lengths: Tensor | None, steps: int) -> int:

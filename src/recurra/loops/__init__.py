@@ -2,6 +2,7 @@
 
 from recurra.kernels.scan import masks_at
 from recurra.loops.bidirectional import bidirectional, stack_bidirectional
+from recurra.loops.explain import Explanation, explain
 from recurra.loops.fused import FusedRNNCellAdaptor, TimeReversedFusedRNN
 from recurra.loops.lengths import last_output
 from recurra.loops.raw import Next, raw_loop
@@ -9,6 +10,7 @@ from recurra.loops.state import LearnedInitialState, StateSaver, detach, state_s
 from recurra.loops.unroll import unroll
 
 __all__ = [
+    "Explanation",
     "FusedRNNCellAdaptor",
     "LearnedInitialState",
     "Next",
@@ -16,6 +18,7 @@ __all__ = [
     "TimeReversedFusedRNN",
     "bidirectional",
     "detach",
+    "explain",
     "last_output",
     "masks_at",
     "raw_loop",

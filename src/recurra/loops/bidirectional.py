@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra._typing import Cell, Masks, State
+from recurra.cells.checks import check_masks
 from recurra.errors import InputError, StructureError
 from recurra.loops.unroll import batch_major, prepare
 
@@ -41,6 +42,9 @@ def bidirectional(
     """
     forward = prepare(cell_fw, inputs, initial_state_fw, lengths, time_major=time_major, state_name="initial_state_fw")
     backward = prepare(cell_bw, inputs, initial_state_bw, lengths, time_major=time_major, state_name="initial_state_bw")
+    for masks in (masks_fw, masks_bw):
+        if masks is not None:
+            check_masks(masks, forward.steps, forward.batch_size)
     out_fw, state_fw = cell_fw.unroll(forward.inputs, forward.state, lengths, masks=masks_fw)
     out_bw, state_bw = cell_bw.unroll(backward.inputs, backward.state, lengths, reverse=True, masks=masks_bw)
     outputs = batch_major(out_fw, time_major), batch_major(out_bw, time_major)

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import State
 from recurra.cells.checks import check_lengths
-from recurra.errors import InputError
+from recurra.errors import InputError, StructureError
 
 
 def to_front(values: Any, lengths: Tensor) -> Any:
@@ -63,10 +63,13 @@ def last_output(outputs: Any, lengths: Tensor | None = None, *, time_major: bool
         reverse: read a backward half, whose last step is index 0.
 
     Raises:
-        InputError: `outputs` has fewer than two axes, or no step; `lengths` does not fit.
+        InputError (ValueError): `outputs` has fewer than two axes; `lengths` does not fit. StructureError (TypeError):
+            no tensor.
     """
 
     def leaf(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, Tensor):
+            raise StructureError(f"`outputs` must be a tensor, got {type(tensor).__name__}")
         if tensor.dim() < 2:
             raise InputError(f"`outputs` must have a batch and a time axis, got shape {list(tensor.shape)}")
         rows = tensor.transpose(0, 1) if not time_major else tensor

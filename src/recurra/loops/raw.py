@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Cell, State
-from recurra.cells.checks import check_state
+from recurra.cells.checks import check_state, natural
 from recurra.errors import InputError, StructureError
 from recurra.kernels.scan import select
 
@@ -53,7 +53,13 @@ def raw_loop(cell: Cell, loop_fn: LoopFunction, *, max_steps: int | None = None)
     Returns:
         `(emitted, final_state, loop_state)`: emitted leaves `[T, B, ...]`, zeros where a row had finished before that
         step, for the T steps that ran; None when no step ran and the first call gave no `emit` to tell the shape.
+
+    Raises:
+        StructureError (TypeError): `loop_fn` returns no `Next`, or one whose `finished` or `state` is of another kind.
+        InputError (ValueError): a wrong shape among them; a negative `max_steps`.
     """
+    if max_steps is not None:
+        natural("max_steps", max_steps)
     start = _decided(loop_fn(0, None, None, None))
     batch_size = start.finished.shape[0]
     check_state("state", start.state, cell.state_size, batch_size)
@@ -62,6 +68,7 @@ def raw_loop(cell: Cell, loop_fn: LoopFunction, *, max_steps: int | None = None)
     while not bool(finished.all()) and (max_steps is None or len(emitted) < max_steps):
         output, new = cell(inputs, state)
         chosen = _decided(loop_fn(len(emitted) + 1, output, new, loop_state), batch_size)
+        check_state("state", chosen.state, cell.state_size, batch_size)
         emit = output if chosen.emit is None else chosen.emit
         emitted.append(select(~finished, emit, _nest.map_leaves(torch.zeros_like, emit)))
         state = select(~finished, chosen.state, state)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import Cell, State
+from recurra.errors import StructureError
 from recurra.loops.unroll import unroll
 
 
@@ -23,22 +24,36 @@ class LearnedInitialState(nn.Module):
         outputs, state = recurra.unroll(cell, inputs, start(batch_size))
 
     Args:
-        cell: whose state it is; starts at zeros, one vector per leaf, the same for every row.
+        cell: whose state it is. Each leaf starts as `cell.initial_state` has it (mostly zeros), the same for every row;
+            leaves that count something (integers, and those of rank 0) are not learned and stay so.
     """
 
-    def __init__(self, cell: nn.Module) -> None:
+    def __init__(self, cell: Cell) -> None:
         super().__init__()
-        row: Any = cell.initial_state(1)  # type: ignore[operator]
+        if not callable(getattr(cell, "initial_state", None)):
+            raise StructureError(f"`cell` must be a recurra cell, got {type(cell).__name__}")
+        row = cell.initial_state(1)
         self._structure = _nest.map_leaves(lambda leaf: 0, row)
-        self.leaves = nn.ParameterList(leaf.squeeze(0) if leaf.dim() else leaf for leaf in _nest.flatten(row))
+        self.leaves = nn.ParameterList()
+        self._counters: dict[int, str] = {}
+        for place, leaf in enumerate(_nest.flatten(row)):
+            if leaf.dim() and leaf.is_floating_point():
+                self.leaves.append(leaf.squeeze(0))
+            else:
+                self._counters[place] = f"counter_{place}"
+                self.register_buffer(f"counter_{place}", leaf, persistent=False)
 
     def forward(self, batch_size: int) -> State:
-        """The state for `batch_size` rows."""
+        """The state for `batch_size` rows, leaves `[B, ...]` (counters of rank 0 as they are)."""
+        learned = iter(self.leaves)
 
-        def expand(leaf: Tensor) -> Tensor:
-            return leaf.unsqueeze(0).expand(batch_size, *leaf.shape)
+        def leaf(place: int) -> Tensor:
+            counter = self._counters.get(place)
+            row = next(learned).unsqueeze(0) if counter is None else self.get_buffer(counter)
+            return row.expand(batch_size, *row.shape[1:]) if row.dim() else row
 
-        return _nest.pack_as(self._structure, [expand(leaf) for leaf in self.leaves])
+        places = range(len(_nest.flatten(self._structure)))
+        return _nest.pack_as(self._structure, [leaf(place) for place in places])
 
 
 class StateSaver(Protocol):

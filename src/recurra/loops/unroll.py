@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra import _nest
 from recurra._typing import Cell, Masks, State
 from recurra.cells.base import BaseCell
-from recurra.cells.checks import check_features, check_lengths, check_state
+from recurra.cells.checks import check_features, check_lengths, check_masks, check_state
 from recurra.errors import InputError, StructureError
 from recurra.loops.lengths import states_to_back, to_back, to_front
 
@@ -98,7 +98,8 @@ def unroll(
         time_major: the layout of inputs, outputs, resets and states.
         reverse: run from each row's end to its beginning; `outputs[t]` still belongs to `inputs[t]`.
         padding: at which end the rows are padded.
-        masks: random masks to use in place of fresh ones, from `cell.draw_masks`; time-major, first axis T or 1.
+        masks: random masks to use in place of fresh ones, from `cell.draw_masks`; time-major, first axis T or 1. Of
+            left-padded rows the first step's are those of each row's first real step.
         resets: `[B, T]` bool, true where a row starts anew before that step.
         reset_state: what it starts from; default `cell.initial_state(B)`.
         return_states: also return the states after every step.
@@ -114,6 +115,10 @@ def unroll(
         raise InputError(f"`padding` must be 'right' or 'left', got {padding!r}")
     call = prepare(cell, inputs, initial_state, lengths, time_major=time_major)
     rows = call.inputs
+    if masks is not None:
+        check_masks(masks, call.steps, call.batch_size)
+    if resets is None and reset_state is not None:
+        raise InputError("`reset_state` is given without `resets`, which say where rows start from it")
     if resets is not None:
         resets, reset_state = _prepare_resets(cell, call, resets, reset_state, time_major)
     shifted = call.lengths if padding == "left" else None

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from recurra import _nest
 from recurra._typing import Cell, State
 from recurra.kernels.decisions import Decision, recording
 from recurra.kernels.native import library
+from recurra.loops.unroll import unroll
 
 
 class Explanation(NamedTuple):
@@ -23,9 +22,7 @@ class Explanation(NamedTuple):
         return "\n".join([*map(str, self.decisions), f"threads: {self.threads}"])
 
 
-def explain(
-    cell: Cell, inputs: Any, initial_state: State = None, *, lengths: Tensor | None = None, time_major: bool = False
-) -> Explanation:
+def explain(cell: Cell, inputs: Any, initial_state: State = None, **call: Any) -> Explanation:
     """Say which road `recurra.unroll(cell, inputs, …)` takes, and why.
 
         print(rc.explain(rc.LSTMCell(16, 32), torch.randn(8, 20, 16)))
@@ -35,12 +32,8 @@ def explain(
     The call is run once, without gradients; each recurrence inside wrappers and stacks says its own line.
 
     Args:
-        cell, inputs, initial_state, lengths, time_major: as for `recurra.unroll`.
+        cell, inputs, initial_state, call: as for `recurra.unroll`, with its errors.
     """
-    if not time_major:
-        inputs = _nest.map_leaves(lambda leaf: leaf.transpose(0, 1), inputs)
-    if initial_state is None:
-        initial_state = cell.initial_state(_nest.flatten(inputs)[0].shape[1])
     with recording() as decisions, torch.no_grad():
-        cell.unroll(inputs, initial_state, lengths)
+        unroll(cell, inputs, initial_state, **call)
     return Explanation(tuple(decisions), library.threads())
