@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.cells.checks import check_lengths
+from recurra.cells.checks import check_classes, check_lengths
 from recurra.errors import InputError, StructureError
 from recurra.kernels import chain, chain_scan
 from recurra.kernels.scan import mask_inputs, valid_steps
@@ -115,15 +115,14 @@ def _time_major(scores: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]
 
 
 def _prepare_tags(tags: Tensor, scores: Tensor, valid: Tensor) -> Tensor:
-    if not isinstance(tags, Tensor) or tags.is_floating_point() or tags.dtype == torch.bool:
+    if not isinstance(tags, Tensor):
         raise StructureError(f"`tags` must be an integer tensor [B, T], got {_shown(tags)}")
     T, B, K = scores.shape
     if list(tags.shape) != [B, T]:
         raise InputError(f"`tags` has shape {list(tags.shape)}, expected {[B, T]} as `scores` say")
-    tags = mask_inputs(tags.long().t(), valid)
-    if not torch.compiler.is_compiling() and tags.numel() and not 0 <= int(tags.min()) <= int(tags.max()) < K:
-        raise InputError(f"`tags` must lie in 0..{K - 1}, got {int(tags.min())}..{int(tags.max())}")
-    return tags
+    tags = mask_inputs(tags.t(), valid)
+    check_classes("tags", tags, K)
+    return tags.long()
 
 
 def _shown(value: object) -> str:

@@ -96,8 +96,8 @@ def test_padding_reaches_no_gradient() -> None:
         ({"scores": torch.zeros(2, 3)}, "`scores`"),
         ({"transitions": torch.zeros(3, 4)}, r"`transitions` must have shape \[4, 4\]"),
         ({"tags": torch.zeros(2, 2, dtype=torch.int64)}, r"`tags` has shape \[2, 2\], expected \[2, 3\]"),
-        ({"tags": torch.full((2, 3), 4)}, r"`tags` must lie in 0..3, got 4..4"),
-        ({"tags": torch.zeros(2, 3)}, "`tags` must be an integer tensor"),
+        ({"tags": torch.full((2, 3), 4)}, r"`tags` must lie in 0..3, got 4"),
+        ({"tags": torch.zeros(2, 3)}, "`tags` must hold integers, got dtype"),
         ({"lengths": torch.tensor([1, 4])}, "`lengths` holds 4"),
     ],
 )
@@ -105,3 +105,11 @@ def test_bad_input(change: dict[str, torch.Tensor], says: str) -> None:
     call = {"scores": torch.zeros(2, 3, 4), "tags": torch.zeros(2, 3, dtype=torch.int64), "transitions": torch.eye(4)}
     with pytest.raises((ValueError, TypeError), match=says):
         crf.log_likelihood(**{**call, **change})
+
+
+def test_a_likelihood_per_sample_under_vmap() -> None:
+    scores, tags = torch.randn(4, 2, 3, 5, dtype=torch.float64), torch.randint(0, 5, (4, 2, 3))
+    transitions = torch.randn(5, 5, dtype=torch.float64)
+    found = torch.vmap(lambda s, t: crf.log_likelihood(s, t, transitions))(scores, tags)
+    alone = [crf.log_likelihood(s, t, transitions) for s, t in zip(scores, tags, strict=True)]
+    torch.testing.assert_close(found, torch.stack(alone))

@@ -137,3 +137,38 @@ def test_wide_beam_is_the_sum_over_all_alignments() -> None:
 def test_bad_input(call: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("merge_repeated", [True, False])
+def test_nothing_to_read(merge_repeated: bool) -> None:
+    """Without rows an empty loss; without frames a certainty for rows without labels, and no way for the others."""
+    logits, labels = torch.randn(2, 4, 5, requires_grad=True), torch.tensor([[1, 2], [3, 3]])
+    none = torch.zeros(2, dtype=torch.int64)
+    assert ctc_loss(logits[:0], labels[:0], none[:0], merge_repeated=merge_repeated).shape == (0,)
+    loss = ctc_loss(logits[:, :0], labels, none, merge_repeated=merge_repeated)
+    assert loss.tolist() == [0, 0]
+    loss.sum().backward()
+    assert not logits.grad.any()
+    with pytest.raises(ValueError, match=r"not enough time for the labels of row 0 \(required: 1, available: 0\)"):
+        ctc_loss(logits[:, :0], labels, torch.ones_like(none), merge_repeated=merge_repeated)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "says"),
+    [
+        (torch.tensor([[1, 5]]), ValueError, r"`labels` must lie in 0..4, got 5"),
+        (torch.tensor([[-2, 1]]), ValueError, r"`labels` must lie in 0..4, got -2"),
+        (torch.tensor([[1, 4]]), ValueError, "`labels` must not hold the blank, class 4"),
+        (torch.tensor([[1.0, 2.0]]), TypeError, "`labels` must hold integers, got dtype torch.float32"),
+        ([[1, 2]], TypeError, "`labels` must be a tensor, got list"),
+    ],
+)
+def test_labels_that_are_no_classes(labels: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        ctc_loss(torch.randn(1, 4, 5), labels, torch.tensor([2]))
+
+
+def test_anything_may_lie_past_the_labels() -> None:
+    logits = torch.randn(1, 4, 5)
+    loss = ctc_loss(logits, torch.tensor([[1, -9, 4, 77]]), torch.tensor([1]))
+    torch.testing.assert_close(loss, ctc_loss(logits, torch.tensor([[1]]), torch.tensor([1])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recurra.losses import perplexity, sequence_loss, sequence_loss_by_example
 from tests.goldens_io import Arrays
@@ -91,3 +92,19 @@ def test_a_mark_for_no_target_counts_only_with_a_weight() -> None:
         sequence_loss(logits, targets)
     with pytest.raises(ValueError, match=r"`targets` must lie in 0..4, got 5"):
         sequence_loss_by_example(logits, torch.full((2, 3), 5))
+
+
+def test_targets_that_are_no_classes() -> None:
+    logits, targets = torch.randn(2, 3, 4), torch.tensor([[0, 1, -100], [3, -100, -100]])
+    with pytest.raises(ValueError, match=r"`targets` must lie in 0..3, got -100; steps without a target take weight 0"):
+        sequence_loss(logits, targets)
+    with pytest.raises(TypeError, match=r"`targets` must hold integers, got dtype torch.float32"):
+        sequence_loss(logits, targets.float())
+    mean = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+    torch.testing.assert_close(sequence_loss(logits, targets, (targets != -100).float()), mean)
+
+
+def test_a_loss_per_sample_under_vmap() -> None:
+    logits, targets = torch.randn(5, 2, 3, 4), torch.randint(0, 4, (5, 2, 3))
+    found = torch.vmap(sequence_loss)(logits, targets)
+    torch.testing.assert_close(found, torch.stack([sequence_loss(*pair) for pair in zip(logits, targets, strict=True)]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.checks import positive_or_none
+from recurra.cells.checks import number
 from recurra.errors import InputError
 
 
@@ -18,7 +18,7 @@ def global_norm(tensors: Iterable[Tensor | None]) -> Tensor:
 
 
 def clip_by_global_norm(
-    tensors: Sequence[Tensor | None], clip_norm: float, *, use_norm: Tensor | None = None
+    tensors: Sequence[Tensor | None], clip_norm: float, *, use_norm: Tensor | float | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
     """All tensors times `clip_norm / max(norm, clip_norm)`, and the norm before.
 
@@ -28,11 +28,17 @@ def clip_by_global_norm(
     Args:
         tensors: gradients, None where there is none.
         clip_norm: the largest norm to let through.
-        use_norm: in place of `global_norm(tensors)`.
+        use_norm: a scalar in place of `global_norm(tensors)`.
+
+    Returns:
+        `(clipped, norm)`: new tensors, None where there was none, and the norm before.
+
+    Raises:
+        InputError (ValueError): `clip_norm` is not positive. StructureError (TypeError): it is no number.
     """
-    if positive_or_none("clip_norm", clip_norm) is None:
-        raise InputError("`clip_norm` must be a positive number, got None")
-    norm = global_norm(tensors) if use_norm is None else use_norm
+    if not number("clip_norm", clip_norm) > 0:
+        raise InputError(f"`clip_norm` must be a positive number, got {clip_norm!r}")
+    norm = global_norm(tensors) if use_norm is None else torch.as_tensor(use_norm)
     scale = clip_norm * torch.minimum(1 / norm, torch.ones_like(norm) / clip_norm)
     scale = torch.where(norm.isfinite(), scale, torch.full_like(scale, torch.nan))
     return [None if tensor is None else tensor * scale.to(tensor.dtype) for tensor in tensors], norm

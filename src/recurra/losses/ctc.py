@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.cells.checks import check_lengths
-from recurra.errors import InputError
+from recurra.cells.checks import check_classes, check_lengths
+from recurra.errors import InputError, StructureError
 from recurra.kernels.scan import mask_inputs, traced, valid_steps
 
 
@@ -37,8 +37,12 @@ def ctc_loss(
         ignore_impossible: loss and gradient 0 for a row with fewer frames than its labels need.
 
     Raises:
-        InputError: a wrong shape or class, or a row with too few frames.
+        InputError (ValueError): a wrong shape or class, or a row with too few frames. StructureError (TypeError): no
+            tensor, or labels that are no integers.
     """
+    for name, value in (("logits", logits), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise StructureError(f"`{name}` must be a tensor, got {type(value).__name__}")
     if logits.dim() != 3 or labels.dim() != 2:
         raise InputError(
             f"`logits` must be [B, T, C] and `labels` [B, S], got {list(logits.shape)} and {list(labels.shape)}"
@@ -51,13 +55,13 @@ def ctc_loss(
     check_lengths(label_lengths, B, labels.shape[1], logits.device)
     lengths = torch.full((B,), T, device=logits.device) if lengths is None else lengths
     check_lengths(lengths, B, T, logits.device)
-    labels = torch.where(valid_steps(label_lengths, labels.shape[1]).t(), labels.long(), (blank + 1) % C)
+    labels = _checked(labels, label_lengths, blank, C)
     if collapse_labels:
         labels, label_lengths = _collapsed(labels, label_lengths)
     if not ignore_impossible and not traced(logits, labels):
         _check_time(labels, label_lengths, lengths, merge_repeated)
     log_probs = torch.log_softmax(mask_inputs(frames, valid_steps(lengths, T)), -1)
-    if merge_repeated:
+    if merge_repeated and T and B:  # torch's refuses frames that hold nothing
         return functional.ctc_loss(
             log_probs, labels, lengths, label_lengths, blank, "none", zero_infinity=ignore_impossible
         )
@@ -70,6 +74,16 @@ def blank_class(blank: int, classes: int) -> int:
     if not -classes <= blank < classes:
         raise InputError(f"`blank` must be one of {classes} classes, got {blank}")
     return blank % classes
+
+
+def _checked(labels: Tensor, label_lengths: Tensor, blank: int, classes: int) -> Tensor:
+    """`labels` as int64 with some class past a row's length; what counts must be a class other than the blank: torch
+    would read scores from beyond the tensor."""
+    inside, other = valid_steps(label_lengths, labels.shape[1]).t(), (blank + 1) % classes
+    check_classes("labels", torch.where(inside, labels, other), classes)
+    if not traced(labels) and bool((inside & (labels == blank)).any()):
+        raise InputError(f"`labels` must not hold the blank, class {blank}")
+    return torch.where(inside, labels.long(), other)
 
 
 def _repeats(labels: Tensor, label_lengths: Tensor) -> Tensor:
@@ -104,7 +118,8 @@ def _unmerged(log_probs: Tensor, labels: Tensor, lengths: Tensor, label_lengths:
     is_blank = torch.arange(2 * S + 1, device=labels.device) % 2 == 0
     nothing = torch.finfo(log_probs.dtype).min / 4
     alpha = log_probs.new_full((B, 2 * S + 1), nothing)
-    alpha = torch.where(torch.arange(2 * S + 1, device=labels.device) == 0, alpha.new_zeros(()), alpha)
+    start = log_probs[:0].sum()  # 0, with a gradient even where no frame follows
+    alpha = torch.where(torch.arange(2 * S + 1, device=labels.device) == 0, start, alpha)
     for t in range(T):
         stay = torch.where(is_blank, alpha, nothing)
         # Before the first frame only the leading blank holds weight, and it must not skip to the second label.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells.checks import check_lengths, positive
-from recurra.errors import InputError
+from recurra.errors import InputError, StructureError
 from recurra.losses.ctc import blank_class
 
 NEVER = -math.inf
@@ -69,12 +69,14 @@ def ctc_beam_search(
     paths = []
     for k in range(top_paths):
         found = [row[k] if k < len(row) else _Prefix(None, -1) for row in rows]
-        score = torch.tensor([prefix.total for prefix in found], dtype=logits.dtype)
+        score = torch.tensor([prefix.total for prefix in found], dtype=logits.dtype, device=logits.device)
         paths.append(Decoded([prefix.labels(merge_repeated) for prefix in found], score))
     return paths
 
 
 def _frames(logits: Tensor, lengths: Tensor | None, blank: int, time_major: bool) -> tuple[Tensor, list[int], int]:
+    if not isinstance(logits, Tensor):
+        raise StructureError(f"`logits` must be a tensor, got {type(logits).__name__}")
     if logits.dim() != 3:
         raise InputError(f"`logits` must be [B, T, C], got shape {list(logits.shape)}")
     frames = logits if time_major else logits.transpose(0, 1)

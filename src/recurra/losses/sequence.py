@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.cells.checks import check_lengths
-from recurra.errors import InputError
+from recurra.cells.checks import check_classes, check_lengths
+from recurra.errors import InputError, StructureError
 from recurra.kernels.scan import valid_steps
 
 PerStep: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -31,14 +31,18 @@ def sequence_loss(
 
     Args:
         logits: `[B, T, C]`.
-        targets: `[B, T]` class indices in `0..C-1` (anything where the weight is 0).
+        targets: `[B, T]` integers in `0..C-1` (anything where the weight is 0); with a `loss`, whatever that takes.
         weights: `[B, T]`; default 1, and 0 past a row's length.
         lengths: `[B]`: steps past them count for nothing, whatever logits and targets hold there.
         over: the axes to sum over. "both": a scalar (the sum over everything divided once, not a mean of means);
             "time": `[B]`; "batch": `[T]`; "none": `[B, T]`, divided by nothing.
         divide_by: the sum of the weights (TensorFlow's average_across_…) or the number of those that are not zero
             (its sum_over_…). Where that is 0, so is the result.
-        loss: in place of the cross entropy.
+        loss: in place of the cross entropy, see `PerStep`.
+
+    Raises:
+        InputError (ValueError): shapes or lengths that do not fit, a target that is no class.
+        StructureError (TypeError): targets that are no integers.
     """
     values, weights = _weighted(logits, targets, weights, lengths, loss)
     axes = {"both": (0, 1), "time": (1,), "batch": (0,), "none": ()}
@@ -84,6 +88,9 @@ def _weighted(
     logits: Tensor, targets: Tensor, weights: Tensor | None, lengths: Tensor | None, loss: PerStep | None
 ) -> tuple[Tensor, Tensor]:
     """(weighted losses, weights), both `[B, T]`."""
+    for name, given in (("logits", logits), ("targets", targets)):
+        if not isinstance(given, Tensor):
+            raise StructureError(f"`{name}` must be a tensor, got {type(given).__name__}")
     if logits.dim() != 3:
         raise InputError(f"`logits` must have shape [B, T, C], got {list(logits.shape)}")
     batch, steps = logits.shape[:2]
@@ -108,13 +115,7 @@ def _checked(targets: Tensor, weights: Tensor, classes: int) -> Tensor:
     """`targets` with 0 where the weight is 0, so that a mark as -100 for "no target" is no class; the rest must be
     classes: torch would count a -100 as a loss of 0 and still divide by its weight."""
     targets = torch.where(weights == 0, targets.new_zeros(()), targets)
-    if not torch.compiler.is_compiling() and targets.numel() and not targets.is_meta:
-        low, high = int(targets.min()), int(targets.max())
-        if not 0 <= low <= high < classes:
-            wrong = low if low < 0 else high
-            raise InputError(
-                f"`targets` must lie in 0..{classes - 1}, got {wrong}; steps without a target take weight 0"
-            )
+    check_classes("targets", targets, classes, "; steps without a target take weight 0")
     return targets
 
 
