@@ -240,3 +240,25 @@ def test_padding_of_the_memory_may_hold_anything() -> None:
 def test_errors(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_several_memories_each_of_its_own_lengths() -> None:
+    """Two mechanisms read two memories; what lies past either one's rows has no influence."""
+    parts = [LuongAttention(5, 4), LuongAttention(6, 4)]
+    cell = AttentionWrapper(LSTMCell(3 + 11, 4), parts)
+    first, second, x = torch.randn(2, 7, 5), torch.randn(2, 3, 6), torch.randn(2, 4, 3)
+    lengths = torch.tensor([7, 2]), torch.tensor([1, 3])
+    expected, state = recurra.unroll(cell.attend([first, second], lengths), x)
+    assert not state.alignments[0][1, 2:].any() and not state.alignments[1][0, 1:].any()
+    first[1, 2:], second[0, 1:] = torch.nan, torch.nan
+    torch.testing.assert_close(recurra.unroll(cell.attend([first, second], lengths), x)[0], expected)
+    alone = cell.attend([first[1:, :2], second[1:]])
+    torch.testing.assert_close(recurra.unroll(alone, x[1:])[0], expected[1:])
+
+
+def test_as_many_memories_as_mechanisms() -> None:
+    cell = AttentionWrapper(LSTMCell(3 + 11, 4), [LuongAttention(5, 4), LuongAttention(6, 4)])
+    with pytest.raises(ValueError, match="`memory` has 1 parts for 2 attention mechanisms"):
+        cell.attend([torch.randn(2, 7, 5)])
+    with pytest.raises(ValueError, match="`lengths` has 1 parts for 2 attention mechanisms"):
+        cell.attend([torch.randn(2, 7, 5), torch.randn(2, 7, 6)], [torch.tensor([1, 1])])

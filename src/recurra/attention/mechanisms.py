@@ -48,22 +48,31 @@ class AttentionMechanism(nn.Module):
         self.score_mask_value = score_mask_value
         self._init = common.get("init") or glorot_uniform
         self._factory: dict[str, Any] = {"device": common.get("device"), "dtype": common.get("dtype")}
-        self.memory_layer = self.dense(memory_size, units)
+        self._constants: dict[str, float | None] = {}
+        self.memory_layer = self.dense("memory_layer", memory_size, units)
 
-    def dense(self, rows: int, columns: int) -> nn.ParameterDict:
+    def dense(self, name: str, rows: int, columns: int) -> nn.ParameterDict:
         """A projection without bias, under TensorFlow's name `kernel`."""
-        kernel = torch.empty(rows, columns, **self._factory)
-        self._init(kernel)
-        return nn.ParameterDict({"kernel": nn.Parameter(kernel)})
+        return nn.ParameterDict({"kernel": self.weight(f"{name}.kernel", rows, columns)})
 
-    def weight(self, *shape: int, fill: float | None = None) -> nn.Parameter:
-        """A parameter filled with a constant, or by `init`."""
-        value = torch.empty(shape, **self._factory)
-        if fill is None:
-            self._init(value)
+    def weight(self, name: str, *shape: int, fill: float | None = None) -> nn.Parameter:
+        """A parameter filled with a constant, or by `init`; `name` is where the mechanism keeps it."""
+        parameter = nn.Parameter(torch.empty(shape, **self._factory))
+        self._constants[name] = fill
+        self._fill(parameter, fill)
+        return parameter
+
+    @torch.no_grad()
+    def _fill(self, parameter: nn.Parameter, constant: float | None) -> None:
+        if constant is None:
+            self._init(parameter)
         else:
-            nn.init.constant_(value, fill)
-        return nn.Parameter(value)
+            parameter.fill_(constant)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, as the constructor did."""
+        for name, constant in self._constants.items():
+            self._fill(self.get_parameter(name), constant)
 
     def memorize(self, memory: Tensor, lengths: Tensor | None = None) -> Memory:
         """Mask and project `memory [B, L, D]`, of which `lengths [B]` (each at least 1) steps are real."""
@@ -108,12 +117,12 @@ class _Bahdanau(AttentionMechanism):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(memory_size, units, score_mask_value=score_mask_value, **common)
-        self.query_layer = self.dense(positive("query_size", query_size), units)
-        self.attention_v = self.weight(units)
+        self.query_layer = self.dense("query_layer", positive("query_size", query_size), units)
+        self.attention_v = self.weight("attention_v", units)
         self.normalize = normalize
         if normalize:
-            self.attention_g = self.weight(fill=math.sqrt(1 / units))
-            self.attention_b = self.weight(units, fill=0.0)
+            self.attention_g = self.weight("attention_g", fill=math.sqrt(1 / units))
+            self.attention_b = self.weight("attention_b", units, fill=0.0)
 
     def score(self, query: Tensor, memory: Memory) -> Tensor:
         projected = query @ self.query_layer["kernel"]
@@ -135,7 +144,7 @@ class _Luong(AttentionMechanism):
         super().__init__(memory_size, units, score_mask_value=score_mask_value, **common)
         self.scale = scale
         if scale:
-            self.attention_g = self.weight(fill=1.0)
+            self.attention_g = self.weight("attention_g", fill=1.0)
 
     def score(self, query: Tensor, memory: Memory) -> Tensor:
         return functional.luong_score(query, memory.keys, self.attention_g if self.scale else None)
@@ -194,7 +203,7 @@ class _Monotonic(AttentionMechanism):
             raise InputError(f"`mode` must be 'recursive', 'parallel' or 'hard', got {mode!r}")
         super().__init__(*sizes, **options)
         self.mode, self.sigmoid_noise = mode, sigmoid_noise
-        self.attention_score_bias = self.weight(fill=score_bias_init)
+        self.attention_score_bias = self.weight("attention_score_bias", fill=score_bias_init)
 
     def score(self, query: Tensor, memory: Memory) -> Tensor:
         return super().score(query, memory) + self.attention_score_bias

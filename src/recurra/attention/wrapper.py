@@ -100,12 +100,35 @@ class AttentionWrapper(BaseCell):
             for row, size in zip(rows, chosen, strict=True)
         ]
 
-    def attend(self, memory: Tensor | Sequence[Tensor], lengths: Tensor | None = None) -> Self:
-        """This cell (sharing all parameters) over a memory: `[B, L, D]`, or one for each mechanism."""
-        each = [memory] * len(self.mechanisms) if isinstance(memory, Tensor) else list(memory)
-        return self.bind(
-            [part.memorize(rows, lengths) for part, rows in zip(self.mechanisms, each, strict=True)]  # type: ignore[operator]
-        )
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the attention layers anew, as the constructor did; cell and mechanisms have their own."""
+        for layer in self.attention_layers:
+            glorot_uniform(layer)
+
+    def attend(
+        self, memory: Tensor | Sequence[Tensor], lengths: Tensor | Sequence[Tensor | None] | None = None
+    ) -> Self:
+        """This cell (sharing all parameters) over a memory, which is masked and projected here.
+
+        Args:
+            memory: `[B, L, D]`, or one for each mechanism.
+            lengths: `[B]` integers in `1..L`, or one such for each mechanism; None means L.
+
+        Raises:
+            InputError: shapes that do not fit, or another number of memories than of mechanisms.
+        """
+        parts = zip(self.mechanisms, self._each("memory", memory), self._each("lengths", lengths), strict=True)
+        return self.bind([part.memorize(rows, ends) for part, rows, ends in parts])  # type: ignore[operator]
+
+    def _each(self, name: str, given: Any) -> list[Any]:
+        """One for each mechanism."""
+        count = len(self.mechanisms)
+        if given is None or isinstance(given, Tensor):
+            return [given] * count
+        if len(given) != count:
+            raise InputError(f"`{name}` has {len(given)} parts for {count} attention mechanisms")
+        return list(given)
 
     def bind(self, memories: Sequence[Memory]) -> Self:
         """As `attend`, with memories that the mechanisms have prepared."""
