@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from recurra._typing import LSTMState, State
 from recurra.cells.activations import resolve
+from recurra.cells.checks import autocast_enabled
 from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
 from recurra.kernels import Recurrence, run_sequence
@@ -147,7 +148,10 @@ class _Layers(nn.RNNBase):
         data = input.data if isinstance(input, PackedSequence) else input
         if not isinstance(data, Tensor) or data.dim() not in (2, 3) or data.numel() == 0:
             return "an input that torch itself refuses or that holds nothing"
-        if torch.is_autocast_enabled(data.device.type):
+        rank = 3 if isinstance(input, PackedSequence) else input.dim()
+        if hx is not None and not self._fits(hx, rank):
+            return "a state that torch itself refuses"
+        if autocast_enabled(data.device):
             return "autocast is on"
         state = hx if isinstance(hx, tuple) else () if hx is None else (hx,)
         params = self._layer_params(0)
@@ -156,6 +160,13 @@ class _Layers(nn.RNNBase):
         return refusal(self.recurrence, params, data, placeholder, options=self._options) or refusal(
             self.recurrence, [*weights, *state], data, placeholder, options=self._options
         )
+
+    def _fits(self, hx: Any, rank: int) -> bool:
+        """Whether `hx` has the parts and the rank that torch asks for."""
+        parts = hx if self._state_parts > 1 else (hx,)
+        if not isinstance(parts, tuple) or len(parts) != self._state_parts:
+            return False
+        return all(isinstance(part, Tensor) and part.dim() == rank for part in parts)
 
     def _time_major(self, tensor: Tensor) -> Tensor:
         return tensor.transpose(0, 1) if self.batch_first else tensor

@@ -126,7 +126,15 @@ def test_float64_and_bfloat16_are_torchs_own(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("shape", "state"),
-    [((4, 3, 6), None), ((4, 3, 5), (1, 2, 7)), ((4, 3, 5), (1, 3, 8)), ((4,), None), ((4, 5), (2, 7))],
+    [
+        ((4, 3, 6), None),
+        ((4, 3, 5), (1, 2, 7)),
+        ((4, 3, 5), (1, 3, 8)),
+        ((4,), None),
+        ((4, 5), (2, 7)),
+        ((4, 3, 5), (3, 7)),
+        ((4, 5), (1, 1, 7)),
+    ],
 )
 def test_wrong_calls_raise_what_torch_raises(kind, shape, state):
     ours, theirs = pair(kind, 5, 7)
@@ -159,3 +167,21 @@ def test_packed_input_with_a_state_of_too_many_layers_raises_what_torch_raises(k
         theirs(x, hx)
     with pytest.raises(RuntimeError, match="hidden"):
         ours(x, hx)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_the_other_kind_raises_what_torch_raises(kind):
+    ours, theirs = pair(kind, 5, 7)
+    state = torch.zeros(1, 3, 7)
+    hx = state if kind == "LSTM" else (state, state)
+    with pytest.raises((IndexError, AttributeError, RuntimeError)) as expected:
+        theirs(torch.zeros(4, 3, 5), hx)
+    with pytest.raises(type(expected.value)) as found:
+        ours(torch.zeros(4, 3, 5), hx)
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shapes_on_the_meta_device(kind):
+    model = getattr(recurra.nn, kind)(5, 7, device="meta")
+    assert model(torch.zeros(4, 3, 5, device="meta"))[0].shape == (4, 3, 7)
