@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import recurra
 from recurra import attention
+from recurra._typing import LSTMState
 from recurra.attention import (
     AttentionMechanism,
     AttentionWrapper,
@@ -18,7 +19,9 @@ from recurra.attention import (
     BahdanauMonotonicAttention,
     LuongAttention,
     LuongMonotonicAttention,
+    Memory,
     functional,
+    read_memory,
 )
 from recurra.cells import GRUCell, LSTMCell
 from tests.goldens_io import Arrays
@@ -209,9 +212,89 @@ def test_padding_of_the_memory_may_hold_anything() -> None:
     assert all(bool(p.grad.isfinite().all()) for p in part.parameters() if p.grad is not None)
 
 
+def test_a_layer_of_ones_own_and_a_start_of_ones_own() -> None:
+    """`attention_layer` does what `attention_layer_size` does (frozen above), biases and activations besides."""
+    mechanisms = [BahdanauAttention(6, 3, 4), LuongAttention(3, 6)]
+    by_size = AttentionWrapper(LSTMCell(10, 6), mechanisms, attention_layer_size=[5, 2])
+    layers = [torch.nn.Linear(9, size, bias=False) for size in (5, 2)]
+    for layer, kernel in zip(layers, by_size.attention_layers, strict=True):
+        layer.weight.data = kernel.detach().t()
+    start = LSTMState(torch.randn(2, 6), torch.randn(2, 6))
+    by_layer = AttentionWrapper(by_size.cell, mechanisms, attention_layer=layers, initial_cell_state=start)
+    assert by_layer.attention_size == 7
+    memory, inputs = torch.randn(2, 5, 3), torch.randn(2, 4, 3)
+    bound = by_size.attend(memory)
+    expected, _ = recurra.unroll(bound, inputs, bound.initial_state(2)._replace(cell_state=start))
+    outputs, _ = recurra.unroll(by_layer.attend(memory), inputs)
+    torch.testing.assert_close(outputs, expected)
+    assert dict(by_layer.named_parameters()).keys() >= {"attention_modules.0.weight", "attention_modules.1.weight"}
+
+
+def test_a_function_of_ones_own() -> None:
+    """`attention_fn` decides what is read and what a mechanism's state is."""
+
+    def twice(mechanism: Any, output: Tensor, state: Any, memory: Memory, layer: Any) -> Any:
+        attention, alignments, _ = read_memory(mechanism, output, state, memory, layer)
+        return 2 * attention, alignments, state + 1
+
+    plain = AttentionWrapper(LSTMCell(6, 6), LuongAttention(3, 6))
+    changed = AttentionWrapper(plain.cell, plain.mechanisms[0], attention_fn=twice)
+    memory, x = torch.randn(2, 5, 3), torch.randn(2, 3)
+    one, two = (wrapper.attend(memory) for wrapper in (plain, changed))
+    expected, _ = one(x, one.initial_state(2))
+    output, state = two(x, two.initial_state(2))
+    torch.testing.assert_close(output, 2 * expected)
+    assert torch.equal(state.attention_state, torch.ones(2, 5))
+
+
+def test_keys_and_values_of_ones_own() -> None:
+    """`custom_key_value_fn` acts once a memory, after the projection."""
+    part = BahdanauAttention(6, 3, 4, custom_key_value_fn=lambda keys, values: (keys.flip(1), 2 * values))
+    bare = BahdanauAttention(6, 3, 4)
+    bare.load_state_dict(part.state_dict())
+    memory = torch.randn(2, 5, 3)
+    expected, found = bare.memorize(memory), part.memorize(memory)
+    torch.testing.assert_close(found.keys, expected.keys.flip(1))
+    torch.testing.assert_close(found.values, 2 * memory)
+
+
+def test_noise_is_of_the_generator_given() -> None:
+    def alignments(seed: int) -> Tensor:
+        torch.manual_seed(0)
+        generator = torch.Generator().manual_seed(seed)
+        part = BahdanauMonotonicAttention(6, 3, 4, sigmoid_noise=1.0, generator=generator)
+        memory = part.memorize(torch.randn(2, 5, 3))
+        return part(torch.randn(2, 6), part.initial_alignments(memory), memory)
+
+    assert torch.equal(alignments(1), alignments(1))
+    assert not torch.equal(alignments(1), alignments(2))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: AttentionWrapper(
+                LSTMCell(9, 6), LuongAttention(3, 6), attention_layer_size=2, attention_layer=torch.nn.Linear(9, 2)
+            ),
+            "`attention_layer_size` and `attention_layer`",
+        ),
+        (
+            lambda: (
+                AttentionWrapper(
+                    LSTMCell(9, 6), LuongAttention(3, 6), initial_cell_state=LSTMCell(9, 6).initial_state(3)
+                )
+                .attend(torch.zeros(2, 5, 3))
+                .initial_state(2)
+            ),
+            "`initial_cell_state` holds a tensor of shape",
+        ),
+        (
+            lambda: LuongAttention(3, 4, custom_key_value_fn=lambda k, v: (k, v[..., :2])).memorize(
+                torch.zeros(2, 5, 3)
+            ),
+            "`custom_key_value_fn` gave values of 2 features",
+        ),
         (lambda: BahdanauAttention(6, 3, 4).memorize(torch.zeros(2, 5, 4)), r"`memory` has shape \[2, 5, 4\]"),
         (
             lambda: LuongAttention(3, 4).memorize(torch.zeros(2, 5, 3), torch.tensor([5, 0])),

@@ -20,7 +20,7 @@ from recurra.attention.mechanisms import (
     LuongMonotonicAttention,
     Memory,
 )
-from recurra.attention.wrapper import AttentionWrapper, AttentionWrapperState
+from recurra.attention.wrapper import AttentionWrapper, AttentionWrapperState, read_memory
 
 __all__ = [
     "AttentionMechanism",
@@ -36,6 +36,7 @@ __all__ = [
     "luong_score",
     "monotonic_attention",
     "monotonic_probability",
+    "read_memory",
     "safe_cumprod",
     "softmax",
 ]

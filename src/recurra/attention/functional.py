@@ -126,8 +126,3 @@ def monotonic_probability(score: Tensor, previous: Tensor, mode: Mode, noise: Te
 def read(alignments: Tensor, values: Tensor) -> Tensor:
     """The context: `[B, L]` over `[B, L, D]` -> `[B, D]`."""
     return (alignments.unsqueeze(1) @ values).squeeze(1)
-
-
-def attention_vector(cell_output: Tensor, context: Tensor, kernel: Tensor | None = None) -> Tensor:
-    """The attention: `[cell_output; context] @ kernel`, or the context itself."""
-    return context if kernel is None else torch.cat([cell_output, context], -1) @ kernel

@@ -17,6 +17,7 @@ from recurra.cells.init import glorot_uniform
 from recurra.errors import InputError
 
 Probability = Callable[[Tensor], Tensor]
+KeysAndValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Memory(NamedTuple):
@@ -37,13 +38,21 @@ class AttentionMechanism(nn.Module):
         memory_size: features D of the memory.
         units: n, of keys and query.
         score_mask_value: the score past a row's length.
+        custom_key_value_fn: of (keys, values), once a memory: what is read in their place.
         common: `init`, `device`, `dtype`.
     """
 
     def __init__(
-        self, memory_size: int, units: int, *, score_mask_value: float = float("-inf"), **common: Unpack[Common]
+        self,
+        memory_size: int,
+        units: int,
+        *,
+        score_mask_value: float = float("-inf"),
+        custom_key_value_fn: KeysAndValues | None = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__()
+        self.custom_key_value_fn = custom_key_value_fn
         self.memory_size, self.units = positive("memory_size", memory_size), positive("units", units)
         self.score_mask_value = score_mask_value
         self._init = common.get("init") or glorot_uniform
@@ -85,7 +94,14 @@ class AttentionMechanism(nn.Module):
                 raise InputError(f"`lengths` of the memory must all be at least 1, got {int(lengths.min())}")
             valid = functional.memory_mask(lengths, memory.shape[1])
         values = functional.mask_memory(memory, valid)
-        return Memory(values @ self.memory_layer["kernel"], values, valid)
+        keys = values @ self.memory_layer["kernel"]
+        if self.custom_key_value_fn is not None:
+            keys, values = self.custom_key_value_fn(keys, values)
+            if values.shape[-1] != self.memory_size:
+                raise InputError(
+                    f"`custom_key_value_fn` gave values of {values.shape[-1]} features, expected {self.memory_size}"
+                )
+        return Memory(keys, values, valid)
 
     def initial_alignments(self, memory: Memory) -> Tensor:
         """`[B, L]`: nothing read yet."""
@@ -113,10 +129,9 @@ class _Bahdanau(AttentionMechanism):
         units: int,
         *,
         normalize: bool = False,
-        score_mask_value: float = float("-inf"),
-        **common: Unpack[Common],
+        **options: Any,
     ) -> None:
-        super().__init__(memory_size, units, score_mask_value=score_mask_value, **common)
+        super().__init__(memory_size, units, **options)
         self.query_layer = self.dense("query_layer", positive("query_size", query_size), units)
         self.attention_v = self.weight("attention_v", units)
         self.normalize = normalize
@@ -138,10 +153,9 @@ class _Luong(AttentionMechanism):
         units: int,
         *,
         scale: bool = False,
-        score_mask_value: float = float("-inf"),
-        **common: Unpack[Common],
+        **options: Any,
     ) -> None:
-        super().__init__(memory_size, units, score_mask_value=score_mask_value, **common)
+        super().__init__(memory_size, units, **options)
         self.scale = scale
         if scale:
             self.attention_g = self.weight("attention_g", fill=1.0)
@@ -170,7 +184,7 @@ class BahdanauAttention(_Soft, _Bahdanau):
         units: n, of keys and query.
         normalize: the weight-normalised form, with `attention_g` and `attention_b`.
         probability_fn: scores -> alignments; default softmax.
-        score_mask_value: the score past a row's length.
+        score_mask_value, custom_key_value_fn: as in `AttentionMechanism`.
         common: `init`, `device`, `dtype`.
     """
 
@@ -183,7 +197,7 @@ class LuongAttention(_Soft, _Luong):
         units: features of the query and of the keys.
         scale: multiply by a trained scalar, `attention_g`.
         probability_fn: scores -> alignments; default softmax.
-        score_mask_value: the score past a row's length.
+        score_mask_value, custom_key_value_fn: as in `AttentionMechanism`.
         common: `init`, `device`, `dtype`.
     """
 
@@ -197,12 +211,13 @@ class _Monotonic(AttentionMechanism):
         sigmoid_noise: float = 0.0,
         score_bias_init: float = 0.0,
         mode: Mode = "parallel",
+        generator: torch.Generator | None = None,
         **options: Any,
     ) -> None:
         if mode not in ("recursive", "parallel", "hard"):
             raise InputError(f"`mode` must be 'recursive', 'parallel' or 'hard', got {mode!r}")
         super().__init__(*sizes, **options)
-        self.mode, self.sigmoid_noise = mode, sigmoid_noise
+        self.mode, self.sigmoid_noise, self.generator = mode, sigmoid_noise, generator
         self.attention_score_bias = self.weight("attention_score_bias", fill=score_bias_init)
 
     def score(self, query: Tensor, memory: Memory) -> Tensor:
@@ -215,7 +230,10 @@ class _Monotonic(AttentionMechanism):
         return start
 
     def probability(self, score: Tensor, previous: Tensor) -> Tensor:
-        noise = self.sigmoid_noise * torch.randn_like(score) if self.sigmoid_noise > 0 else None
+        noise = None
+        if self.sigmoid_noise > 0:
+            drawn = torch.randn(score.shape, generator=self.generator, dtype=score.dtype, device=score.device)
+            noise = self.sigmoid_noise * drawn
         return functional.monotonic_probability(score, previous, self.mode, noise)
 
 
@@ -227,6 +245,7 @@ class BahdanauMonotonicAttention(_Monotonic, _Bahdanau):
         sigmoid_noise: standard deviation of the noise added to the scores.
         score_bias_init: start of the score's bias.
         mode: "parallel", "recursive" or "hard".
+        generator: source of the noise.
         common: `init`, `device`, `dtype`.
     """
 
@@ -236,6 +255,6 @@ class LuongMonotonicAttention(_Monotonic, _Luong):
 
     Args:
         memory_size, units, scale, score_mask_value: as in `LuongAttention`.
-        sigmoid_noise, score_bias_init, mode: as in `BahdanauMonotonicAttention`.
+        sigmoid_noise, score_bias_init, mode, generator: as in `BahdanauMonotonicAttention`.
         common: `init`, `device`, `dtype`.
     """

@@ -13,7 +13,7 @@ from recurra._typing import SCALAR, Masks, State
 from recurra.attention import functional
 from recurra.attention.mechanisms import AttentionMechanism, Memory
 from recurra.cells.base import BaseCell
-from recurra.cells.checks import check_step, positive
+from recurra.cells.checks import check_state, check_step, positive
 from recurra.cells.init import glorot_uniform
 from recurra.errors import InputError, StructureError
 
@@ -39,6 +39,21 @@ def concat_inputs(x: Tensor, attention: Tensor) -> Tensor:
     return torch.cat([x, attention], -1)
 
 
+Layer = Callable[[Tensor], Tensor]
+AttentionFunction = Callable[[AttentionMechanism, Tensor, Any, Memory, "Layer | None"], "tuple[Tensor, Tensor, Any]"]
+"""(mechanism, the cell's output, its own state, memory, attention layer) -> (attention, alignments, new state)."""
+
+
+def read_memory(
+    mechanism: AttentionMechanism, output: Tensor, state: Any, memory: Memory, layer: Layer | None
+) -> tuple[Tensor, Tensor, Any]:
+    """The default `attention_fn`: what is read, with the cell's output through the layer, or as it is."""
+    alignments = mechanism(output, state, memory)
+    context = functional.read(alignments, memory.values)
+    attention = context if layer is None else layer(torch.cat([output, context], -1))
+    return attention, alignments, alignments
+
+
 class AttentionWrapper(BaseCell):
     """Attention around a cell (Luong, Pham and Manning, 2015, with the attention fed back).
 
@@ -56,8 +71,13 @@ class AttentionWrapper(BaseCell):
         cell: takes the input and the attention side by side (or what `cell_input_fn` makes of them).
         mechanism: one, or several that read side by side.
         attention_layer_size: features A of the attention, one number a mechanism; None: the context itself.
+        attention_layer: in place of a size, the layer itself, one a mechanism: from `[y; context]` to the attention.
+        attention_fn: what a mechanism does in a step, see `AttentionFunction`.
         cell_input_fn: of (x, attention).
         output_attention: give the attention; else the cell's output.
+        initial_cell_state: where the inner cell starts, in place of its own initial state.
+
+    TensorFlow's `alignment_history` is `unroll(…, return_states=True)` here, or `dynamic_decode(…, record=…)`.
     """
 
     def __init__(
@@ -66,8 +86,11 @@ class AttentionWrapper(BaseCell):
         mechanism: AttentionMechanism | Sequence[AttentionMechanism],
         *,
         attention_layer_size: int | Sequence[int] | None = None,
+        attention_layer: nn.Module | Sequence[nn.Module] | None = None,
+        attention_fn: AttentionFunction = read_memory,
         cell_input_fn: Callable[[Tensor, Tensor], Tensor] = concat_inputs,
         output_attention: bool = True,
+        initial_cell_state: State = None,
     ) -> None:
         super().__init__()
         self.several = not isinstance(mechanism, AttentionMechanism)
@@ -78,9 +101,12 @@ class AttentionWrapper(BaseCell):
         self.cell = cell
         self.mechanisms = nn.ModuleList(mechanisms)
         self.cell_input_fn, self.output_attention = cell_input_fn, output_attention
+        self.attention_fn, self.initial_cell_state = attention_fn, initial_cell_state
+        if attention_layer_size is not None and attention_layer is not None:
+            raise InputError("`attention_layer_size` and `attention_layer` are two ways to say one thing: give one")
         self.attention_layers = nn.ParameterList(self._layers(attention_layer_size))
-        sizes = [layer.shape[1] for layer in self.attention_layers] or [part.memory_size for part in mechanisms]
-        self.attention_size = sum(sizes)
+        self.attention_modules = nn.ModuleList(self._modules_of(attention_layer))
+        self.attention_size = sum(self._widths())
         self.memories: tuple[Memory, ...] = ()
         if cell_input_fn is concat_inputs and cell.input_size is not None:
             self.input_size = positive("cell.input_size - attention", cell.input_size - self.attention_size)
@@ -89,16 +115,42 @@ class AttentionWrapper(BaseCell):
         if sizes is None:
             return []
         chosen = [sizes] if isinstance(sizes, int) else list(sizes)
-        if len(chosen) != len(self.mechanisms):
-            raise InputError(
-                f"`attention_layer_size` has {len(chosen)} sizes for {len(self.mechanisms)} attention mechanisms"
-            )
+        self._check_count("attention_layer_size", "sizes", len(chosen))
         like = next(self.cell.parameters())
-        rows = [self.cell.output_size + part.memory_size for part in self.mechanisms]
         return [
             nn.Parameter(glorot_uniform(like.detach().new_empty(row, positive("attention_layer_size", size))))
-            for row, size in zip(rows, chosen, strict=True)
+            for row, size in zip(self._joined_widths(), chosen, strict=True)
         ]
+
+    def _modules_of(self, layers: nn.Module | Sequence[nn.Module] | None) -> list[nn.Module]:
+        if layers is None:
+            return []
+        chosen = list(layers) if isinstance(layers, (list, tuple, nn.ModuleList)) else [layers]
+        self._check_count("attention_layer", "layers", len(chosen))
+        return chosen  # type: ignore[return-value]
+
+    def _check_count(self, name: str, what: str, count: int) -> None:
+        if count != len(self.mechanisms):
+            raise InputError(f"`{name}` has {count} {what} for {len(self.mechanisms)} attention mechanisms")
+
+    def _joined_widths(self) -> list[int]:
+        return [self.cell.output_size + part.memory_size for part in self.mechanisms]  # type: ignore[operator]
+
+    def _widths(self) -> list[int]:
+        """Features of each mechanism's attention."""
+        if self.attention_modules:
+            like = next(self.cell.parameters()).detach()
+            pairs = zip(self.attention_modules, self._joined_widths(), strict=True)
+            with torch.no_grad():
+                return [layer(like.new_zeros(1, row)).shape[-1] for layer, row in pairs]
+        kernels = [kernel.shape[1] for kernel in self.attention_layers]
+        return kernels or [part.memory_size for part in self.mechanisms]  # type: ignore[misc]
+
+    def _layer(self, index: int) -> Layer | None:
+        if self.attention_modules:
+            return self.attention_modules[index]
+        kernels = self.attention_layers
+        return (lambda joined: joined @ kernels[index]) if len(kernels) else None
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -172,7 +224,11 @@ class AttentionWrapper(BaseCell):
         attention = values.new_zeros(batch_size, self.attention_size)
         time = torch.zeros((), dtype=torch.int32, device=values.device)
         zeros: Any = self._pack([values.new_zeros(values.shape[0], rows.values.shape[1]) for rows in memories])
-        state = self.cell.initial_state(batch_size, **factory)
+        state = self.initial_cell_state
+        if state is None:
+            state = self.cell.initial_state(batch_size, **factory)
+        else:
+            check_state("initial_cell_state", state, self.cell.state_size, batch_size)
         return AttentionWrapperState(state, attention, time, zeros, (), starts)
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
@@ -184,23 +240,18 @@ class AttentionWrapper(BaseCell):
             self.cell(inner, state.cell_state) if masks is None else self.cell(inner, state.cell_state, masks)
         )
         previous = self._unpack(state.attention_state)
-        alignments = [
-            part(output, before, memory)
-            for part, before, memory in zip(self.mechanisms, previous, self._memories(), strict=True)
+        found = [
+            self.attention_fn(part, output, before, memory, self._layer(index))  # type: ignore[arg-type]
+            for index, (part, before, memory) in enumerate(
+                zip(self.mechanisms, previous, self._memories(), strict=True)
+            )
         ]
-        attention = self.attention(output, alignments)
-        packed = self._pack(alignments)
-        new = AttentionWrapperState(cell_state, attention, state.time + 1, packed, (), packed)
+        attentions, alignments, states = zip(*found, strict=True)
+        attention = torch.cat(attentions, -1)
+        new = AttentionWrapperState(
+            cell_state, attention, state.time + 1, self._pack(alignments), (), self._pack(states)
+        )
         return attention if self.output_attention else output, new
-
-    def attention(self, output: Tensor, alignments: Sequence[Tensor]) -> Tensor:
-        """What is read with these alignments, `[B, A]`."""
-        kernels = list(self.attention_layers) or [None] * len(alignments)
-        parts = [
-            functional.attention_vector(output, functional.read(weights, memory.values), kernel)
-            for weights, memory, kernel in zip(alignments, self._memories(), kernels, strict=True)
-        ]
-        return torch.cat(parts, -1)
 
     def forward(self, x: Tensor, state: AttentionWrapperState, masks: Masks = None) -> tuple[Tensor, State]:
         check_step(self, x, state)
