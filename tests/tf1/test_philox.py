@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import recurra.tf1 as tf
 from recurra.tf1.ops.philox import Philox, StatelessPhilox, seed_pair
 
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "tf1" / "random_ops.npz")
@@ -59,3 +60,23 @@ def test_a_stateless_stream_depends_on_both_seeds_only() -> None:
     first = StatelessPhilox(1, 2).uniform([3])
     np.testing.assert_array_equal(first, StatelessPhilox(1, 2).uniform([3]))
     assert not np.array_equal(first, StatelessPhilox(2, 1).uniform([3]))
+
+
+def test_seeds_count_the_operations_that_a_cell_is_made_of() -> None:
+    """Of the second and third of three cells, whose variables are drawn after the first's step; numbers of 1.15."""
+    with tf.Graph().as_default():
+        tf.set_random_seed(7)
+        x = tf.zeros([2, 3])
+        for scope in ("one", "two"):
+            with tf.variable_scope(scope):
+                tf.contrib.rnn.IndyGRUCell(2)(x, tf.zeros([2, 2]))
+        pair = tf.nn.rnn_cell.LSTMStateTuple(tf.zeros([2, 2]), tf.zeros([2, 2]))
+        with tf.variable_scope("three"):
+            tf.contrib.rnn.PhasedLSTMCell(2)((tf.zeros([2, 1]), x), pair)
+        found = {variable.op.name: variable for variable in tf.global_variables()}
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            values = {name: session.run(variable) for name, variable in found.items()}
+    np.testing.assert_allclose(values["two/indy_gru_cell/candidate/kernel_u"], [[-0.09711337, 0.03168917]], rtol=1e-6)
+    np.testing.assert_allclose(values["three/phased_lstm_cell/period"], [180.38615, 12.219825], rtol=1e-6)
+    np.testing.assert_allclose(values["three/phased_lstm_cell/phase"], [82.29109, 4.487946], rtol=1e-6)

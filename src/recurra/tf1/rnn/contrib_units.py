@@ -146,7 +146,7 @@ class IndyGRUCell(LayerBasic):
             params = independent.IndyGRUParams(independent.IndyParams(*gates), independent.IndyParams(*candidate))
             return independent.INDY_GRU.step(params, x, h, options)[1]
 
-        (new,) = library_call(step, inputs, state, self._gates, self._candidate, count=1)
+        (new,) = library_call(step, inputs, state, self._gates, self._candidate, count=1, operations=21)
         return new, new
 
 

@@ -13,7 +13,7 @@ from recurra.tf1 import names
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.rnn.base import LSTMStateTuple, RNNCell
 from recurra.tf1.rnn.contrib_cells import Paired, cut_weight, input_depth, torch_activation, zeros_for
-from recurra.tf1.rnn.library import library_call
+from recurra.tf1.rnn.library import count_operations, library_call
 from recurra.tf1.rnn.steps import resolve_activation
 from recurra.tf1.scopes import get_variable, variable_scope
 from recurra.tf1.shapes import TensorShape
@@ -185,9 +185,11 @@ class PhasedLSTMCell(Paired):
         self._trainable_ratio_on = trainable_ratio_on
         self._period_init_min, self._period_init_max = period_init_min, period_init_max
 
-    def _linear(self, scope: str, rows: int, columns: int, dtype: Any) -> list[Any]:
+    def _linear(self, scope: str, rows: int, columns: int, dtype: Any, operations: int) -> list[Any]:
         with variable_scope(scope):
-            return [get_variable("kernel", [rows, columns], dtype=dtype), zeros_for("bias", columns, dtype)]
+            made = [get_variable("kernel", [rows, columns], dtype=dtype), zeros_for("bias", columns, dtype)]
+        count_operations(operations)
+        return made
 
     def call(self, inputs: Any, state: Any) -> Any:
         """One step."""
@@ -195,9 +197,10 @@ class PhasedLSTMCell(Paired):
         time, x = inputs
         n, dtype = self._num_units, x.dtype
         rows = input_depth(x) + n
-        masks = self._linear("mask_gates", rows + (n if self._use_peepholes else 0), 2 * n, dtype)
-        new_input = self._linear("new_input", rows, n, dtype)
-        gate = self._linear("output_gate", rows + (n if self._use_peepholes else 0), n, dtype)
+        # TensorFlow computes between the variables: the period's seed counts those operations.
+        masks = self._linear("mask_gates", rows + (n if self._use_peepholes else 0), 2 * n, dtype, operations=8)
+        new_input = self._linear("new_input", rows, n, dtype, operations=8)
+        gate = self._linear("output_gate", rows + (n if self._use_peepholes else 0), n, dtype, operations=7)
         low, high = self._period_init_min, self._period_init_max
 
         def exp_uniform(shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
@@ -209,7 +212,7 @@ class PhasedLSTMCell(Paired):
             [n],
             dtype=dtype,
             initializer=lambda shape, dtype=None, partition_info=None: tf("random_uniform")(
-                shape, 0.0, period.initialized_value(), dtype
+                shape, 0.0, period.initial_value, dtype
             ),
         )
         ratio = get_variable(
