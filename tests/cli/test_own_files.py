@@ -192,3 +192,28 @@ def test_a_label_that_is_no_digit(capsys, tmp_path):
     path.write_text("1 " * 64 + "3\n" + "1 " * 64 + "30\n")
     code, _, err = call(capsys, "evaluate", out, path)
     assert code == 1 and f"{path}, line 2: label 30, expected one of 0, 1" in err
+
+
+def test_a_rare_tag_stays_in_training(capsys, tmp_path):
+    path = tmp_path / "d.conll"
+    path.write_text("".join(f"w{i}\tO\nName\tB-K{i // 2}\n\n" for i in range(40)))
+    for seed in range(3):
+        code, text, err = call(capsys, *arguments("tag", path, tmp_path / f"run{seed}"), "--seed", seed)
+        assert code == 0 and "32 train, 4 valid, 4 test" in text and "21 tags" in text, err
+
+
+def test_the_class_is_the_column_whose_values_recur(capsys, tmp_path):
+    path, out, other = tmp_path / "d.tsv", tmp_path / "run", tmp_path / "other.csv"
+    path.write_text("sentiment\treview\n" + lines(*(f"{'good' if i % 2 else 'bad'}\tfilm {i}" for i in range(40))))
+    code, text, err = call(capsys, *arguments("classify", path, out))
+    assert code == 0 and "text from review, class from sentiment" in text, err
+    # a run reads the columns that it was trained on, wherever they stand, and no others
+    other.write_text("review,more,sentiment\n" + lines(*(f"film {i},x,{'good' if i % 2 else 'bad'}" for i in range(9))))
+    assert call(capsys, "evaluate", out, other)[0] == 0
+    assert call(capsys, "predict", out, other)[1].count("\n") == 9
+    other.write_text("film,verdict\na,good\nb,bad\n")
+    for command in ("evaluate", "predict"):
+        code, _, err = call(capsys, command, out, other)
+        assert code == 1 and f"{other}: no column '" in err and "columns: film, verdict" in err
+    code, _, err = call(capsys, "predict", out, tmp_path)
+    assert code == 1 and f"{tmp_path}: a folder" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ class Sentences(NamedTuple):
     tokens: list[list[str]]
     tags: list[list[str]]
     skipped: int
+
+    def at(self, rows: Iterable[int], skipped: int = 0) -> Sentences:
+        """The sentences `rows`, in the order of the file."""
+        chosen = sorted(rows)
+        return Sentences([self.tokens[i] for i in chosen], [self.tags[i] for i in chosen], skipped)
 
 
 def read(path: Path, *, skip_bad: bool = False) -> Sentences:

@@ -34,6 +34,7 @@ class Labelled:
         skipped: rows left out because they could not be read.
         columns: names of what was read, for the log.
         source: the columns that the inputs come from (empty for a folder).
+        label: the column that holds the class (None for a folder).
     """
 
     kind: Literal["text", "values"]
@@ -42,6 +43,7 @@ class Labelled:
     skipped: int = 0
     columns: str = ""
     source: list[str] = field(default_factory=list)
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def read(path: Path, choice: Choice | None = None) -> Labelled:
     if not good:
         raise DataError(f"{path}: no row with data")
     names = list(good[0][1])
-    label = _label_column(path, names, choice.label_column)
-    data = Labelled("text", skipped=len(rows) - len(good))
+    label = _label_column(path, names, good, choice.label_column)
+    data = Labelled("text", skipped=len(rows) - len(good), label=label)
     _fill(path, data, good, label, choice)
     if not data.inputs:
         raise DataError(f"{path}: no row could be read ({data.skipped} bad ones)")
@@ -160,7 +162,8 @@ def _items(path: Path, text: str) -> list[str]:
         raise DataError(f"{path}: not JSON: {error}") from error
 
 
-def _label_column(path: Path, names: list[str], wanted: str | None) -> str:
+def _label_column(path: Path, names: list[str], rows: list[tuple[int, Row]], wanted: str | None) -> str:
+    """The column with the class: as wanted, by its name, or the last, the first or any one whose values recur."""
     if wanted is not None:
         if wanted not in names:
             raise DataError(f"{path}: no column {wanted!r}; columns: {', '.join(names)}")
@@ -168,7 +171,11 @@ def _label_column(path: Path, names: list[str], wanted: str | None) -> str:
     if len(names) < 2:
         raise DataError(f"{path}: one column ({names[0]}), expected a sequence and its class")
     lower = {name.lower(): name for name in names}
-    return next((lower[name] for name in LABEL_NAMES if name in lower), names[-1])
+    named = next((lower[name] for name in LABEL_NAMES if name in lower), None)
+    head = rows[:1000]
+    kinds = {name: len({str(row.get(name)) for _, row in head}) for name in names}
+    recurring = [name for name in (names[-1], *names[:-1]) if 2 * kinds[name] <= len(head)]
+    return named or next(iter(recurring), names[-1])
 
 
 def _fill(path: Path, data: Labelled, rows: list[tuple[int, Row]], label: str, choice: Choice) -> None:
@@ -312,16 +319,25 @@ def split(labels: Sequence[str], shares: Sequence[float], seed: int) -> list[np.
 
 
 def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | None:
-    """The inputs of a table that has the columns `source`, row by row, with classes or without; None if it has them
-    not."""
+    """The inputs of a table that has the columns `source`, row by row, with classes or without; None for what is no
+    table: another kind of file, a single column without that name.
+
+    Raises:
+        DataError: a table without these columns.
+    """
     if path.suffix not in (*JSON_SUFFIXES, ".csv", ".tsv"):
         return None
     rows = _json_rows(path, Choice()) if path.suffix in JSON_SUFFIXES else _csv_rows(path, Choice())
     line, first = next(rows, (0, None))
     if line == 0:
         raise DataError(f"{path}: no row with data")
-    if first is None or not source or not all(name in first for name in source):
+    if first is None or not source:
         return None
+    missing = next((name for name in source if name not in first), None)
+    if missing is not None:
+        if len(first) == 1:
+            return None
+        raise DataError(f"{path}: no column {missing!r}, which the model reads; columns: {', '.join(first)}")
     numeric = kind == "values"
     wide = len(source) > 1
 

@@ -43,6 +43,9 @@ class Classify(Classification[ClassifyConfig]):
     def prepare(self) -> list[str]:
         config = self.config
         everything = self._read(self.data)
+        # whatever is read from here on, in this run or after it, is read from the same columns
+        config.label_column = everything.label
+        config.text_column = everything.source[0] if len(everything.source) == 1 else None
         parts = self._split(everything)
         self._check_classes(parts)
         self.classes = sorted(set(parts["train"].labels))

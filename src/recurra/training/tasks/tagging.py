@@ -83,7 +83,7 @@ class Tagging(Task[TagConfig]):
 
     def _split(self, everything: Sentences) -> dict[str, Sentences]:
         config = self.config
-        order = epoch_generator(config.seed, 0, stream=1).permutation(len(everything.tokens))
+        order = self._order(everything)
         parts, used = {}, 0
         for name, file, share in (
             ("valid", config.valid, config.valid_share),
@@ -93,14 +93,24 @@ class Tagging(Task[TagConfig]):
                 parts[name] = self._read(str(file))
                 continue
             count = max(1, round(len(order) * share))
-            rows = sorted(order[used : used + count].tolist())
+            parts[name] = everything.at(order[used : used + count])
             used += count
-            parts[name] = Sentences([everything.tokens[i] for i in rows], [everything.tags[i] for i in rows], 0)
-        rest = sorted(order[used:].tolist())
-        if not rest:
+        if used >= len(order):
             raise DataError(f"{self.data}: {len(order)} sentences are too few to split")
-        train = Sentences([everything.tokens[i] for i in rest], [everything.tags[i] for i in rest], everything.skipped)
-        return {"train": train, **parts}
+        return {"train": everything.at(order[used:], everything.skipped), **parts}
+
+    def _order(self, everything: Sentences) -> list[int]:
+        """The sentences shuffled, as they are dealt out; the first with each tag come last, where training is, so that
+        no tag is held out whole."""
+        shuffled = epoch_generator(self.config.seed, 0, stream=1).permutation(len(everything.tokens)).tolist()
+        seen: set[str] = set()
+        needed = []
+        for i in shuffled:
+            if not seen.issuperset(everything.tags[i]):
+                needed.append(i)
+                seen.update(everything.tags[i])
+        kept = set(needed)
+        return [i for i in shuffled if i not in kept] + needed
 
     def _known_tags(self, part: Sentences, where: str) -> Sentences:
         """`part` without the sentences that hold a tag which training never saw."""
@@ -113,8 +123,7 @@ class Tagging(Task[TagConfig]):
         keep = [i for i, tags in enumerate(part.tags) if all(tag in self.tags for tag in tags)]
         if not keep:
             raise DataError(f"{where}: no sentence without tags that never occur in training; known: {known}")
-        left = part.skipped + len(part.tags) - len(keep)
-        return Sentences([part.tokens[i] for i in keep], [part.tags[i] for i in keep], left)
+        return part.at(keep, part.skipped + len(part.tags) - len(keep))
 
     def _choose_metric(self) -> None:
         if not any(tag.startswith("B-") for tag in self.tags.tokens):
