@@ -1,5 +1,8 @@
 """Inference with bfloat16 products, asked for by `freeze`: the operands are rounded, nothing else is."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -7,8 +10,9 @@ from hypothesis import strategies as st
 
 import recurra as rc
 from recurra import _nest
-from recurra.kernels import dispatch
+from recurra.kernels import argument, dispatch
 from recurra.kernels.native import library
+from recurra.kernels.prepared import frozen_of
 from tests.kernels.cases import CELLS, make
 
 needs_halves = pytest.mark.skipif(not library.halves(), reason="no bfloat16 products on this machine")
@@ -107,6 +111,38 @@ def test_it_is_asked_for_said_and_ended():
     assert "bfloat16" not in str(rc.explain(cell.freeze(), inputs))
     cell.freeze(dtype=torch.bfloat16)
     assert "bfloat16" not in str(rc.explain(cell.train(), inputs))
+
+
+@needs_halves
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "gru_after"])
+def test_steps_and_streams_read_the_packed_weights(monkeypatch, name):
+    case = make(name, 4, 2, 5, 33)
+    outputs, _ = rc.unroll(case.cell.freeze(dtype=torch.bfloat16), case.inputs, case.state, time_major=True)
+    ran = []
+    forward = library.forward
+    monkeypatch.setattr(library, "forward", lambda words, training: ran.append(words[:]) or forward(words, training))
+    state, stepper = case.state, case.cell.stepper(2)
+    stepper.state = state
+    for t in range(4):
+        output, state = case.cell(case.inputs[t], state)
+        assert torch.equal(output, outputs[t]) and torch.equal(stepper(case.inputs[t]), outputs[t])
+    assert len(ran) == 8 and all(words[argument.PACKED] for words in ran)
+    with torch.no_grad():
+        next(case.cell.parameters()).add_(0.5)
+    again = case.cell(case.inputs[0], case.state)[0]
+    stepper.state = case.state
+    assert not torch.allclose(again, outputs[0]) and torch.equal(stepper(case.inputs[0]), again)
+    assert not ran[-1][argument.PACKED] and not ran[-2][argument.PACKED]
+
+
+@needs_halves
+def test_copies_keep_the_products_but_not_the_packed_weights():
+    cell, inputs = rc.LSTMCell(5, 33).freeze(dtype=torch.bfloat16), torch.randn(2, 4, 5)
+    expected = rc.unroll(cell, inputs)[0]
+    for twin in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        assert twin.halves and frozen_of(twin) is None
+        assert torch.equal(rc.unroll(twin, inputs)[0], expected)
+        assert torch.equal(rc.unroll(twin.freeze(dtype=torch.bfloat16), inputs)[0], expected)
 
 
 @needs_halves

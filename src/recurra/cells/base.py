@@ -175,7 +175,8 @@ class BaseCell(nn.Module):
         Args:
             dtype: `torch.bfloat16` lets the kernels round the operands of their products (weights, inputs, the state
                 that is multiplied) to bfloat16; sums, gates, states and outputs stay float32. Values of the operands
-                are then right to 1 in 256 (docs/performance.md says what that does to outputs). Until `train()`.
+                are then right to 1 in 256 (docs/performance.md says what that does to outputs). Until `train()`;
+                copies (pickled ones, too) keep this choice, but not the packed weights.
 
         Raises:
             InputError: this machine, or this build, has no such products.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recurra import _nest
 from recurra._typing import State
 from recurra.kernels import argument, decisions, ops
+from recurra.kernels.argument import Words
 from recurra.kernels.dispatch import plain_only, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
@@ -48,6 +49,7 @@ class Prepared:
         self.words = ops.make_call(self.whats[0]._replace(halves=cell.halves), None, x, (*leaves, *self.tensors), out)
         for where, leaf in zip(argument.FINAL, leaves, strict=False):
             ops.point(self.words, where, leaf)
+        self.words[OUT] = 0
         if frozen is not None:
             self.words[argument.PACKED] = frozen.packed.pointer
 
@@ -72,20 +74,23 @@ class Prepared:
         """A sequence without gradients: outputs and final state."""
         x = ops.dense_rows(inputs)
         out = ops.empty_like_layout(x, self.state_shapes[0][1])
-        words = self.words
+        words = self.words[:]
         words[argument.T], words[argument.REVERSE] = x.shape[0], reverse
-        words[argument.LENGTHS] = 0 if lengths is None else lengths.data_ptr()
+        if lengths is not None:
+            words[argument.LENGTHS] = lengths.data_ptr()
+        words[OUT] = out.data_ptr()
         words[X + 1], words[X + 2], _ = x.stride()
         words[OUT + 1], words[OUT + 2], _ = out.stride()
-        return out, self.run(x, out, state)
+        return out, self.run(words, x, state)
 
-    def run(self, x: Tensor, out: Tensor, state: State) -> State:
-        """Run the call whose x and out are described, but for their addresses; returns the new state."""
-        words = self.words
-        words[X], words[OUT], words[THREADS] = x.data_ptr(), out.data_ptr(), library.threads()
+    def run(self, words: Words[int], x: Tensor, state: State) -> State:
+        """Run a call all whose fields are written but the addresses of x and of the states; returns the new state."""
+        words[X], words[THREADS] = x.data_ptr(), library.threads()
         h = state if type(state) is Tensor else state[1]
         new_h = torch.empty_like(h)
         words[H_BEFORE], words[H_AFTER] = h.data_ptr(), new_h.data_ptr()
+        if not words[OUT]:  # a step's output is its h
+            words[OUT] = words[H_AFTER]
         if h is state:
             library.forward(words, False)
             return new_h
@@ -104,45 +109,37 @@ def _owner(cell: nn.Module, tensor: Tensor) -> tuple[dict[str, Any], str]:
 
 
 class Calls:
-    """Prepared calls of a cell, by rows; several, when several threads run it at once. Copies are empty."""
+    """Prepared calls of a cell, by rows and kind; never written to, so that threads share them. Copies are empty."""
 
     def __init__(self) -> None:
-        self.ready: dict[int, list[Prepared]] = {}
+        self.ready: dict[tuple[int, bool], Prepared] = {}
 
     def __reduce__(self) -> tuple[type[Calls], tuple[()]]:
         return Calls, ()
 
-    def take(self, cell: Any, B: int, frozen: Frozen | None) -> Prepared | None:
+    def find(self, cell: Any, B: int, frozen: Frozen | None) -> Prepared | None:
         """A prepared call for B rows, from packed weights or not; None where the kernels do not run this cell."""
-        waiting = self.ready.get(B)
-        if waiting:
-            try:
-                prepared = waiting.pop()
-            except IndexError:  # another thread was faster
-                prepared = None
-            if prepared is not None and prepared.current(cell, frozen):
-                return prepared
+        key = B, frozen is None
+        prepared = self.ready.get(key)
+        if prepared is not None and prepared.current(cell, frozen):
+            return prepared
         if not eligible(cell, B):
             return None
         if len(self.ready) > MOST_KEPT:
             self.ready.clear()
-        self.ready.setdefault(B, [])
-        return Prepared(cell, B, frozen)
-
-    def give(self, B: int, prepared: Prepared) -> None:
-        """Take back a call after its run."""
-        self.ready.setdefault(B, []).append(prepared)
+        prepared = self.ready[key] = Prepared(cell, B, frozen)
+        return prepared
 
 
 MOST_KEPT = 16
 """Numbers of rows whose calls a cell keeps."""
 
 
-def calls_of(cell: Any, kind: str) -> Calls:
-    """The cell's prepared calls of a kind, "_steps" or "_sequences" (a step is prepared but for addresses)."""
-    calls = cell.__dict__.get(kind)
+def calls_of(cell: Any) -> Calls:
+    """The cell's prepared calls."""
+    calls = cell.__dict__.get("_calls")
     if calls is None:
-        calls = cell.__dict__[kind] = Calls()
+        calls = cell.__dict__["_calls"] = Calls()
     return calls
 
 
@@ -204,21 +201,16 @@ def run_unroll(
         if lengths.shape != (B,):
             return None
         lengths = lengths.to(torch.int64).contiguous()
-    calls, frozen = calls_of(cell, "_sequences"), frozen_of(cell)
-    prepared = calls.take(cell, B, frozen)
+    frozen = frozen_of(cell)
+    prepared = calls_of(cell).find(cell, B, frozen)
     if prepared is None or cell.input_size != I or not prepared.fits(leaves):
         return None
     if not wants_gradient((inputs, *leaves, *prepared.tensors)):
-        results = prepared.run_sequence(inputs, state, lengths, reverse)
-    elif frozen is not None or cell.halves:
+        return prepared.run_sequence(inputs, state, lengths, reverse)
+    if frozen is not None or cell.halves:
         return None
-    else:
-        out, *finals = ops.sequence(
-            prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words
-        )
-        results = out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))  # type: ignore[call-arg]
-    calls.give(B, prepared)
-    return results
+    out, *finals = ops.sequence(prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words)
+    return out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))  # type: ignore[call-arg]
 
 
 class Frozen:
@@ -241,6 +233,11 @@ class Frozen:
             if tensor.requires_grad:  # somebody means to train it
                 return False
         return True
+
+
+def packed_for_steps(cell: Any) -> Frozen | None:
+    """The packed weights that a step reads: only those of bfloat16, as those of float32 are read where they lie."""
+    return frozen_of(cell) if cell.halves else None
 
 
 def frozen_of(cell: Any) -> Frozen | None:

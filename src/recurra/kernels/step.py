@@ -16,29 +16,34 @@ from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import argument
 from recurra.kernels.native import library
-from recurra.kernels.prepared import Prepared, calls_of, eligible, plain_tensor, undisturbed, wants_gradient
+from recurra.kernels.prepared import (
+    Prepared,
+    calls_of,
+    eligible,
+    packed_for_steps,
+    plain_tensor,
+    undisturbed,
+    wants_gradient,
+)
 
 MOST_ROWS = 3
 
 
 def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     """One step of `cell` without gradients, `(output, new state)`; None where the kernels do not run it."""
-    if torch.compiler.is_compiling() or type(x) is not Tensor:
+    if type(x) is not Tensor or x.dim() != 2 or torch.compiler.is_compiling() or not undisturbed():
         return None
-    B = x.shape[0] if x.dim() == 2 else 0
+    B = x.shape[0]
+    if not 0 < B <= MOST_ROWS:
+        return None
+    prepared = calls_of(cell).find(cell, B, packed_for_steps(cell))
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    if not 0 < B <= MOST_ROWS or not undisturbed():
-        return None
-    calls = calls_of(cell, "_steps")
-    prepared = calls.take(cell, B, None)
     if prepared is None or not plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
         return None
-    if wants_gradient((x, *leaves, *prepared.tensors)):
+    if torch.is_grad_enabled() and wants_gradient((x, *leaves, *prepared.tensors)):
         return None
-    out = torch.empty_like(leaves[0])
-    new = prepared.run(x, out, state)
-    calls.give(B, prepared)
-    return out, new
+    new = prepared.run(prepared.words[:], x, state)
+    return new if type(new) is Tensor else new[1], new
 
 
 class KernelStepper:
@@ -55,7 +60,7 @@ class KernelStepper:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._prepared = Prepared(self.cell, self.batch_size, None)
+        self._prepared = Prepared(self.cell, self.batch_size, packed_for_steps(self.cell))
         words = self._prepared.words
         for buffer, before, after in zip(self._buffers, argument.INITIAL, argument.FINAL, strict=False):
             words[before] = words[after] = buffer.data_ptr()
@@ -79,7 +84,7 @@ class KernelStepper:
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: `x [B, I]` -> output; the state moves on."""
-        if not self._prepared.current(self.cell, None):  # a parameter has moved
+        if not self._prepared.current(self.cell, packed_for_steps(self.cell)):  # a parameter has moved
             self._prepare()
         prepared = self._prepared
         if not plain_tensor(x, prepared.x_shape):
