@@ -171,3 +171,66 @@ def test_python_functions():
     y = tf.py_func(lambda a: (a * 2).astype(np.float32), [x], tf.float32)
     assert y.shape.rank is None
     assert run(y, {x: [1.0, 2.0]}).tolist() == [2.0, 4.0]
+
+
+def test_an_endless_loop_ends_at_the_time_limit_of_its_run():
+    endless = tf.while_loop(lambda i: True, lambda i: i + 1, [tf.constant(0)])
+    with tf.Session() as session, pytest.raises(tf.errors.DeadlineExceededError):
+        session.run(endless, options=tf.RunOptions(timeout_in_ms=5))
+    queue = tf.FIFOQueue(2, tf.int32, shapes=[[]])
+    with (
+        tf.Session(config=tf.ConfigProto(operation_timeout_in_ms=5)) as session,
+        pytest.raises(tf.errors.DeadlineExceededError),
+    ):
+        session.run(queue.dequeue())
+
+
+def test_a_tensor_of_a_loop_cannot_be_used_or_fetched_outside():
+    inner = []
+
+    def body(i):
+        inner.append(tf.constant(1))
+        return i + inner[0]
+
+    tf.while_loop(lambda i: i < 3, body, [0])
+    with pytest.raises(ValueError, match=r"Cannot use '.*' as input to 'add' because '.*' is in a while loop"):
+        tf.add(inner[0], 1, name="add")
+    with pytest.raises(ValueError, match="different while loops"):
+        tf.while_loop(lambda i: i < 3, body, [0])
+    with pytest.raises(ValueError, match="not fetchable"):
+        run(inner[0])
+
+
+def test_a_gradient_inside_reaches_what_was_computed_outside():
+    x = tf.constant(5.0)
+    squared = tf.square(x)
+
+    def body(i, total):
+        return i + 1, total + tf.gradients(tf.constant([1.0, 2.0, 3.0]) * squared, x)[0]
+
+    assert run(tf.while_loop(lambda i, _: i < 10, body, [0, 0.0])[1]) == 600.0
+    choose = tf.placeholder(tf.bool, [])
+    y = 7.0 * x
+    slope = tf.cond(choose, lambda: tf.gradients(y * y, x)[0], lambda: x * 3.0)
+    assert [run(slope, {choose: on}) for on in (True, False)] == [490.0, 15.0]
+
+
+def test_a_resource_variable_that_a_loop_reads_has_a_gradient_and_is_trained():
+    v = tf.get_variable("v", initializer=np.full(2, 3.0, np.float32), use_resource=True)
+    powers = tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * v), (0, tf.ones([2])))[1]
+    gradient = tf.gradients(powers, v)[0]
+    assert (gradient.dtype, gradient.shape.as_list()) == (tf.float32, [2])
+    step = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(powers))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(gradient).tolist() == [27.0, 27.0]
+        session.run(step)
+        np.testing.assert_allclose(session.run(v), [0.3, 0.3], rtol=1e-6)
+
+
+def test_what_waits_for_a_loop_variable_runs_in_every_round():
+    def body(n, r):
+        with tf.control_dependencies([r]):
+            return n + 1, tf.constant(12)
+
+    assert list(run(tf.while_loop(lambda n, r: n < 10, body, [0, 0]))) == [10, 12]

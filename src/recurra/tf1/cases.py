@@ -7,7 +7,8 @@ from typing import Any
 
 from recurra.tf1 import names
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
-from recurra.tf1.control_flow import CondContext, WhileContext, cond
+from recurra.tf1.contexts import CondContext, ControlFlowContext, WhileContext
+from recurra.tf1.control_flow import cond
 from recurra.tf1.core_ops import group, no_op, with_dependencies
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import export, tf_export
@@ -131,3 +132,4 @@ export(
 )
 export(WhileContext, "python.ops.control_flow_ops.WhileContext")
 export(CondContext, "python.ops.control_flow_ops.CondContext")
+export(ControlFlowContext, "python.ops.control_flow_ops.ControlFlowContext")

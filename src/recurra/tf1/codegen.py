@@ -17,7 +17,7 @@ from torch.autograd.graph import _engine_run_backward as _backward
 
 from recurra.tf1 import errors
 from recurra.tf1.tensor import Operation, Tensor
-from recurra.tf1.values import to_torch
+from recurra.tf1.values import Cell, TrackedCell, to_torch
 
 if TYPE_CHECKING:
     from recurra.tf1.plan import _Compiler
@@ -306,6 +306,8 @@ def _stale_reads(ops: list[Operation], results: list[Tensor]) -> set[Operation]:
 # -- what the function calls -----------------------------------------------------------------------------------------
 def leaf(value: Any) -> Any:
     """A value to differentiate by: itself when autograd already follows it, else a fresh leaf that shares its memory."""  # noqa: E501
+    if isinstance(value, Cell):
+        return TrackedCell(value)
     return value if value.requires_grad else value.detach().requires_grad_(True)
 
 
@@ -316,7 +318,7 @@ def run_gradients(values: list[Any], n_ys: int, gys: list[bool], retain: bool, c
     """
     given = iter(values[n_ys : n_ys + sum(gys)])
     ys = list(zip(values[:n_ys], (next(given) if has else None for has in gys), strict=True))
-    targets = values[n_ys + sum(gys) :]
+    targets = [t.leaf if isinstance(t, TrackedCell) else t for t in values[n_ys + sum(gys) :]]
     ys = [(y, g) for y, g in ys if y.requires_grad]
     wanted = [t for t in targets if t.requires_grad]
     if not ys or not wanted:

@@ -3,158 +3,23 @@ one step whose body is compiled by itself."""  # noqa: E501
 
 from __future__ import annotations
 
-import copy
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from recurra.tf1 import names, nest, shape_rules
+from recurra.tf1 import deadline, names, nest, shape_rules
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.contexts import CondContext, WhileContext
 from recurra.tf1.core_ops import with_dependencies
 from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import tf_export
-from recurra.tf1.plan import compile_function, needed_ops
+from recurra.tf1.plan import compile_function
 from recurra.tf1.registry import get, op
 from recurra.tf1.shapes import TensorShape, as_shape, unknown_shape
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.tensor_array import TensorArray
-
-
-class ControlFlowContext:
-    """The operations made inside a loop or a branch."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.graph = get_default_graph()
-        self.outer_context: ControlFlowContext | None = self.graph._get_control_flow_context()
-        self._stacks: list[Any] = []
-
-    def add_op(self, operation: Operation) -> None:
-        """Called for every operation made inside."""
-
-    def Enter(self) -> None:
-        self._stacks.append((self.graph._context, self.graph._control_stack))
-        self.graph._context = self
-
-    def Exit(self) -> None:
-        self.graph._context, self.graph._control_stack = self._stacks.pop()
-
-    def holds(self, operation: Operation) -> bool:
-        """Whether an operation was made inside (in an inner context too)."""
-        context = operation._context
-        while context is not None:
-            if context is self:
-                return True
-            context = context.outer_context
-        return False
-
-    def IsWhileContext(self) -> bool:
-        return isinstance(self, WhileContext)
-
-    def IsCondContext(self) -> bool:
-        return isinstance(self, CondContext)
-
-    def captured(self, results: Iterable[Tensor], args: Iterable[Tensor]) -> tuple[list[Tensor], list[Operation]]:
-        """Outer tensors and outer control inputs that `results` need, constants aside."""
-        given, seen = set(args), set()
-        tensors: dict[Tensor, None] = {}
-        controls: dict[Operation, None] = {}
-        stack: list[Operation] = []
-
-        def visit(tensor: Tensor) -> None:
-            if tensor in given:
-                return
-            if self.holds(tensor.op):
-                stack.append(tensor.op)
-            elif tensor.op.type != "Const" or tensor.dtype.is_floating:  # other constants are known inside too
-                tensors[tensor] = None
-
-        for tensor in results:
-            visit(tensor)
-        while stack:
-            operation = stack.pop()
-            if operation in seen:
-                continue
-            seen.add(operation)
-            for tensor in operation.inputs:
-                visit(tensor)
-            for control in operation.control_inputs:
-                if self.holds(control):
-                    stack.append(control)
-                else:
-                    controls[control] = None
-        return list(tensors), list(controls)
-
-
-class WhileContext(ControlFlowContext):
-    """A loop under construction, and what a plan needs to run it afterwards."""
-
-    loop: Operation
-    merged: list[Tensor]
-    entered: list[Tensor]
-    predicate: Tensor
-    following: list[Tensor]
-    captures: list[Tensor]
-    exits: list[Tensor]
-    sequence: Any = None
-    _inner_controls: list[Operation]
-
-    def needs(self) -> list[set[int]]:
-        """Per loop variable, the variables that its next value is computed from; last those of the predicate."""
-        if "_needs" not in self.__dict__:
-            stops = [*self.merged, *self.entered, *self.captures]
-            place = {t: i for side in (self.merged, self.entered) for i, t in enumerate(side)}
-            self.__dict__["_needs"] = []
-            for tensor in [*self.following, self.predicate]:
-                ops = needed_ops([tensor], [], stops, self.loop.control_inputs)
-                inputs = {t for op in ops for t in op.inputs} | {tensor}
-                self.__dict__["_needs"].append({place[t] for t in inputs if t in place})
-        return self.__dict__["_needs"]
-
-    def shortened(self, loop: Operation, used: frozenset[int]) -> Operation:
-        """The loop with only the variables that those at `used` depend on; `loop` itself when that is all of them."""
-        if len(used) == len(loop.outputs):
-            return loop
-        needs = self.needs()
-        kept: set[int] = set()
-        waiting = set(used) | needs[-1]
-        while waiting:
-            i = waiting.pop()
-            kept.add(i)
-            waiting |= needs[i] - kept
-        if len(kept) == len(loop.outputs):
-            return loop
-        made = self.__dict__.setdefault("_shortened", {})
-        order = tuple(sorted(kept))
-        if order not in made:
-            made[order] = self._keep(loop, order)
-        return made[order]
-
-    def _keep(self, loop: Operation, order: tuple[int, ...]) -> Operation:
-        short = copy.copy(self)
-        short.__dict__.pop("_needs", None)
-        short.__dict__.pop("_shortened", None)
-        for name in ("merged", "entered", "following"):
-            setattr(short, name, [getattr(self, name)[i] for i in order])
-        short.captures, controls = self.captured([self.predicate, *short.following], [*short.merged, *short.entered])
-        inputs = [*[loop.inputs[i] for i in order], *short.captures]
-        attrs = {**loop.attrs, "_loop_context": short, "_lengths": {"inputs": len(inputs)}}
-        made = Operation(loop.graph, loop.type, loop.name, inputs, attrs, loop.definition)
-        made._context, made._outputs = loop._context, [loop.outputs[i] for i in order]
-        made._control_inputs = [c for c in loop.control_inputs if c in controls or c not in self._inner_controls]
-        short.loop = made
-        return made
-
-
-class CondContext(ControlFlowContext):
-    """One branch of a cond."""
-
-    def __init__(self, pred: Tensor, pivot: Tensor, branch: int, name: str = "cond_text"):
-        super().__init__(name)
-        self.pred, self.pivot, self.branch = pred, pivot, branch
-        self.results: list[Tensor] = []
 
 
 # -- operations ------------------------------------------------------------------------------------------------------
@@ -175,13 +40,17 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
     @functools.cache
     def parts() -> tuple[Any, Any]:
         test = compile_function(
-            session, [*context.merged, *context.captures], [context.predicate], done=done, cells=True
+            session,
+            [*context.merged, *context.captures],
+            [context.predicate],
+            done=[*done, *(t.op for t in context.merged)],
+            cells=True,
         )
         body = compile_function(
             session,
             [*context.entered, *context.captures],
             context.following,
-            done=done,
+            done=[*done, *(t.op for t in context.entered)],  # what waits for a loop variable has it
             recording=recording,
             cells=True,
         )
@@ -194,7 +63,10 @@ def _bind_while(operation: Operation, session: Any, recording: bool) -> Callable
                 return results
         test, body = parts()
         state, captures = tuple(values[:count]), values[count:]
+        limited = deadline.limited()
         while test(*state, *captures)[0]:
+            if limited:
+                deadline.check()
             state = body(*state, *captures)
         return state
 
@@ -221,7 +93,16 @@ def _bind_cond(operation: Operation, session: Any, recording: bool) -> Callable[
     return run
 
 
-op("Enter", "data:T -> T", lambda data: data, shape=shape_rules.same)
+def _enter(data: Any, frame_name: str = "", is_constant: bool = False, parallel_iterations: int = 10) -> Any:
+    return data
+
+
+op(
+    "Enter",
+    "data:T -> T",
+    _enter,
+    shape=lambda o: o.inputs[0].shape if o.attrs.get("is_constant", True) else unknown_shape(),
+)
 op("Exit", "data:T -> T", lambda data: data, shape=shape_rules.same)
 op("NextIteration", "data:T -> T", lambda data: data, shape=shape_rules.same)
 op("LoopCond", "input:bool -> bool", lambda input: input, shape=shape_rules.scalar, diff=False)

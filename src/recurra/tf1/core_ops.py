@@ -121,6 +121,10 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 @tf_export("identity")
 def identity(input: Any, name: str | None = None) -> Tensor:
+    if hasattr(input, "indices") and hasattr(input, "dense_shape") and hasattr(input, "values"):
+        parts = (input.indices, input.values, input.dense_shape)
+        if type(input).__name__ == "SparseTensor":
+            return type(input)(*(apply_op("Identity", part, name=name) for part in parts))
     return apply_op("Identity", input, name=name)
 
 

@@ -16,6 +16,7 @@ from recurra.tf1.constants import constant_value
 from recurra.tf1.core_ops import group
 from recurra.tf1.names import tf_export
 from recurra.tf1.plan import is_differentiable, needed_ops
+from recurra.tf1.shapes import as_shape
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.variables import ResourceVariable, Variable
 
@@ -193,11 +194,19 @@ def _build(ys: list[Tensor], gys: list[Tensor | None], parts: list[list[_Part]])
     outputs = apply_op(
         "Gradients",
         [*[y for y, _ in live], *[g for _, g in live if g is not None], *targets],
-        T=[t.dtype.base_dtype for t in targets],
+        T=[_kind(t) for t in targets],
         n_ys=len(live),
         gys=[g is not None for _, g in live],
     )
+    for target, gradient in zip(targets, outputs, strict=True):
+        if target.dtype.name == "resource":
+            gradient._shape = as_shape(target.op.attrs.get("shape"))
     return dict(zip(targets, outputs, strict=True))
+
+
+def _kind(target: Tensor) -> Any:
+    """The dtype of a gradient: a handle's is that of its variable."""
+    return target.op.attrs["dtype"] if target.dtype.name == "resource" else target.dtype.base_dtype
 
 
 def _combine(x: Tensor, parts: list[_Part], grads: dict[Tensor, Tensor]) -> Any:

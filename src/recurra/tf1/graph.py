@@ -231,6 +231,8 @@ class Graph:
         for tensor in inputs:
             if tensor.op.graph is not self:
                 raise ValueError(f"{tensor!r} must be from the same graph as this operation ({name}).")
+            if tensor.op._context is not None and tensor.op._context is not self._context:
+                _check_input(name, self._context, tensor.op)
         op = Operation(self, op_type, name, inputs, attrs, definition, self._control_inputs_for(inputs))
         op._place = _program_place()
         self._ops[name] = op
@@ -495,6 +497,12 @@ class Graph:
         from recurra.tf1 import graph_def
 
         return graph_def.graph_def(self, add_shapes=add_shapes)
+
+
+def _check_input(name: str, context: Any, given: Operation) -> None:
+    from recurra.tf1.contexts import check_input
+
+    check_input(name, context, given)
 
 
 def _program_place() -> tuple[str, int] | None:

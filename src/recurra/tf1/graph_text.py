@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1 import control_flow, names, registry
+from recurra.tf1 import contexts, names, registry
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.graph import Graph
 from recurra.tf1.rnn import sequence
@@ -22,9 +22,9 @@ from recurra.tf1.variables import RefVariable, ResourceVariable, Variable
 
 _VARIABLES = {"RefVariable": RefVariable, "ResourceVariable": ResourceVariable}
 _CONTEXTS = {
-    "WhileContext": control_flow.WhileContext,
-    "CondContext": control_flow.CondContext,
-    "ControlFlowContext": control_flow.ControlFlowContext,
+    "WhileContext": contexts.WhileContext,
+    "CondContext": contexts.CondContext,
+    "ControlFlowContext": contexts.ControlFlowContext,
 }
 
 
@@ -118,7 +118,7 @@ class Encoder:
             (np.ndarray, "array", _array_out),
             (np.generic, "array", lambda v: _array_out(np.asarray(v))),
             (bytes, "bytes", lambda v: base64.b64encode(v).decode()),
-            (control_flow.ControlFlowContext, "context", self.context),
+            (contexts.ControlFlowContext, "context", self.context),
             (sequence.Attached, "attached", lambda v: self.value(v.lengths)),
             (Variable, "variable", self._variable),
             (list, "list", lambda v: [self.value(i) for i in v]),

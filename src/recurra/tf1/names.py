@@ -25,6 +25,7 @@ MODULES: list[str] = [
     "session",
     "variables",
     "variable_functions",
+    "variables_v2",
     "scopes",
     "template",
     "differentiation",

@@ -143,7 +143,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f(*xs) -> (ys, grad_fn)`: tf.gradients of the decorated function uses grad_fn(*dys)."""
 
     def decorated(*args: Any, **kwargs: Any) -> Any:
-        from recurra.tf1.control_flow import ControlFlowContext, _hidden
+        from recurra.tf1.contexts import ControlFlowContext
+        from recurra.tf1.control_flow import _hidden
         from recurra.tf1.core_ops import identity
 
         with name_scope("CustomGradient", values=None):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recurra.tf1 import errors, plan
+from recurra.tf1 import deadline, errors, plan
 from recurra.tf1.feeding import Feed, flat_feed
 from recurra.tf1.fetches import FetchMapper, structure
 from recurra.tf1.graph import Graph, get_default_graph
@@ -113,7 +113,12 @@ class BaseSession:
         mapper = self._mapper_for(fetches)
         keys, values = self._feeds(feed_dict) if feed_dict else ((), ())
         made, places = self._plan_for(mapper, keys)
-        results = self._call(made, values)
+        limit = deadline.of_run(options, self._config) if options is not None or self._config is not None else 0
+        if limit:
+            with deadline.within(limit):
+                results = self._call(made, values)
+        else:
+            results = self._call(made, values)
         return mapper.build(
             [
                 None if place is None else to_numpy(results[place]) if place >= 0 else values[-place - 1]

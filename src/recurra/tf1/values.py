@@ -102,6 +102,24 @@ class Cell:
         self.value = value.detach()
 
 
+class TrackedCell:
+    """A variable that a gradient is taken by and that loops or functions read: autograd follows the reads."""
+
+    __slots__ = ("cell", "leaf")
+
+    requires_grad = True
+
+    def __init__(self, cell: Cell):
+        self.cell = cell
+        self.leaf = cell.read().detach().requires_grad_(True)
+
+    def read(self) -> torch.Tensor:
+        return self.leaf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cell, name)
+
+
 def feed_value(value: Any, dtype: DType) -> Any:
     """A fed Python or numpy value as a run-time value of `dtype`, cast as TensorFlow casts feeds."""
     base = dtype.base_dtype

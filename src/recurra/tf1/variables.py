@@ -632,6 +632,6 @@ register_tensor_conversion_function(
         dtype=dtype, name=name, as_ref=as_ref
     ),
 )
-export(RefVariable, "python.ops.variables.RefVariable", "python.ops.variables.Variable")
+export(RefVariable, "python.ops.variables.RefVariable")
 export(ResourceVariable, "python.ops.resource_variable_ops.ResourceVariable", "contrib.eager.Variable")
 export(dtypes.resource, "resource")

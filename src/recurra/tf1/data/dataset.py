@@ -14,7 +14,7 @@ import numpy as np
 
 from recurra.tf1 import errors
 from recurra.tf1.constants import constant_value
-from recurra.tf1.control_flow import ControlFlowContext
+from recurra.tf1.contexts import ControlFlowContext
 from recurra.tf1.data import pipeline
 from recurra.tf1.data.structure import Spec, flatten, map_leaves, pack, specs_of, to_tensors
 from recurra.tf1.names import export, tf_export

@@ -1,6 +1,7 @@
 """tf.train: optimizers, schedules, moving averages, checkpoints, queues and the loops around them."""
 
 from recurra.tf1.train import (
+    batching,
     contrib_opt,
     coordinator,
     hooks,
@@ -24,6 +25,7 @@ from recurra.tf1.train import (
 )
 
 __all__ = [
+    "batching",
     "contrib_opt",
     "coordinator",
     "hooks",

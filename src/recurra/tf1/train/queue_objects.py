@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.tf1 import errors
+from recurra.tf1 import deadline, errors
 
 Element = tuple[Any, ...]
 
@@ -79,7 +79,7 @@ class FIFO:
         """Add one element, waiting for room. CancelledError when the queue is closed."""
         with self.changed:
             while len(self.items) >= self.capacity and not self.closed:
-                self.changed.wait()
+                deadline.wait(self.changed)
             if self.closed:
                 raise errors.CancelledError(None, None, f"{self.kind} '{self.name}' is closed.")
             self._put(tuple(c.clone() if isinstance(c, torch.Tensor) else c for c in components))
@@ -129,7 +129,7 @@ class FIFO:
 
     def _wait(self, count: int) -> None:
         while not self._ready(count) and not self.closed:
-            self.changed.wait()
+            deadline.wait(self.changed)
 
     def _exhausted(self, count: int) -> errors.OpError:
         size = len(self.items)

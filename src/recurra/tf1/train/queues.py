@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recurra.tf1 import errors
 from recurra.tf1.build import apply_op
 from recurra.tf1.constants import constant_value
 from recurra.tf1.names import tf_export
@@ -19,10 +20,29 @@ tf = space("")
 
 def _holder(make: Callable[[Any], queue_objects.FIFO]) -> Callable[..., Any]:
     def bind(operation: Any, session: Any) -> Callable[[], Any]:
-        queue = session.resource(operation, lambda: make(operation))
+        name = operation.attrs.get("shared_name")
+        queue = session.resource(("queue", name) if name else operation, lambda: make(operation))
+        if name:
+            _check_shared(queue, operation, make(operation))
         return lambda: queue
 
     return bind
+
+
+def _check_shared(queue: queue_objects.FIFO, operation: Any, asked: queue_objects.FIFO) -> None:
+    """InvalidArgumentError when a queue of this name was made with other settings."""
+    name = operation.attrs["shared_name"]
+    if type(queue) is not type(asked):
+        raise errors.InvalidArgumentError(
+            None, operation, f"Shared queue '{name}' is of another type than requested: {queue.kind}"
+        )
+    for what in ("capacity", "shapes", "component_types", "least", "seeds"):
+        mine, wanted = getattr(queue, what, None), getattr(asked, what, None)
+        if mine != wanted:
+            label = {"shapes": "component shapes", "component_types": "component types"}.get(what, what)
+            raise errors.InvalidArgumentError(
+                None, operation, f"Shared queue '{name}' has {label} {mine} but requested {label} was {wanted}"
+            )
 
 
 def _shared(operation: Any) -> tuple[str, int, Any]:
@@ -275,13 +295,27 @@ def _name_list(names: Any, dtypes: list[Any]) -> Any:
     return names
 
 
+def _text(shared_name: str | bytes | None) -> str:
+    return shared_name.decode() if isinstance(shared_name, bytes) else shared_name or ""
+
+
 class _Made(QueueBase):
     """A queue with its own holder operation."""
 
     _type = ""
 
-    def _make(self, capacity: int, dtypes: Any, shapes: Any, names: Any, name: str, **attrs: Any) -> None:
+    def _make(
+        self,
+        capacity: int,
+        dtypes: Any,
+        shapes: Any,
+        names: Any,
+        name: str,
+        shared_name: str | None,
+        **attrs: Any,
+    ) -> None:
         kinds = _types(dtypes)
+        attrs |= {"container": "", "shared_name": _text(shared_name)}
         listed = _shape_list(shapes, len(kinds))
         ref = apply_op(self._type, capacity=capacity, component_types=kinds, shapes=listed, name=name, **attrs)
         super().__init__(kinds, listed, _name_list(names, kinds), ref)
@@ -302,7 +336,7 @@ class FIFOQueue(_Made):
         shared_name: str | None = None,
         name: str = "fifo_queue",
     ) -> None:
-        self._make(capacity, dtypes, shapes, names, name)
+        self._make(capacity, dtypes, shapes, names, name, shared_name)
 
 
 @tf_export("PaddingFIFOQueue", "queue.PaddingFIFOQueue", "io.PaddingFIFOQueue")
@@ -323,7 +357,7 @@ class PaddingFIFOQueue(_Made):
     ) -> None:
         if len(_types(dtypes)) != len(_shape_list(shapes, len(_types(dtypes))) or []):
             raise ValueError("Shapes must be provided for all components")
-        self._make(capacity, dtypes, shapes, names, name)
+        self._make(capacity, dtypes, shapes, names, name, shared_name)
 
 
 @tf_export("RandomShuffleQueue", "queue.RandomShuffleQueue", "io.RandomShuffleQueue")
@@ -347,7 +381,7 @@ class RandomShuffleQueue(_Made):
         if seeds == [0, 0] and seed is not None:
             seeds = [0, 2**31 - 1]
         extra = {"min_after_dequeue": min_after_dequeue, "seed": seeds[0], "seed2": seeds[1]}
-        self._make(capacity, dtypes, shapes, names, name, **extra)
+        self._make(capacity, dtypes, shapes, names, name, shared_name, **extra)
 
 
 @tf_export("PriorityQueue", "queue.PriorityQueue", "io.PriorityQueue")
@@ -367,4 +401,4 @@ class PriorityQueue(_Made):
     ) -> None:
         kinds = _types(types)
         listed = _shape_list(shapes, len(kinds))
-        self._make(capacity, [tf.int64, *kinds], None if listed is None else [(), *listed], names, name)
+        self._make(capacity, [tf.int64, *kinds], None if listed is None else [(), *listed], names, name, shared_name)

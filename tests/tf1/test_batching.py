@@ -1,0 +1,71 @@
+"""tf.train.batch and its like beyond the plain case: what is kept, sparse parts, shared queues, refusals (as TensorFlow 1.15's)."""  # noqa: E501
+
+from __future__ import annotations
+
+import pytest
+
+import recurra.tf1 as tf
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default():
+        yield
+
+
+def first(*fetches):
+    with tf.Session() as session:
+        session.run([tf.local_variables_initializer(), tf.global_variables_initializer()])
+        coordinator = tf.train.Coordinator()
+        threads = tf.train.start_queue_runners(session, coordinator)
+        try:
+            return session.run(list(fetches))
+        finally:
+            coordinator.request_stop()
+            session.run([runner.cancel_op for runner in tf.get_collection(tf.GraphKeys.QUEUE_RUNNERS)])
+            coordinator.join(threads)
+
+
+def test_only_what_is_wanted_reaches_a_batch():
+    number = tf.train.range_input_producer(10, shuffle=False).dequeue()
+    even = tf.train.maybe_batch([number], tf.equal(number % 2, 0), batch_size=3)
+    rows = tf.train.maybe_shuffle_batch([[1, 2, 3]], 2, 10, 0, keep_input=[True, False, True], enqueue_many=True)
+    got, mixed = first(even, rows)
+    assert got.tolist() == [0, 2, 4]
+    assert set(mixed.tolist()) <= {1, 3}
+    with pytest.raises(ValueError, match="`keep_input` must be a scalar"):
+        tf.train.maybe_batch([1.0], keep_input=[True, False], batch_size=1)
+    with pytest.raises(ValueError, match="`keep_input` cannot be a vector"):
+        tf.train.maybe_batch_join([[[0]], [[1]]], keep_input=[True, False], batch_size=1, enqueue_many=True)
+
+
+def test_sparse_tensors_are_batched_as_one_of_a_rank_more():
+    row = tf.SparseTensor([[1]], [5.0], [3])
+    batch = tf.train.batch({"s": row, "i": tf.constant(7)}, batch_size=2)
+    assert batch["s"].dense_shape.shape.as_list() == [2]
+    got = first(batch["s"], batch["i"])
+    assert (got[0].indices.tolist(), got[0].dense_shape.tolist()) == ([[0, 1], [1, 1]], [2, 3])
+    assert got[1].tolist() == [7, 7]
+
+
+def test_queues_of_one_shared_name_are_one_queue():
+    first_queue, second = (tf.FIFOQueue(4, tf.int32, shapes=[[]], shared_name="q") for _ in range(2))
+    other = tf.FIFOQueue(5, tf.int32, shapes=[[]], shared_name="q")
+    with tf.Session() as session:
+        session.run(first_queue.enqueue([3]))
+        assert session.run(second.dequeue()) == 3
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Shared queue 'q' has capacity 4"):
+            session.run(other.size())
+    batch = tf.train.batch([tf.constant(1)], 2, shared_name="shared")
+    assert batch.op.inputs[0].op.node_def.attr["shared_name"].s == b"shared"
+
+
+def test_no_file_names_end_the_producer():
+    queue = tf.train.string_input_producer(tf.constant([], tf.string))
+    with tf.Session() as session:
+        coordinator = tf.train.Coordinator()
+        threads = tf.train.start_queue_runners(session, coordinator)
+        with pytest.raises(tf.errors.OutOfRangeError):
+            session.run(queue.dequeue())
+        with pytest.raises(tf.errors.InvalidArgumentError, match="non-null input tensor"):
+            coordinator.join(threads)
