@@ -26,6 +26,7 @@ from recurra.tf1.missing import Missing, derives_from, missing_name, program_fra
 from recurra.tf1.usage import Usage
 
 ROOT = "tensorflow"
+KERAS = "keras"  # the package of its own that programs import beside TensorFlow: tf.keras here
 _ABSENT = object()
 
 
@@ -49,8 +50,8 @@ class Namespace(ModuleType):
 
 
 def below_root(module: str) -> str:
-    """'tensorflow.contrib.rnn' → 'contrib.rnn'."""
-    return module.partition(".")[2]
+    """'tensorflow.contrib.rnn' → 'contrib.rnn', 'keras.layers' stays."""
+    return module if module.partition(".")[0] == KERAS else module.partition(".")[2]
 
 
 class _TensorFlowLoader(importlib.abc.Loader):
@@ -104,7 +105,7 @@ class Hook(importlib.abc.MetaPathFinder):
 
     def install(self) -> None:
         """Put the finder first, and hide a TensorFlow that was imported before."""
-        for name in [n for n in sys.modules if n.partition(".")[0] == ROOT]:
+        for name in [n for n in sys.modules if n.partition(".")[0] in (ROOT, KERAS)]:
             self.patches.entry(sys.modules, name, None)
             del sys.modules[name]
         self.patches.undo(self._forget)
@@ -123,13 +124,19 @@ class Hook(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """The spec of a module that is ours to serve, None for every other."""
-        if fullname.partition(".")[0] == ROOT:
+        if fullname.partition(".")[0] == ROOT or (
+            fullname.partition(".")[0] == KERAS and not self._own_keras(fullname)
+        ):
             return self._tensorflow(fullname)
         if fullname in modules.ALWAYS or (fullname in modules.STAND_INS and not self._elsewhere(fullname, path)):
             return importlib.machinery.ModuleSpec(fullname, _StandInLoader(), is_package=True)
         if fullname in modules.AFTER_IMPORT:
             return self._patched(fullname, path)
         return self._own(fullname, path)
+
+    def _own_keras(self, fullname: str) -> bool:
+        """Whether the program has a keras.py or a package of that name itself."""
+        return any((self.folder / name).exists() for name in (f"{KERAS}.py", f"{KERAS}/__init__.py"))
 
     def _tensorflow(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
         dotted = below_root(fullname)

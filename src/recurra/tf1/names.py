@@ -49,6 +49,7 @@ MODULES: list[str] = [
     "losses",
     "metrics",
     "rnn",
+    "keras",
     "train",
     "estimator",
     "data",

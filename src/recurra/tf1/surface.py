@@ -16,6 +16,7 @@ from recurra.tf1 import eras
 from recurra.tf1 import names as table
 from recurra.tf1.sourcescan import canonical
 
+_KERAS_VERSION = "2.2.4"
 DUNDERS = {"__version__", "__git_version__", "__compiler_version__"}
 
 # inner module → public modules in which its members are exported, most specific first; "" is tf itself
@@ -123,11 +124,20 @@ _ANYWHERE = (
     "errors",
     "losses",
 )
+_KERAS_FILES = {f"keras.{name}" for name in (
+    "layers.core", "layers.recurrent", "layers.embeddings", "layers.convolutional", "layers.pooling", "layers.merge",
+    "layers.normalization", "layers.wrappers", "layers.noise", "layers.advanced_activations",
+    "layers.convolutional_recurrent", "layers.cudnn_recurrent", "utils.np_utils", "utils.data_utils",
+    "utils.generic_utils", "utils.vis_utils", "engine",
+    "engine.topology", "engine.base_layer", "engine.training", "legacy", "wrappers", "applications",
+)}  # fmt: skip
 _OPEN_PACKAGES = ("contrib", "python", "core", "models", "examples", "tools", "compiler")
 
 
 def lookup(dotted: str) -> Any:
     """The object of a dotted name below tensorflow ('nn.relu', 'python.ops.math_ops.matmul'); KeyError: not here."""
+    if dotted == "keras.__version__":
+        return _KERAS_VERSION
     if dotted in DUNDERS or dotted == "VERSION":
         return eras.current().text if "version" in dotted.lower() else "unknown"
     dotted = canonical(dotted)
@@ -192,8 +202,10 @@ def is_module(dotted: str) -> bool:
     if dotted in ("compat", "compat.v1", "_api", "_api.v1") or table.has_prefix(canonical(dotted)):
         return True
     parts = dotted.split(".")
-    if dotted in _OPEN_PACKAGES:
+    if dotted in _OPEN_PACKAGES or dotted in _KERAS_FILES:
         return True
+    if parts[:2] == ["contrib", "keras"]:
+        return len(parts) == 2 or parts[-1] in ("api", "keras") or table.has_prefix(".".join(["keras", *parts[2:]]))
     if parts[0] == "python":
         return _inner_depth(parts[1:])
     if parts[0] == "core":
@@ -230,6 +242,11 @@ def _candidates(dotted: str) -> list[str]:
     """Public names that an inner or moved name may mean, best first."""
     parts = dotted.split(".")
     last = parts[-1]
+    if parts[:2] == ["contrib", "keras"]:  # the place of tf.keras in 1.1 to 1.3
+        inner = [p for p in parts[2:] if p not in ("api", "keras", "python")]
+        return [f"keras.{'.'.join(inner)}"]
+    if parts[0] == "keras" and len(parts) > 3:  # keras.layers.recurrent.LSTM, keras.utils.np_utils.to_categorical
+        return [".".join([*parts[:-2], last])]
     if parts[0] == "python" and len(parts) > 2:
         module = ".".join(parts[1:-1])
         if module.startswith("keras"):

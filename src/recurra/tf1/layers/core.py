@@ -58,7 +58,7 @@ def functional(cls: type, name: str, *call_arguments: str) -> Callable[..., Any]
     return export(function, f"layers.{name}")
 
 
-@tf_export("layers.Dense", "keras.layers.Dense", "python.layers.core.Dense", "contrib.keras.layers.Dense")
+@tf_export("layers.Dense", "python.layers.core.Dense")
 class Dense(Layer):
     """`activation(inputs @ kernel + bias)` over the last axis."""
 
@@ -129,7 +129,7 @@ class Dense(Layer):
         return TensorShape(input_shape).with_rank_at_least(2)[:-1].concatenate(self.units)
 
 
-@tf_export("layers.Dropout", "keras.layers.Dropout")
+@tf_export("layers.Dropout")
 class Dropout(Layer):
     """Dropout that is active only in training."""
 
@@ -149,7 +149,7 @@ class Dropout(Layer):
         return input_shape
 
 
-@tf_export("layers.Flatten", "keras.layers.Flatten")
+@tf_export("layers.Flatten")
 class Flatten(Layer):
     """All axes after the first in one."""
 

@@ -10,7 +10,7 @@ from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.cases import smart_cond, smart_constant_value
 from recurra.tf1.layers.base import InputSpec, Layer
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import tf_export
 from recurra.tf1.ops import init, nn
 from recurra.tf1.shapes import TensorShape
 
@@ -184,6 +184,3 @@ def batch_normalization(
         **more,
     )
     return layer(inputs, training=training)
-
-
-export(BatchNormalization, "keras.layers.BatchNormalization")

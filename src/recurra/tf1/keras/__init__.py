@@ -1,0 +1,15 @@
+"""tf.keras: layers, models and what trains them, on graphs and sessions.
+
+Read `layer.py`, then `model.py` and `training.py`. No file here is called like one of tf.keras' modules, which the names are served from.
+"""  # noqa: E501
+
+from recurra.tf1.keras import activation_functions as activation_functions
+from recurra.tf1.keras import backend_names as backend_names
+from recurra.tf1.keras import core_layers as core_layers
+from recurra.tf1.keras import hooks as hooks
+from recurra.tf1.keras import loss_functions as loss_functions
+from recurra.tf1.keras import model as model
+from recurra.tf1.keras import recurrent as recurrent
+from recurra.tf1.keras import saving as saving
+from recurra.tf1.keras import state as state
+from recurra.tf1.keras import update_rules as update_rules
