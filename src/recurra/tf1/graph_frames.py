@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from recurra.tf1.control_flow import CondContext, ControlFlowContext, WhileContext, _hidden
+from recurra.tf1.contexts import CondContext, ControlFlowContext, WhileContext
+from recurra.tf1.control_flow import _hidden
 from recurra.tf1.graph import Graph, GraphKeys
 from recurra.tf1.shapes import unknown_shape
 from recurra.tf1.tensor import Operation, Tensor
