@@ -201,6 +201,14 @@ def test_turing_machine_from_its_own_start() -> None:
     assert torch.autograd.gradcheck(lambda x: recurra.unroll(cell, x)[0], arguments)
 
 
+@pytest.mark.parametrize(("rows", "steps"), [(0, 3), (2, 0)])
+def test_turing_machine_over_nothing(rows: int, steps: int) -> None:
+    cell = NTMCell(LSTMCell(7, 4), 4, memory_size=5, memory_vector_dim=3)
+    outputs, final = recurra.unroll(cell, torch.randn(rows, steps, 4))
+    assert outputs.shape == (rows, steps, 4)
+    assert final.memory.shape == (rows, 5, 3)
+
+
 def test_skip_connection_as_tensorflow_and_repaired() -> None:
     golden = Golden("cell_conv2d_lstm_skip")
     cell = Conv2DLSTMCell([4, 5, 2], 3, kernel_shape=[3, 3], skip_connection=True)

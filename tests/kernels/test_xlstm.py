@@ -92,6 +92,16 @@ def test_inference_leaves_the_state_alone(isa, name):
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("T", "B"), [(0, 3), (4, 0), (0, 0)])
+def test_nothing_at_all(name, T, B):
+    cell, inputs = CELLS[name](4, 6, heads=2), torch.randn(T, B, 4, requires_grad=True)
+    outputs, _ = cell.unroll(inputs, cell.initial_state(B))
+    gradients = torch.autograd.grad(outputs.sum(), [inputs, *cell.parameters()])
+    assert outputs.shape == (T, B, 6)
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_any_number_of_threads(isa, monkeypatch, name):
     cell, inputs = CELLS[name](8, 64, heads=2), torch.randn(70, 3, 8)
     results = []

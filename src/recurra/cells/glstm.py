@@ -45,7 +45,7 @@ def stack_groups(
 
 def in_groups(values: Tensor, groups: int) -> Tensor:
     """`[B, features]` -> `[N, B, features / N]`, not copied."""
-    return values.reshape(values.shape[0], groups, -1).transpose(0, 1)
+    return values.reshape(values.shape[0], groups, values.shape[1] // groups).transpose(0, 1)
 
 
 def glstm_project(params: GLSTMParams, inputs: Tensor, options: GLSTMOptions) -> Tensor:

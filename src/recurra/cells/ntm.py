@@ -133,14 +133,14 @@ def turn(head: HeadParams, controller_output: Tensor, before: Joined, options: N
     depth, heads, readers = options.vector_size, options.readers + options.writers, options.readers
     raw = torch.addmm(head.bias, controller_output, head.kernel).clamp(-options.clip_value, options.clip_value)
     vectors, gates, powers, shifts = raw.split(head.sizes, -1)
-    rows = raw.shape[0]
-    vectors, gates = torch.tanh(vectors).view(rows, -1, depth), torch.sigmoid(gates)
+    rows, writers = raw.shape[0], options.writers
+    vectors, gates = torch.tanh(vectors).view(rows, heads + writers, depth), torch.sigmoid(gates)
     strength, sharpen = functional.softplus(powers).view(rows, 2, heads, 1).unbind(1)
-    shift = torch.softmax(shifts.reshape(rows, heads, -1), -1)
-    gate, erase = gates[:, :heads].unsqueeze(-1), gates[:, heads:].view(rows, -1, depth)
+    shift = torch.softmax(shifts.reshape(rows, heads, 2 * options.shift_range + 1), -1)
+    gate, erase = gates[:, :heads].unsqueeze(-1), gates[:, heads:].view(rows, writers, depth)
     weights = address(vectors[:, :heads], strength, gate, shift, sharpen + 1, before)
     memory = before.memory
-    for index in range(options.writers):
+    for index in range(writers):
         where = weights[:, readers + index].unsqueeze(-1)
         memory = torch.addcmul(memory, memory, where * erase[:, index].unsqueeze(1), value=-1)
         memory = torch.addcmul(memory, where, vectors[:, heads + index].unsqueeze(1))
