@@ -133,8 +133,8 @@ class Generator:
         if op.type != first.type or op.definition.kwargs(op.attrs) != first.definition.kwargs(first.attrs):
             return False
         made = {t for other in group for t in other.outputs}
-        cells = {self._root(other._inputs[0]) for other in group}
-        return self._root(op._inputs[0]) not in cells and not any(self._root(t) in made for t in op._inputs)
+        cells = {self._root(t) for other in group for t in _written(other)}
+        return not any(self._root(t) in cells or self._root(t) in made for t in op._inputs)
 
     def _root(self, tensor: Tensor) -> Tensor:
         return self.alias.get(tensor, tensor)
@@ -338,6 +338,11 @@ def run_gradients(values: list[Any], n_ys: int, gys: list[bool], retain: bool, c
     grads = iter(found)
     found = [next(grads) if t.requires_grad else None for t in targets]
     return [torch.zeros_like(t) if g is None else g for g, t in zip(found, targets, strict=True)]
+
+
+def _written(op: Operation) -> list[Tensor]:
+    """The variables that an update gets to write to: the value, and its slots."""
+    return [t for arg, t in zip(op.definition.inputs, op._inputs, strict=True) if arg.ref or t.dtype.name == "resource"]
 
 
 class _Substitute(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Loops and branches of an imported graph, from the operations that TensorFlow 1 makes them of.
 
 A loop is Enter, Merge, LoopCond, Switch, NextIteration and Exit; a branch lies between Switch and Merge. Every operation's place is a
-path of such frames, found along the data and control edges; each frame becomes a context (`control_flow.py`), and a hidden While or
+path of such frames, found along the data and control edges; each frame becomes a context (`contexts.py`), and a hidden While or
 Cond operation runs it for its Exit or Merge operations.
 """  # noqa: E501
 

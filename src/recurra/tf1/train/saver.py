@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -395,6 +396,7 @@ class CheckpointReader:
 
     def __init__(self, filepattern: str) -> None:
         self._stored = checkpoint.open(_resolve(os.fspath(filepattern)))
+        weakref.finalize(self, self._stored.close)  # TensorFlow's reader has no way to be closed either
 
     def has_tensor(self, tensor_str: str) -> bool:
         return tensor_str in self._stored
