@@ -133,7 +133,13 @@ def test_without_gradients_and_with_an_untouched_state(traced):
         torch.testing.assert_close(grad, parameter.grad, rtol=1e-5, atol=1e-5)
 
 
-CELLS = {"peepholes": PeepholeLSTM, "nas": rc.NASCell, "indy_lstm": rc.IndyLSTMCell, "ugrnn": rc.UGRNNCell, "turned": Turned}
+CELLS = {
+    "peepholes": PeepholeLSTM,
+    "nas": rc.NASCell,
+    "indy_lstm": rc.IndyLSTMCell,
+    "ugrnn": rc.UGRNNCell,
+    "turned": Turned,
+}
 
 
 @pytest.mark.parametrize("name", CELLS)

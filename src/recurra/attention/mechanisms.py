@@ -32,7 +32,9 @@ class Memory(NamedTuple):
 
 
 class AttentionMechanism(nn.Module):
-    """Base: `memory = part.memorize(memory, lengths)` once, then `alignments = part(query, previous, memory)` a step.
+    """Base of all attention mechanisms.
+
+    `memory = part.memorize(memory, lengths)` once per batch, then `alignments = part(query, previous, memory)` a step.
 
     Args:
         memory_size: features D of the memory.

@@ -18,6 +18,8 @@ from recurra.cells.init import Initializer
 
 
 class AttentionCellState(NamedTuple):
+    """The state of an `AttentionCellWrapper`."""
+
     cell: State
     attention: Tensor
     """`[B, A]`: what was read at the last step."""

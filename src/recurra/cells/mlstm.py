@@ -27,7 +27,7 @@ CHUNK = 32
 
 
 class MLSTMState(NamedTuple):
-    """c and n are stored divided by `exp(m)`. N heads of D features each."""
+    """The state of an `MLSTMCell`; c and n are stored divided by `exp(m)`. N heads of D features each."""
 
     c: Tensor
     """`[B, N, D, D]`: rows of keys, columns of values."""

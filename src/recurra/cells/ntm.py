@@ -23,6 +23,8 @@ from recurra.kernels.scan import mask_inputs, valid_steps
 
 
 class NTMState(NamedTuple):
+    """The state of an `NTMCell`."""
+
     controller: State
     reads: tuple[Tensor, ...]
     """What each read head found, `[B, D]`."""

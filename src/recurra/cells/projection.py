@@ -124,8 +124,10 @@ class OutputProjectionWrapper(_Dense):
 
 
 class EmbeddingWrapper(Wrapper):
-    """The cell reads rows of `embedding [classes, cell.input_size]` in place of integer ids `[B]` in `0..classes-1` (a
-    sequence: `[B, T]`).
+    """The cell reads rows of an embedding in place of ids.
+
+    Inputs are integers `[B]` in `0..classes-1` (of a sequence `[B, T]`); the parameter is `embedding [classes,
+    cell.input_size]`.
 
     Args:
         cell: the cell to wrap.

@@ -19,7 +19,7 @@ from recurra.kernels import Recurrence
 
 
 class SLSTMState(NamedTuple):
-    """Each `[B, H]`; c and n are stored divided by `exp(m)`."""
+    """The state of an `SLSTMCell`, each part `[B, H]`; c and n are stored divided by `exp(m)`."""
 
     c: Tensor
     n: Tensor

@@ -21,7 +21,9 @@ Rows: TypeAlias = Literal["input", "hidden"]
 
 
 def kernel_views(cell: BaseCell) -> dict[tuple[Rows, str], Tensor]:
-    """`(rows, gate)` -> a view into the cell's kernels, `[I, H]` or `[P, H]`; writing to it (without grad) fills them.
+    """`(rows, gate)` -> a view into the cell's kernels.
+
+    Views are `[I, H]` or `[P, H]`; writing to one (without grad) fills the kernel.
 
     Gates: LSTMCell i, j (candidate), f, o; CoupledInputForgetGateLSTMCell j, f, o; GRUCell r, u, n (candidate);
     RNNCell h.

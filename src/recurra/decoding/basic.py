@@ -15,6 +15,8 @@ Step = Callable[[Any, State], tuple[Any, State]]
 
 
 class BasicDecoderOutput(NamedTuple):
+    """What a `BasicDecoder` gives at a step (stacked over time by `dynamic_decode`)."""
+
     rnn_output: Tensor
     """`[B, n]`: after the output layer."""
     sample_id: Tensor

@@ -32,6 +32,8 @@ class Beams(NamedTuple):
 
 
 class BeamSearchDecoderState(NamedTuple):
+    """The cell's state and what is known of each beam, as TensorFlow lays them out."""
+
     cell_state: State
     """Leaves `[B, W, ...]`."""
     log_probs: Tensor
@@ -42,6 +44,8 @@ class BeamSearchDecoderState(NamedTuple):
 
 
 class BeamSearchDecoderOutput(NamedTuple):
+    """What a step of a beam search chose."""
+
     scores: Tensor
     """`[B, W]`: log-probabilities with their penalties."""
     predicted_ids: Tensor
@@ -49,6 +53,8 @@ class BeamSearchDecoderOutput(NamedTuple):
 
 
 class FinalBeamSearchDecoderOutput(NamedTuple):
+    """What a beam search found, and how."""
+
     predicted_ids: Tensor
     """`[B, T, W]`: whole sequences, best beam first."""
     beam_search_decoder_output: BeamSearchDecoderOutput

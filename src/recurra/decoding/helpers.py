@@ -23,6 +23,8 @@ Embedding = Tensor | Callable[[Tensor], Tensor]
 
 
 class Helper(Protocol):
+    """What a decoder asks for its inputs."""
+
     def initialize(self) -> tuple[Tensor, Any]: ...
 
     def sample(self, time: int, outputs: Tensor, state: State) -> Tensor: ...

@@ -34,6 +34,8 @@ class Decoder(Protocol):
 
 
 class Decoded(NamedTuple):
+    """What `dynamic_decode` gives."""
+
     outputs: Any
     """`[B, T, ...]`, T the steps that were run."""
     state: State

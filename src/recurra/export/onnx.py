@@ -188,6 +188,7 @@ def check_cell(
 
 
 def session(model: onnx.ModelProto) -> Any:
+    """An ONNX Runtime session of a model in memory, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -16,6 +16,8 @@ NEVER = -math.inf
 
 
 class Decoded(NamedTuple):
+    """What a CTC decoder reads out of a batch."""
+
     labels: list[list[int]]
     """One list of classes a row."""
     score: Tensor
