@@ -69,3 +69,16 @@ def test_no_file_names_end_the_producer():
             session.run(queue.dequeue())
         with pytest.raises(tf.errors.InvalidArgumentError, match="non-null input tensor"):
             coordinator.join(threads)
+
+
+def test_buckets_keep_sparse_tensors_and_the_form_of_their_examples():
+    number = tf.train.range_input_producer(4, shuffle=False).dequeue()
+    row = tf.SparseTensor([[0]], [tf.to_float(number)], [1])
+    which, batch = tf.contrib.training.bucket({"n": number, "s": row}, number % 2, 2, num_buckets=2)
+    bucket, got = first(which, batch)
+    assert got["n"].tolist() == ([0, 2] if bucket == 0 else [1, 3])
+    assert got["s"].values.tolist() == got["n"].tolist()
+    lengths, listed = tf.contrib.training.bucket_by_sequence_length(number, [number], 2, [2])
+    assert isinstance(listed, list)
+    assert len(listed) == 1
+    assert lengths.shape.as_list() == [2]

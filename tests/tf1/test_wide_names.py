@@ -187,7 +187,7 @@ def test_examples_wait_in_the_queue_of_their_length(session):
     got = []
     with pytest.raises(tf.errors.OutOfRangeError):
         while True:
-            sizes, rows = session.run([found, batch])
+            sizes, (rows,) = session.run([found, batch])
             assert rows.shape[1] == sizes.max()
             assert (sizes < 4).all() or (sizes >= 4).all()
             got += sizes.tolist()

@@ -15,6 +15,7 @@ from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.ops.slices import IndexedSlices
+from recurra.tf1.train import batching
 from recurra.tf1.train.hooks import SessionRunHook
 
 __all__ = ["bucket", "create_train_op", "train"]
@@ -199,18 +200,23 @@ def bucket(
         raise ValueError(
             f"The list bucket_capacities ({bucket_capacities}) must have exactly num_buckets ({num_buckets}) elements."
         )
-    keys = list(tensors) if isinstance(tensors, dict) else None
-    row = [convert_to_tensor(t) for t in (tensors.values() if keys else tensors)]
+    given = batching.as_tensor_list(tensors)
     make = tf.PaddingFIFOQueue if dynamic_pad else tf.FIFOQueue
-    with tf.name_scope(name, "bucket", row):
+    with tf.name_scope(name, "bucket", given):
+        row, sparse = batching.stored(list(given), many=False)
         types = [t.dtype.base_dtype for t in row]
         forms = [t.shape for t in row] if shapes is None else shapes
         number = convert_to_tensor(which_bucket, dtype=dtypes.int32)
-        queues = [make(c, types, forms, name=f"bucket_queue_{i}") for i, c in enumerate(capacities)]
+        shared = ["" if shared_name is None else f"{shared_name}_{i}" for i in range(num_buckets)]
+        queues = [
+            make(c, types, forms, shared_name=s, name=f"bucket_queue_{i}")
+            for i, (c, s) in enumerate(zip(capacities, shared, strict=True))
+        ]
         top = tf.PaddingFIFOQueue(
             capacity,
             [dtypes.int32, *types],
             [[], *(_batch_shape(f, sizes, allow_smaller_final_batch) for f in forms)],
+            shared_name=shared_name,
             name="top_queue",
         )
         enqueue = _enqueue_where(queues, number, row, keep_input)
@@ -221,10 +227,9 @@ def bucket(
         ended = (errors.OutOfRangeError, errors.CancelledError)
         _run(queues[0], moves, [top], ended)
         _run(top, [enqueue] * num_threads, queues, ended)
-        which, *batch = top.dequeue(name="dequeue_top")
-    if keys is not None:
-        return which, dict(zip(keys, batch, strict=True))
-    return which, batch if len(batch) > 1 else batch[0]
+        which, *taken = top.dequeue(name="dequeue_top")
+        batch = batching.restored(taken, sparse)
+    return which, batching.as_original_type(tensors, batch if len(batch) > 1 else batch[0])
 
 
 def _batch_shape(form: Any, sizes: list[Any], smaller: bool) -> Any:
@@ -285,11 +290,10 @@ def bucket_by_sequence_length(
         if before >= after:
             raise ValueError(f"Buckets must contain sequential increasing lengths, but saw: {before} before {after}")
     with tf.name_scope(name, "bucket_by_sequence_length", [input_length]):
-        length = convert_to_tensor(input_length, dtype=dtypes.int32)
+        length = convert_to_tensor(input_length, dtype=dtypes.int32, name="input_length")
         limits = tf.constant(boundaries, dtypes.int32)
         which = tf.reduce_sum(tf.cast(tf.greater_equal(length, limits), dtypes.int32))
-        keys = list(tensors) if isinstance(tensors, dict) else None
-        row = [length, *(tensors.values() if keys else tensors)]
+        row = [length, *batching.as_tensor_list(tensors)]
         _, batch = bucket(
             row,
             which,
@@ -302,9 +306,10 @@ def bucket_by_sequence_length(
             dynamic_pad,
             allow_smaller_final_batch,
             keep_input,
+            shared_name,
         )
     lengths, *rest = batch
-    return lengths, dict(zip(keys, rest, strict=True)) if keys is not None else rest if len(rest) > 1 else rest[0]
+    return lengths, batching.as_original_type(tensors, rest)
 
 
 # -- evaluation -------------------------------------------------------------------------------------------------------

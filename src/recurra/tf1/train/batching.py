@@ -39,11 +39,11 @@ def as_tensor_list(tensors: Any) -> Any:
 
 @tf_export(f"{_HOME}._as_original_type")
 def as_original_type(original: Any, tensors: Any) -> Any:
-    """The inverse of `as_tensor_list`; a list of one is that one, unless it was a list."""
-    if isinstance(original, dict):
-        listed = tensors if isinstance(tensors, list | tuple) else [tensors]
-        return {k: listed[i] for i, k in enumerate(sorted(original, key=str))}
-    return tensors
+    """The inverse of `as_tensor_list`, for tensors as a queue gives them: a single one comes without a list."""
+    if not isinstance(original, dict):
+        return tensors
+    listed = [tensors] if len(original) == 1 else tensors
+    return {key: listed[i] for i, key in enumerate(sorted(original, key=str))}
 
 
 def _batched(tensors_list: list[Any], default_name: str, options: _Options, keep_input: Any = True) -> Any:
@@ -55,8 +55,8 @@ def _batched(tensors_list: list[Any], default_name: str, options: _Options, keep
     if any(isinstance(one, dict) and set(one) != set(tensors_list[0]) for one in tensors_list):
         raise ValueError("All dictionaries of tensors must have the same keys.")
     with tf.name_scope(options.name, default_name, [t for row in rows for t in row]) as scope:
-        stored = [_stored(row, options.enqueue_many) for row in rows]
-        rows = [tensors for tensors, _ in stored]
+        kept = [stored(row, options.enqueue_many) for row in rows]
+        rows = [tensors for tensors, _ in kept]
         if any([t.dtype for t in row] != [t.dtype for t in rows[0]] for row in rows):
             raise TypeError("Expected types to be consistent: " + str([[t.dtype.name for t in row] for row in rows]))
         keep = keep_input if keep_input is True else _wanted(keep_input, options.enqueue_many, len(rows) > 1)
@@ -69,11 +69,9 @@ def _batched(tensors_list: list[Any], default_name: str, options: _Options, keep
         take = queue.dequeue_up_to if options.allow_smaller else queue.dequeue_many
         taken = take(options.batch_size, name=scope)
         taken = taken if isinstance(taken, list) else [taken]
-        sparse = stored[0][1]
-        restored: Any = [t if s is None else s.restored(t) for s, t in zip(sparse, taken, strict=True)]
-        if not isinstance(tensors_list[0], dict) and len(restored) == 1:
-            restored = restored[0]
-        return as_original_type(tensors_list[0], restored)
+        sparse = kept[0][1]
+        batch = restored(taken, sparse)
+        return as_original_type(tensors_list[0], batch if len(batch) > 1 else batch[0])
 
 
 class _Sparse(NamedTuple):
@@ -82,11 +80,8 @@ class _Sparse(NamedTuple):
     dtype: Any
     rank: int | None
 
-    def restored(self, serialized: Any) -> Any:
-        return tf.deserialize_many_sparse(serialized, self.dtype, self.rank)
 
-
-def _stored(row: list[Any], many: bool) -> tuple[list[Any], list[_Sparse | None]]:
+def stored(row: list[Any], many: bool) -> tuple[list[Any], list[_Sparse | None]]:
     """Tensors that a queue can keep of a row: of a sparse tensor its three parts as text."""
     tensors, sparse = [], []
     for value in row:
@@ -98,6 +93,13 @@ def _stored(row: list[Any], many: bool) -> tuple[list[Any], list[_Sparse | None]
             sparse.append(None)
         tensors.append(tf.convert_to_tensor(value))
     return tensors, sparse
+
+
+def restored(taken: list[Any], sparse: list[_Sparse | None]) -> list[Any]:
+    """What `stored` made texts of as sparse tensors again, a rank higher."""
+    return [
+        t if s is None else tf.deserialize_many_sparse(t, s.dtype, s.rank) for t, s in zip(taken, sparse, strict=True)
+    ]
 
 
 def _queue(options: _Options, dtypes: list[Any], shapes: list[Any]) -> Any:
