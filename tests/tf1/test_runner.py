@@ -350,18 +350,18 @@ def test_a_class_may_be_derived_from_what_is_missing_but_not_made(
         """
 import tensorflow as tf
 from tensorflow.python.keras.engine import network
-class A(tf.estimator.LinearClassifier, object): pass
+class A(tf.estimator.BoostedTreesClassifier, object): pass
 class B(network.Network): pass
 for kind in (A, B):
     try:
         kind(1)
     except NotImplementedError as error:
         print(error)
-print(hasattr(tf.estimator, "LinearClassifier"))
+print(hasattr(tf.estimator, "BoostedTreesClassifier"))
 """,
     )
     assert runner.run(path, options=QUIET) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("tf.estimator.LinearClassifier is not implemented in recurra (used at ")
+    assert lines[0].startswith("tf.estimator.BoostedTreesClassifier is not implemented in recurra (used at ")
     assert lines[1].startswith("tf.python.keras.engine.network.Network is not implemented in recurra")
     assert lines[2] == "False"

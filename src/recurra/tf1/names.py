@@ -51,6 +51,7 @@ MODULES: list[str] = [
     "rnn",
     "keras",
     "train",
+    "feature_columns",
     "estimator",
     "data",
     "summary",
