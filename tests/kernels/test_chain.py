@@ -138,7 +138,7 @@ def test_the_road_is_said():
         crf.viterbi(scores, transitions)
     assert [str(decision) for decision in decisions] == [
         f"crf: kernel ({library.isa()})",
-        "crf: plain loop (tensors of torch.float64)",
+        "crf: plain loop (tensors of torch.float64; the kernels are for torch.float32)",
         "crf: plain loop (no kernel for this gradient)",
     ]
 

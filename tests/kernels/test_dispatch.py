@@ -35,7 +35,7 @@ def test_plain_calls_take_the_kernel(cell):
     [
         (rc.LSTMCell(4, 5, activation="gelu"), {}, "activation 'gelu'"),
         (rc.GRUCell(4, 5, activation=torch.sin), {}, "activation"),
-        (rc.LSTMCell(4, 5).double(), {}, "tensors of torch.float64"),
+        (rc.LSTMCell(4, 5).double(), {}, "tensors of torch.float64; the kernels are for torch.float32"),
         (rc.RNNCell(4, 5), {"inputs": torch.zeros(3, 2, 4, device="meta")}, "tensors on meta"),
         (rc.GRUCell(4, 5), {"after": (Zoneout(torch.ones(2, 1, 5)),)}, "masks of shape"),
         (rc.GRUCell(4, 5), {"masks": torch.ones(1, 2, 5)}, "random masks"),
@@ -131,7 +131,8 @@ def test_wrong_batch_sizes_are_refused(state, lengths, expected):
 def test_without_the_library_everything_runs_and_says_so(variable, value):
     program = (
         "import torch, recurra as rc; cell = rc.LSTMCell(2, 3); o, s = rc.unroll(cell, torch.ones(1, 2, 2));"
-        "print(o.shape)"
+        "print(o.shape); gru = rc.GRUCell(2, 3); gru(torch.ones(1, 2), gru.initial_state(1));"
+        "rc.unroll(rc.MinGRUCell(2, 3), torch.ones(1, 2, 2))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -141,7 +142,8 @@ def test_without_the_library_everything_runs_and_says_so(variable, value):
         check=True,
     )
     assert "torch.Size([1, 2, 3])" in done.stdout
-    assert "lstm: plain loop" in done.stderr
+    for family in ("lstm", "gru", "linear scan"):
+        assert f"{family}: plain loop" in done.stderr
 
 
 def test_a_library_of_another_version_is_refused_aloud(monkeypatch, caplog):

@@ -236,3 +236,25 @@ def test_a_kernel_goes_before_a_compiled_step():
 def test_what_is_no_cell_is_refused():
     with pytest.raises(TypeError, match="`cell` must be a recurra"):
         rc.compile_cell(nn.Linear(2, 3))
+
+
+class Dropping(rc.BaseCell):
+    """Holds a module that acts in training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.input_size = self.output_size = self.state_size = 3
+        self.inner = nn.Sequential(nn.Identity())
+
+    def forward(self, x, state):
+        h = x + state * (2 if self.inner.training else 1)
+        return h, h
+
+
+def test_a_part_that_is_switched_to_evaluation_is_seen(traced):
+    cell, inputs = rc.compile_cell(Dropping()), torch.randn(2, 4, 3)
+    one = rc.unroll(cell, inputs)[0]
+    cell.inner.eval()
+    other = rc.unroll(cell, inputs)[0]
+    assert not torch.allclose(one, other)
+    torch.testing.assert_close(other, inputs.cumsum(1))

@@ -145,3 +145,32 @@ def test_equations_are_functions_of_tensors() -> None:
         torch.testing.assert_close(tuple(_nest.flatten(last)), tuple(_nest.flatten(final)))
         output, _ = step(cell.params(), inputs[0], state)
         torch.testing.assert_close(output[:2], expected[0, :2])
+
+
+class Wrong(rc.BaseCell):
+    """Gives back what it was told to."""
+
+    state_size, output_size = (2, 2), 2
+
+    def __init__(self, returned: Any) -> None:
+        super().__init__()
+        self.returned = returned
+
+    def forward(self, x: Any, state: Any) -> Any:
+        return self.returned
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        (torch.zeros(3, 2), r"`Wrong` returned Tensor\[3, 2\], expected \(output, new state\)"),
+        (
+            (torch.zeros(3, 2), torch.zeros(3, 2)),
+            r"`Wrong` returned the new state Tensor\[3, 2\], expected the structure",
+        ),
+        ((1.0, (torch.zeros(3, 2), torch.zeros(3, 2))), r"`Wrong` returned the output 1.0, expected tensors"),
+    ],
+)
+def test_what_an_own_cell_gives_back_is_checked_by_name(returned: Any, expected: str) -> None:
+    with pytest.raises(TypeError, match=expected):
+        rc.unroll(Wrong(returned), torch.zeros(3, 4, 2))

@@ -145,7 +145,7 @@ def refused_tensors(tensors: list[Any]) -> str | None:
         if not tensor.is_cpu:
             return f"tensors on {tensor.device.type}"
         if tensor.dtype is not torch.float32:
-            return f"tensors of {tensor.dtype}"
+            return f"tensors of {tensor.dtype}; the kernels are for torch.float32"
     return None
 
 

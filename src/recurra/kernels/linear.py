@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.kernels.decisions import PLAIN, note
 from recurra.kernels.dispatch import plain_only
 from recurra.kernels.native import Rows, ScanCall, library
 from recurra.kernels.scan import traced
@@ -39,6 +40,8 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor, *, reverse: bool = False)
         alike = b.dtype in COMPILED and a.dtype is b.dtype is initial.dtype
         if alike and library.core is not None and not plain_only():
             return _Compiled.apply(a, b, initial, reverse)
+        if library.missing is not None:
+            note("linear scan", PLAIN, library.missing, warn=True)
         return _Steps.apply(a.expand(b.shape), b, initial, reverse)
     a = a.expand(b.shape)
     if reverse:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Masks, State
+from recurra.errors import StructureError
 from recurra.kernels.decisions import PLAIN, note
 
 Step = Callable[[Any, State, Masks], tuple[Any, State]]
@@ -164,10 +165,15 @@ def scan(
     columns = [leaf.unbind(0) for leaf in _nest.flatten(projected)]
     outputs: list[Any] = [None] * steps
     states: list[Any] = [None] * steps
+    checked = False
     for t in reversed(range(steps)) if reverse else range(steps):
         old = state if resets is None else select(resets[t], reset_state, state)
         x = _nest.pack_as(projected, [column[t] for column in columns])
-        output, new = step(x, old, masks_at(masks, t))
+        found = step(x, old, masks_at(masks, t))
+        if not checked:
+            _check_result(step, found, old)
+            checked = True
+        output, new = found
         output, new = apply_after(after, t, output, new, old)
         if valid is None:
             state = new
@@ -183,6 +189,25 @@ def scan(
     if not return_states:
         return stacked, state
     return stacked, state, _stack(states, total, padding=initial if reverse else state)
+
+
+def _check_result(step: Step, found: Any, state: State) -> None:
+    """Raise StructureError, naming the cell, for a step that gives no (output, new state) as the next one needs."""
+    name = type(getattr(step, "__self__", step)).__name__
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise StructureError(f"a step of `{name}` returned {_nest.describe(found)}, expected (output, new state)")
+    output, new = found
+    if not _nest.same_structure(new, state):
+        raise StructureError(
+            f"a step of `{name}` returned the new state {_nest.describe(new)}, expected the structure of the state "
+            f"that it was given, {_nest.describe(state)}"
+        )
+    for part, value in (("output", output), ("new state", new)):
+        for leaf in _nest.flatten(value):
+            if not isinstance(leaf, Tensor):
+                raise StructureError(
+                    f"a step of `{name}` returned the {part} {_nest.describe(value)}, expected tensors in it"
+                )
 
 
 def _stack(steps: list[Any], total: int, padding: Any = None) -> Any:

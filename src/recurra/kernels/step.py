@@ -15,6 +15,8 @@ from recurra import _nest
 from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import argument
+from recurra.kernels.decisions import PLAIN, note
+from recurra.kernels.layouts import FAMILIES
 from recurra.kernels.native import library
 from recurra.kernels.prepared import (
     Prepared,
@@ -31,7 +33,11 @@ MOST_ROWS = 3
 
 def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     """One step of `cell` without gradients, `(output, new state)`; None where the kernels do not run it."""
-    if type(x) is not Tensor or x.dim() != 2 or torch.compiler.is_compiling() or not undisturbed():
+    if type(x) is not Tensor or x.dim() != 2 or torch.compiler.is_compiling():
+        return None
+    if not undisturbed():
+        if library.missing is not None and cell.recurrence.family in FAMILIES:
+            note(cell.recurrence.family, PLAIN, library.missing, warn=True)
         return None
     B = x.shape[0]
     if not 0 < B <= MOST_ROWS:

@@ -76,7 +76,8 @@ class Compiled:
         """The step for these arguments, or why there is none."""
         key = (
             tuple((tensor.shape, tensor.dtype, tensor.stride(), tensor.requires_grad) for tensor in arguments),
-            (call.valid is None, cell.training, library.threads(), call.names),
+            (call.valid is None, library.threads(), call.names),
+            tuple([module.training for module in cell.modules()]),
         )
         if key not in self.steps:
             if len(self.steps) >= MOST_STEPS:
