@@ -49,6 +49,7 @@ def test_bidirectional_layers(kind, bias):
     forward, backward = from_torch(module)
     outputs, _, _ = rc.stack_bidirectional(forward, backward, inputs)
     torch.testing.assert_close(outputs, module(inputs)[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(to_torch(forward, backward)(inputs)[0], outputs, atol=1e-6, rtol=0)
 
 
 def test_two_directions_to_torch():
@@ -62,6 +63,7 @@ def test_two_directions_to_torch():
     [
         (lambda: rc.LSTMCell(3, 4, peepholes=True), "torch.nn.LSTM has no peepholes"),
         (lambda: rc.LSTMCell(3, 4, cell_clip=1.0), "torch.nn.LSTM has no cell clip"),
+        (lambda: rc.LSTMCell(3, 4, projection_size=4), "projects to fewer than its 4 units, not to 4"),
         (lambda: rc.LSTMCell(3, 4, activation="relu"), "torch.nn.LSTM has no activation 'relu'"),
         (lambda: rc.GRUCell(3, 4), 'resets after the product; this GRUCell has reset="before"'),
         (lambda: rc.RNNCell(3, 4, activation="sigmoid"), "no activation 'sigmoid'"),

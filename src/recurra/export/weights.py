@@ -21,12 +21,19 @@ from recurra.errors import InputError, StructureError
 __all__ = ["from_keras", "from_torch", "to_torch"]
 
 
-def to_torch(cell: BaseCell, backward: BaseCell | None = None) -> nn.LSTM | nn.GRU | nn.RNN:
+def to_torch(
+    cell: BaseCell | Sequence[BaseCell], backward: BaseCell | Sequence[BaseCell] | None = None
+) -> nn.LSTM | nn.GRU | nn.RNN:
     """A torch.nn module (batch first) with the numbers of a cell or stack; with `backward` a bidirectional one.
+
+    Args:
+        cell: a cell, a stack, or the cells of `stack_bidirectional`, one a layer.
+        backward: the same for the other direction.
 
     Raises:
         StructureError: where torch.nn has no such module (peepholes, clips, GRU with the reset gate before the product,
-            other activations, layers of different kinds), naming what is in the way.
+            other activations, projections to as many units or more, layers of different kinds), naming what is in the
+            way.
     """
     stacks = [_layers(cell)] + ([_layers(backward)] if backward is not None else [])
     first = stacks[0][0]
@@ -51,8 +58,9 @@ def _layers(cell: Any) -> list[Any]:
     """The leaf cells of a stack; dropout wrappers, which do nothing in evaluation, are left out."""
     if isinstance(cell, DropoutWrapper):
         return _layers(cell.cell)
-    if isinstance(cell, StackedCells):
-        return [leaf for inner in cell.cells for leaf in _layers(inner)]
+    if isinstance(cell, StackedCells | list | tuple):
+        cells = cell.cells if isinstance(cell, StackedCells) else cell
+        return [leaf for inner in cells for leaf in _layers(inner)]
     return [cell]
 
 
@@ -69,8 +77,13 @@ def _torch_kind(cell: Any) -> tuple[type[Any], dict[str, Any]]:
         }.items():
             if there:
                 raise StructureError(f"torch.nn.LSTM has no {what}")
-        projected = cell.output_size != cell.hidden_size
-        return nn.LSTM, {"proj_size": cell.output_size} if projected else {}
+        if not hasattr(cell, "projection"):
+            return nn.LSTM, {}
+        if cell.output_size >= cell.hidden_size:
+            raise StructureError(
+                f"torch.nn.LSTM projects to fewer than its {cell.hidden_size} units, not to {cell.output_size}"
+            )
+        return nn.LSTM, {"proj_size": cell.output_size}
     if type(cell) is GRUCell:
         if cell.reset == "before":
             raise StructureError('torch.nn.GRU resets after the product; this GRUCell has reset="before"')

@@ -285,3 +285,13 @@ def test_dense_layers_of_many_names(kernel, bias):
     ckpt.load_into(layer, {**others, **tensors})
     np.testing.assert_array_equal(layer.weight.detach().T, tensors[kernel])
     np.testing.assert_array_equal(layer.bias.detach(), tensors[bias])
+
+
+def test_bfloat16_out_of_modules_and_into_them(tmp_path):
+    """What a bfloat16 module writes is bfloat16; a module of another type takes its values."""
+    cell, other = rc.LSTMCell(3, 4).bfloat16(), rc.LSTMCell(3, 4)
+    prefix = ckpt.write(tmp_path / "model", ckpt.variables_of(cell))
+    assert {str(values.dtype) for values in ckpt.read(prefix).values()} == {"bfloat16"}
+    for target in (rc.LSTMCell(3, 4).bfloat16(), other):
+        ckpt.load_into(target, prefix)
+        assert torch.equal(target.kernel.float(), cell.kernel.float())

@@ -125,17 +125,13 @@ def _write_torch(path: str, tensors: Mapping[str, np.ndarray]) -> str:
 
     import torch
 
+    from recurra.tf1.checkpoint.tensors import tensor_of
+
     strings = [name for name, values in tensors.items() if values.dtype == object]
     if strings:
         raise ValueError(f"torch holds no strings: {', '.join(strings)}; convert to safetensors instead")
-    state = {}
-    for name, values in tensors.items():
-        if values.dtype == ml_dtypes.bfloat16:
-            state[name] = torch.from_numpy(values.view(np.int16).copy()).view(torch.bfloat16)
-        else:
-            state[name] = torch.from_numpy(np.array(values))
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({name: tensor_of(values) for name, values in tensors.items()}, buffer)
     write_bytes(path, buffer.getvalue())
     return path
 
@@ -145,18 +141,15 @@ def _read_torch(path: str) -> dict[str, np.ndarray]:
 
     import torch
 
+    from recurra.tf1.checkpoint.tensors import array_of
+
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise CheckpointError(path, f"holds more than tensors, or is damaged: {error}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise CheckpointError(path, "is not a dictionary of tensors")
-    return {
-        name: value.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-        if value.dtype == torch.bfloat16
-        else value.numpy()
-        for name, value in state.items()
-    }
+    return {name: array_of(value) for name, value in state.items()}
 
 
 def io_open(path: str) -> Any:

@@ -20,6 +20,7 @@ from recurra.cells import BaseCell, LeafCell, LSTMCell, StackedCells
 from recurra.cells.layouts import gru_after_from_torch, gru_after_to_torch, lstm_from_torch, lstm_to_torch
 from recurra.cells.names import scope_of
 from recurra.cells.wrapper import Wrapper
+from recurra.tf1.checkpoint.tensors import array_of, tensor_of
 
 __all__ = ["Slot", "Unit", "units_of", "variables_of"]
 
@@ -158,13 +159,9 @@ def _cell_classes(cell: BaseCell) -> tuple[str, ...]:
 # -- units whose parameters are TensorFlow's variables as they are -----------------------------------------------------
 
 
-def _array(parameter: Tensor) -> np.ndarray:
-    return parameter.detach().cpu().numpy().copy()
-
-
 def _copy(parameter: Tensor, values: np.ndarray) -> None:
     with torch.no_grad():
-        parameter.copy_(torch.from_numpy(np.array(values, order="C")))
+        parameter.copy_(tensor_of(values))
 
 
 def _plain_unit(
@@ -186,7 +183,7 @@ def _renamed_unit(module: nn.Module, scope: str, path: str, kind: str, names: di
     slots = {names[own]: Slot(names[own], tuple(p.shape), (dot + own,)) for own, p in parameters.items()}
 
     def get() -> Values:
-        return {names[own]: _array(parameter) for own, parameter in parameters.items()}
+        return {names[own]: array_of(parameter) for own, parameter in parameters.items()}
 
     def put(values: Values) -> None:
         for own, parameter in parameters.items():
@@ -207,8 +204,8 @@ def _linear_unit(module: nn.Linear, scope: str, path: str) -> Unit:
         slots["bias"] = Slot("bias", (module.out_features,), (f"{dot}bias",))
 
     def get() -> Values:
-        bias = {} if module.bias is None else {"bias": _array(module.bias)}
-        return {"kernel": _array(module.weight).T.copy(), **bias}
+        bias = {} if module.bias is None else {"bias": array_of(module.bias)}
+        return {"kernel": array_of(module.weight).T.copy(), **bias}
 
     def put(values: Values) -> None:
         _copy(module.weight, values["kernel"].T)
@@ -266,7 +263,7 @@ class _TorchLayer:
         if kind.startswith("bias") and not self.module.bias:
             weight = self.own("weight_hh")
             return np.zeros(weight.shape[0], weight.dtype)
-        return _array(getattr(self.module, kind + self.suffix))
+        return array_of(getattr(self.module, kind + self.suffix))
 
     def fill(self, *arrays: np.ndarray) -> None:
         """Copy weight_ih, weight_hh, bias_ih and bias_hh."""
