@@ -33,10 +33,10 @@ def test_only_what_is_wanted_reaches_a_batch():
     got, mixed = first(even, rows)
     assert got.tolist() == [0, 2, 4]
     assert set(mixed.tolist()) <= {1, 3}
-    with pytest.raises(ValueError, match="`keep_input` must be a scalar"):
-        tf.train.maybe_batch([1.0], keep_input=[True, False], batch_size=1)
     with pytest.raises(ValueError, match="`keep_input` cannot be a vector"):
-        tf.train.maybe_batch_join([[[0]], [[1]]], keep_input=[True, False], batch_size=1, enqueue_many=True)
+        tf.train.maybe_batch([1.0], keep_input=[True, False], batch_size=1)
+    with pytest.raises(ValueError, match="must be 0 or 1 dimensions"):
+        tf.train.maybe_batch([[[0]]], keep_input=[[True]], batch_size=1, enqueue_many=True)
 
 
 def test_sparse_tensors_are_batched_as_one_of_a_rank_more():

@@ -70,3 +70,17 @@ def test_registrations_that_have_nothing_to_do() -> None:
     assert surface.lookup(f"{ops}.RegisterShape")("X")(len) is len
     with pytest.raises(TypeError, match="must not contain a comma"):
         surface.lookup(f"{ops}.RegisterStatistics")("a,b", "flops")
+
+
+def test_a_fake_writer_keeps_what_hooks_write() -> None:
+    with tf.Graph().as_default():
+        step = tf.train.get_or_create_global_step()
+        summary = tf.summary.scalar("loss", tf.constant(2.0))
+        fake = tf.contrib.testing.FakeSummaryWriter("folder")
+        hook = tf.train.SummarySaverHook(save_steps=2, summary_writer=fake, summary_op=summary)
+        with tf.train.MonitoredSession(hooks=[hook]) as session:
+            session.run(step)
+    case = tf.test.TestCase()
+    fake.assert_summaries(case, expected_logdir="folder", expected_summaries={0: {"loss": 2.0}})
+    with pytest.raises(AssertionError):
+        fake.assert_summaries(case, expected_summaries={0: {"loss": 3.0}})

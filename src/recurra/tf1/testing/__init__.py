@@ -5,9 +5,19 @@ from recurra.tf1.testing import (
     combinations,
     datasets,
     decorators,
+    fake_summary_writer,
     gradient_checker,
     gradient_checker_v2,
     internals,
 )
 
-__all__ = ["case", "combinations", "datasets", "decorators", "gradient_checker", "gradient_checker_v2", "internals"]
+__all__ = [
+    "case",
+    "combinations",
+    "datasets",
+    "decorators",
+    "fake_summary_writer",
+    "gradient_checker",
+    "gradient_checker_v2",
+    "internals",
+]

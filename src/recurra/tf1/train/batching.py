@@ -59,8 +59,8 @@ def _batched(tensors_list: list[Any], default_name: str, options: _Options, keep
         rows = [tensors for tensors, _ in kept]
         if any([t.dtype for t in row] != [t.dtype for t in rows[0]] for row in rows):
             raise TypeError("Expected types to be consistent: " + str([[t.dtype.name for t in row] for row in rows]))
-        keep = keep_input if keep_input is True else _wanted(keep_input, options.enqueue_many, len(rows) > 1)
-        many = options.enqueue_many or (keep is not True and keep.shape.rank == 1)
+        keep = keep_input if keep_input is True else _wanted(keep_input, options.enqueue_many)
+        many = options.enqueue_many
         shapes = _shapes(rows, options)
         queue = _queue(options, [t.dtype.base_dtype for t in rows[0]], shapes)
         enqueues = [_enqueue(queue, row, many, keep) for row in rows]
@@ -122,16 +122,14 @@ def _summarize(queue: Any, options: _Options) -> None:
     tf.summary.scalar(f"fraction_over_{least}_of_{options.capacity - least}_full", full)
 
 
-def _wanted(keep_input: Any, many: bool, join: bool) -> Any:
+def _wanted(keep_input: Any, many: bool) -> Any:
     keep = tf.convert_to_tensor(keep_input)
-    if join and keep.shape.rank == 1:
-        raise ValueError("`keep_input` cannot be a vector when joining several sets of tensors.")
     if keep.shape.rank is None:
         raise ValueError("`keep_input` dimensions must be known at graph construction.")
-    if many and keep.shape.rank not in (0, 1):
-        raise ValueError(f"If `enqueue_many`, `keep_input` must be scalar or vector, got rank {keep.shape.rank}.")
-    if not many and keep.shape.rank != 0:
-        raise ValueError("If not `enqueue_many`, `keep_input` must be a scalar.")
+    if not many and keep.shape.rank == 1:
+        raise ValueError("`keep_input` cannot be a vector when `enqueue_many=False`.")
+    if keep.shape.rank > 1:
+        raise ValueError("`keep_input` must be 0 or 1 dimensions.")
     return keep
 
 
