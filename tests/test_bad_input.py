@@ -12,11 +12,14 @@ import recurra as rc
 from recurra.cells.registry import make_cell
 from recurra.errors import RecurraError
 from recurra.loops import Next
+from recurra.models.classifier import SequenceClassifier
+from recurra.models.encoder import Encoder
 
 RUNNING = torch.zeros(2, dtype=torch.bool)
 X = torch.zeros(2, 3, 4)
 GRU, LSTM = rc.GRUCell(4, 5), rc.LSTMCell(4, 5)
 DROPPED = rc.DropoutWrapper(GRU, input_keep_prob=0.5)
+DECODER = rc.decoding.BasicDecoder(GRU, rc.decoding.TrainingHelper(X, torch.tensor([3, 1])), GRU.initial_state(2))
 PAIR = rc.StackedCells([rc.GRUCell(4, 5), rc.LSTMCell(5, 6)])
 
 CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -159,6 +162,31 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: rc.raw_loop(GRU, lambda t, *_: Next(RUNNING, X[:, 0], GRU.initial_state(2) if t == 0 else 1)),
         TypeError,
         "`state` must hold tensors, got int",
+    ),
+    "lengths of a reversed fused cell": (
+        lambda: rc.TimeReversedFusedRNN(rc.FusedRNNCellAdaptor(GRU))(X, None, torch.tensor([1, 2, 4])),
+        ValueError,
+        "`lengths` holds 4, but the inputs have only T=2 steps",
+    ),
+    "inputs of a reversed fused cell": (
+        lambda: rc.TimeReversedFusedRNN(rc.FusedRNNCellAdaptor(GRU))([1.0]),
+        TypeError,
+        "`inputs` must be a tensor",
+    ),
+    "an end token that is no id": (
+        lambda: rc.decoding.BeamSearchDecoder(GRU, torch.zeros(7, 4), torch.zeros(2).long(), 7, torch.zeros(6, 5), 3),
+        ValueError,
+        "`end_token` must be an id of `embedding`, in 0..6, got 7",
+    ),
+    "steps of a decoder": (
+        lambda: rc.decoding.dynamic_decode(DECODER, maximum_iterations=-1),
+        ValueError,
+        "`maximum_iterations` must be an integer of at least 0, got -1",
+    ),
+    "a classifier's embedding": (
+        lambda: SequenceClassifier(3, Encoder("gru", 4, 5), vocabulary=9),
+        ValueError,
+        "`embedding` must be a positive integer, got 0",
     ),
     "what is explained": (lambda: rc.explain(3, X), TypeError, "`cell` must be a recurra cell"),  # type: ignore[arg-type]
     "a state to learn, of no cell": (

@@ -214,6 +214,8 @@ class BeamSearchDecoder:
             raise InputError(f"`start_tokens` must be a vector, got shape {list(start_tokens.shape)}")
         if beam_width < 1:
             raise InputError(f"`beam_width` must be a positive integer, got {beam_width!r}")
+        if isinstance(embedding, Tensor) and not 0 <= int(end_token) < len(embedding):
+            raise InputError(f"`end_token` must be an id of `embedding`, in 0..{len(embedding) - 1}, got {end_token}")
         self.cell, self.output_layer, self.embedding = cell, output_layer, embedding
         self.end_token, self.width = int(end_token), beam_width
         self.penalties = {

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import State
+from recurra.cells.checks import natural
 from recurra.errors import StructureError
 from recurra.kernels.scan import select
 
@@ -64,10 +65,15 @@ def dynamic_decode(
 
     Returns:
         `Decoded(outputs, state, lengths, recorded)`.
+
+    Raises:
+        StructureError (TypeError): no decoder. InputError (ValueError): a negative `maximum_iterations`.
     """
     for name in ("initialize", "step", "finalize"):
         if not callable(getattr(decoder, name, None)):
             raise StructureError(f"`decoder` must be a decoder with {name}(), got {type(decoder).__name__}")
+    if maximum_iterations is not None:
+        natural("maximum_iterations", int(maximum_iterations))
     finished, inputs, state = decoder.initialize()
     lengths = torch.zeros(finished.shape, dtype=torch.int32, device=finished.device)
     outputs: list[Any] = []

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import Cell, State
+from recurra.cells.checks import check_lengths
+from recurra.errors import StructureError
 from recurra.loops.unroll import unroll
 
 
@@ -53,5 +55,10 @@ class TimeReversedFusedRNN(nn.Module):
 
     def forward(self, inputs: Any, initial_state: State = None, lengths: Tensor | None = None) -> Any:
         """`inputs [T, B, I]` -> (outputs `[T, B, n]`, final state)."""
+        first = next(iter(_nest.flatten(inputs)), None)
+        if not isinstance(first, Tensor) or first.dim() < 2:
+            raise StructureError(f"`inputs` must be a tensor [T, B, ...], got {_nest.describe(inputs)}")
+        if lengths is not None:
+            check_lengths(lengths, first.shape[1], first.shape[0], first.device)
         outputs, state = self.fused(reverse_rows(inputs, lengths), initial_state, lengths)
         return reverse_rows(outputs, lengths), state

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.cells.checks import positive
 from recurra.models.encoder import Encoder, Merge, Read
 from recurra.models.ngrams import NgramScores
 
@@ -40,6 +41,8 @@ class SequenceClassifier(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        if vocabulary is not None:
+            positive("embedding", embedding)
         self.embedding = None if vocabulary is None else nn.Embedding(vocabulary, embedding)
         self.ngrams = NgramScores(vocabulary, classes, ngrams, dropout) if vocabulary is not None and ngrams else None
         self.encoder = encoder
