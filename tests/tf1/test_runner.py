@@ -365,3 +365,33 @@ print(hasattr(tf.estimator, "BoostedTreesClassifier"))
     assert lines[0].startswith("tf.estimator.BoostedTreesClassifier is not implemented in recurra (used at ")
     assert lines[1].startswith("tf.python.keras.engine.network.Network is not implemented in recurra")
     assert lines[2] == "False"
+
+
+def test_source_that_python_and_numpy_once_took(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Lines of "rb" files as text, `global` after a use, a list of slices as an index, the mode of text."""
+    source = """
+import numpy as np
+from scipy import stats
+for step in range(1):
+    global count
+    count = 1
+def more():
+    "docstring"
+    before = 0
+    global count
+    count += before + 1
+class Own:
+    def split(self, mark):
+        return "its own"
+more()
+box = np.zeros([3, 3])
+places = [slice(0, 2) for _ in range(2)]
+box[places] = 1
+rows = [row.replace("  ", " ").strip().split(" ") for row in open("rows.txt", "rb")]
+print(count, more.__doc__, box.sum(), rows, Own().split(" "))
+print(stats.mode(["a", "b", "b"])[0][0], stats.mode([1, 2, 2])[0][0])
+"""
+    (tmp_path / "rows.txt").write_bytes(b" 1  2 3\n")
+    path = write(tmp_path, "p.py", source.replace("rows.txt", str(tmp_path / "rows.txt")))
+    assert runner.run(path, options=QUIET) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == "2 docstring 4.0 [['1', '2', '3']] its own\nb 2\n"

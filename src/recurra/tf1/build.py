@@ -74,7 +74,7 @@ def graph_of(values: Any, graph: Graph | None = None) -> Graph:
             if first is None:
                 first = value
             elif owner is not first.graph:
-                raise ValueError(f"{value!r} must be from the same graph as {first!r}.")
+                raise ValueError(f"{value} must be from the same graph as {first}.")
             if graph is not None and owner is not graph:
                 raise ValueError(f"{value!r} is not from the passed-in graph.")
     return graph or (first.graph if first is not None else get_default_graph())

@@ -89,7 +89,22 @@ def bounds(found: Scan) -> tuple[Bound | None, Bound | None]:
         since = Bound((1, 15), "import tensorflow.compat.v1")
     if since and since.version < (1, 2) and since.version >= (1, 0) and _uses(found, r"nn\.rnn_cell\..*"):
         since = Bound((1, 2), f"tf.nn.rnn_cell beside {since.reason}")
+    old_flags = next(filter(None, map(_old_flags, found.trees)), None)
+    if old_flags and until is None and (since is None or since.version <= (1, 4)):
+        until = Bound((1, 4), old_flags)
     return since, until
+
+
+def _old_flags(tree: ast.AST) -> str | None:
+    """FLAGS._parse_flags() and FLAGS.__flags as a dict of values: gone with 1.5, where its values have a `.value`."""
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, ast.Attribute) and node.attr == "value" for node in nodes):
+        return None
+    for node in nodes:
+        name = node.attr if isinstance(node, ast.Attribute) else node.value if isinstance(node, ast.Constant) else None
+        if isinstance(name, str) and name in ("_parse_flags", "__flags"):
+            return f"FLAGS.{name} on line {node.lineno}"  # type: ignore[attr-defined]
+    return None
 
 
 def _asked_for(found: Scan) -> Bound | None:

@@ -230,7 +230,7 @@ class Graph:
             name = self.unique_name(name)
         for tensor in inputs:
             if tensor.op.graph is not self:
-                raise ValueError(f"{tensor!r} must be from the same graph as this operation ({name}).")
+                raise ValueError(f"{tensor} must be from the same graph as this operation ({name}).")
             if tensor.op._context is not None and tensor.op._context is not self._context:
                 _check_input(name, self._context, tensor.op)
         op = Operation(self, op_type, name, inputs, attrs, definition, self._control_inputs_for(inputs))

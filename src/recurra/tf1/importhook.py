@@ -206,7 +206,7 @@ class Hook(importlib.abc.MetaPathFinder):
         if frame is None or not frame.f_globals.get("__package__") or self._elsewhere(name, None):
             return None
         here = Path(frame.f_code.co_filename).resolve().parent
-        if not here.is_relative_to(self.folder):
+        if not (here.is_relative_to(self.folder) or self._is_ours(frame.f_globals["__package__"].partition(".")[0])):
             return None
         return importlib.machinery.PathFinder.find_spec(name, [str(here)])
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1.compat import python2
+from recurra.tf1.compat import old_syntax, python2
 
 SHOW = "__recurra_show__"
 _TIMED = re.compile(r"^(\s*)%(?:time|prun)\s+(?!-)(.+)$")  # the statement is run; %timeit's leaves nothing behind
@@ -112,6 +112,7 @@ def prepare(
     if remarks is not None and (lines or divisions):
         remarks.append(f"{name}: {lines} lines rewritten, {divisions} divisions as Python 2 divides")
     _OldNumpy().visit(tree)
+    old_syntax.adapt(tree)
     if cell:
         _show_last(tree)
     ast.fix_missing_locations(tree)
@@ -171,7 +172,10 @@ def _of_one_element(kind: type) -> Callable[[Any], Any]:
 
 
 # what rewritten sources call; every module of a program gets them
-HELPERS: dict[str, Any] = {_NUMBERS["int"]: _of_one_element(int), _NUMBERS["float"]: _of_one_element(float)}
+HELPERS: dict[str, Any] = {
+    _NUMBERS["int"]: _of_one_element(int),
+    _NUMBERS["float"]: _of_one_element(float),
+} | old_syntax.HELPERS
 
 
 def _notebook_cells(path: Path) -> list[tuple[str, str]]:

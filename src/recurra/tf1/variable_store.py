@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from recurra.tf1 import dtypes, eras, names
 from recurra.tf1.build import name_scope
 from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.missing import program_frames
 from recurra.tf1.names import export
 from recurra.tf1.partitioned import PartitionedVariable, partition_shapes
 from recurra.tf1.shapes import TensorShape, as_shape
@@ -213,7 +215,7 @@ class VariableStore:
             use_resource=use_resource,
         )
         self._vars[name] = variable
-        self._places[name] = "".join(traceback.format_list(traceback.extract_stack(limit=6)[:3]))
+        self._places[name] = _program_lines()
         if regularizer:
             self._regularize(name, variable, regularizer)
         return variable
@@ -360,3 +362,10 @@ def _slice_of(value: Any, offset: Sequence[int], size: Sequence[int]) -> Any:
 def get_variable_store() -> VariableStore:
     """The store of the default graph."""
     return get_default_graph().extra.setdefault("variable_store", VariableStore())
+
+
+def _program_lines() -> str:
+    """The program's innermost lines, as a traceback prints them."""
+    frames = itertools.islice(program_frames(), 3)
+    lines = [traceback.FrameSummary(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in frames]
+    return "".join(traceback.format_list(lines[::-1]))

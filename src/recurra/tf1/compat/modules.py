@@ -6,6 +6,8 @@ that is called once the real module was imported.
 
 from __future__ import annotations
 
+import collections
+import functools
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -134,7 +136,37 @@ def _pandas(pandas: ModuleType, patches: Patches) -> None:
         patches.add(kind, "as_matrix", lambda self, columns=None: (self if columns is None else self[columns]).values)
         patches.add(kind, "ix", property(lambda self: self.loc))
         patches.add(kind, "iteritems", kind.items)
+    patches.set(frame, "drop", _positional_axis(frame.drop))
     patches.add(frame, "get_value", lambda self, index, column: self.at[index, column])
+
+
+def _positional_axis(drop: Callable) -> Callable:
+    """frame.drop(labels, 1): arguments were positional up to pandas 1."""
+
+    @functools.wraps(drop)
+    def wrapper(self: Any, labels: Any = None, axis: Any = 0, *rest: Any, **kwargs: Any) -> Any:
+        named = dict(zip(("index", "columns", "level", "inplace", "errors"), rest, strict=False))
+        return drop(self, labels, axis=axis, **named, **kwargs)
+
+    return wrapper
+
+
+def _scipy_stats(stats: ModuleType, patches: Patches) -> None:
+    real = stats.mode  # type: ignore[attr-defined]
+
+    @functools.wraps(real)
+    def mode(a: Any, axis: int | None = 0, *args: Any, **kwargs: Any) -> Any:
+        """Values of any kind, and the axis kept, as up to SciPy 1.8."""
+        values = np.asarray(a)
+        if values.dtype.kind in "biufc":
+            return real(values, axis, *args, **{"keepdims": True, **kwargs})
+        if values.ndim != 1:
+            raise TypeError("mode of text takes one dimension")
+        found, counts = np.unique(values.astype(object), return_counts=True)
+        most = int(np.argmax(counts))
+        return collections.namedtuple("ModeResult", "mode count")(found[[most]], counts[[most]])
+
+    patches.set(stats, "mode", mode)
 
 
 def _pyplot(pyplot: ModuleType, patches: Patches) -> None:
@@ -153,5 +185,6 @@ def _sklearn_preprocessing(module: ModuleType, patches: Patches) -> None:
 AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
     "pandas": _pandas,
     "matplotlib.pyplot": _pyplot,
+    "scipy.stats": _scipy_stats,
     "sklearn.preprocessing": _sklearn_preprocessing,
 }

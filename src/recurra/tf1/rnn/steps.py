@@ -10,6 +10,7 @@ from recurra.cells import gru, lstm, nas, rnn, ugrnn
 from recurra.kernels import Recurrence
 from recurra.tf1 import names
 from recurra.tf1.build import apply_op
+from recurra.tf1.graph import get_default_graph
 from recurra.tf1.registry import op
 from recurra.tf1.shapes import TensorShape
 from recurra.tf1.tensor import Operation, Tensor
@@ -85,10 +86,29 @@ op("CellStep", "inputs:T, state:S*T, params:P*T -> S*T", _run, shape=_shapes)
 def cell_step(family: str, x: Tensor, state: Sequence[Tensor], params: dict[str, Any], **options: Any) -> list[Tensor]:
     """The new state tensors of one step; `params` by the equation's field names, None where a part is absent."""
     given = {k: v for k, v in params.items() if v is not None}
+    _check_depth(x, state, next((v for k, v in given.items() if k in ("kernel", "gates_kernel")), None))
     return apply_op(
         "CellStep", x, list(state), list(given.values()), family=family, fields=tuple(given),
         options=tuple(sorted(options.items())),
     )  # fmt: skip
+
+
+def _check_depth(x: Tensor, state: Sequence[Tensor], kernel: Any) -> None:
+    """A cell that was built for another depth is met here, as at the product of TensorFlow's own cells."""
+    shapes = [x.get_shape(), state[-1].get_shape()]
+    rows = kernel.get_shape() if isinstance(kernel, Tensor) else getattr(kernel, "shape", None)
+    if rows is None or rows.ndims != 2 or any(s.ndims != 2 for s in shapes):
+        return
+    depths = [s.as_list()[1] for s in shapes]
+    wanted = rows.as_list()[0]
+    if None in depths or wanted is None or sum(depths) == wanted:
+        return
+    name = get_default_graph().unique_name("MatMul", mark_as_used=False)
+    batch = next((s.as_list()[0] for s in shapes if s.as_list()[0] is not None), "?")
+    raise ValueError(
+        f"Dimensions must be equal, but are {sum(depths)} and {wanted} for '{name}' (op: 'MatMul') with input shapes: "
+        f"[{batch},{sum(depths)}], [{wanted},{'?' if rows.as_list()[1] is None else rows.as_list()[1]}]."
+    )
 
 
 @cache

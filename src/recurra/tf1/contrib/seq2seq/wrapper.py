@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections
-from typing import Any
+from typing import Any, NamedTuple
 
 from recurra.tf1 import dtypes, names, nest
 from recurra.tf1.build import apply_op, name_scope
 from recurra.tf1.contrib.seq2seq.attention import AttentionMechanism, zero_state_tensors
 from recurra.tf1.layers.core import Dense
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import tf_export
 from recurra.tf1.ops.array_create import zeros
 from recurra.tf1.ops.array_join import concat
 from recurra.tf1.ops.array_shape import expand_dims, shape, squeeze
@@ -235,4 +235,50 @@ class AttentionWrapper(RNNCell):
         return (attention if self._output_attention else cell_output), next_
 
 
-export(AttentionWrapper, "contrib.seq2seq.DynamicAttentionWrapper")
+@tf_export("contrib.seq2seq.DynamicAttentionWrapperState")
+class DynamicAttentionWrapperState(NamedTuple):
+    """State of release 1.1's wrapper."""
+
+    cell_state: Any
+    attention: Any
+
+
+@tf_export("contrib.seq2seq.DynamicAttentionWrapper")
+class DynamicAttentionWrapper(AttentionWrapper):
+    """The wrapper of release 1.1: always an attention layer, and a state of two parts."""
+
+    def __init__(
+        self,
+        cell: Any,
+        attention_mechanism: Any,
+        attention_size: int,
+        cell_input_fn: Any = None,
+        probability_fn: Any = None,
+        output_attention: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if probability_fn is not None:
+            attention_mechanism._probability_fn = lambda score, _: probability_fn(score)
+        super().__init__(
+            cell,
+            attention_mechanism,
+            attention_size,
+            cell_input_fn=cell_input_fn,
+            output_attention=output_attention,
+            name=name,
+        )
+
+    @property
+    def state_size(self) -> Any:
+        whole = super().state_size
+        return DynamicAttentionWrapperState(whole.cell_state, whole.attention)
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        whole = super().zero_state(batch_size, dtype)
+        return DynamicAttentionWrapperState(whole.cell_state, whole.attention)
+
+    def call(self, inputs: Any, state: Any) -> Any:
+        """One step."""
+        whole = super().zero_state(self._attention_mechanisms[0].batch_size, inputs.dtype)
+        output, new = super().call(inputs, whole._replace(cell_state=state.cell_state, attention=state.attention))
+        return output, DynamicAttentionWrapperState(new.cell_state, new.attention)
