@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+import recurra.tf1 as tf
 from recurra.tf1 import eras, sourcescan
 
 TF = "import tensorflow as tf\n"
@@ -27,6 +28,8 @@ CASES = {  # source after the import -> (version answered, a word of the reason)
     "tf.nn.dropout(x, rate=0.5)": ("1.15.0", "rate="),
     "m = '1.12.0'\nassert LooseVersion(tf.__version__) >= LooseVersion(m)": ("1.15.0", "asks for 1.12"),
     "assert LooseVersion(tf.__version__) >= LooseVersion('1.3')": ("1.8.0", "asks for 1.3"),
+    "for k, v in tf.flags.FLAGS.__flags.items(): print(k, v)": ("1.4.0", "__flags"),
+    "for k, v in tf.flags.FLAGS.__flags.items(): print(k, v.value)": ("1.8.0", "nothing"),
     "import tensorflow.compat.v1 as tf": ("1.15.0", "compat.v1"),
     "if tf.__version__ < '1.3': pass\ntf.nn.dropout(x, rate=0.5)": ("1.9.0", "compared as text"),
     # both generations, chosen by version: the newer is meant
@@ -71,3 +74,18 @@ def test_aliases_are_followed() -> None:
     assert {"python.ops.rnn_cell.GRUCell", "contrib.layers.linear"} <= names
     calls = [u for u in sourcescan.scan(ast.parse(source)).uses if u.call is not None]
     assert {u.name for u in calls} == {"python.ops.rnn_cell.GRUCell", "contrib.layers.linear"}
+
+
+def test_decoding_in_release_1_1() -> None:
+    """The wrapper's state had two parts and dynamic_decode two results."""
+    with eras.using(eras.parse("1.1")), tf.Graph().as_default(), tf.Session() as session:
+        seq2seq = tf.contrib.seq2seq
+        mechanism = seq2seq.BahdanauAttention(4, tf.ones([2, 3, 5]), [2, 3], normalize=False)
+        cell = seq2seq.DynamicAttentionWrapper(tf.contrib.rnn.BasicLSTMCell(4), mechanism, 6)
+        start = seq2seq.DynamicAttentionWrapperState(cell.zero_state(2, tf.float32).cell_state, tf.zeros([2, 6]))
+        helper = seq2seq.TrainingHelper(tf.ones([2, 4, 3]), [4, 3])
+        outputs, state = seq2seq.dynamic_decode(seq2seq.BasicDecoder(cell, helper, start, tf.layers.Dense(7)))
+        session.run(tf.global_variables_initializer())
+        rows, attention = session.run([outputs.rnn_output, state.attention])
+        assert rows.shape == (2, 4, 7) and attention.shape == (2, 6)
+        assert not rows[1, 3].any() and rows[1, 2].any()

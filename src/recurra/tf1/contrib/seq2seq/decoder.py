@@ -154,6 +154,12 @@ def _kept(finished: Any, new: Any, old: Any) -> Any:
     return new if new.get_shape().ndims == 0 else where(finished, old, new)
 
 
+@tf_export("contrib.seq2seq.dynamic_decode", era=((1, 0), (1, 2)))
+def _decode_of_release_1_1(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    """(outputs, final state): lengths came with 1.2."""
+    return dynamic_decode(*args, **kwargs)[:2]
+
+
 @tf_export("contrib.seq2seq.BasicDecoderOutput")
 class BasicDecoderOutput(collections.namedtuple("BasicDecoderOutput", ("rnn_output", "sample_id"))):
     __slots__ = ()
