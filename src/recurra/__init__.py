@@ -185,73 +185,11 @@ __all__ = [
 ]
 
 # Names are looked up at first use (PEP 562): `recurra --help` must not pay for importing torch.
+_SUBMODULES = ("attention", "crf", "data", "decoding", "losses", "models", "nn", "recipes", "tf1")
 _HOMES = {
     "_typing": (
         "Cell",
         "LSTMState",
-    ),
-    "cells": (
-        "AttentionCellState",
-        "AttentionCellWrapper",
-        "BaseCell",
-        "BidirectionalGridLSTMCell",
-        "CFNCell",
-        "Conv1DLSTMCell",
-        "Conv2DLSTMCell",
-        "Conv3DLSTMCell",
-        "ConvLSTMCell",
-        "CoupledInputForgetGateLSTMCell",
-        "DropoutMasks",
-        "DropoutWrapper",
-        "EmbeddingWrapper",
-        "GLSTMCell",
-        "GRUCell",
-        "Grid1BasicLSTMCell",
-        "Grid1BasicRNNCell",
-        "Grid1LSTMCell",
-        "Grid2BasicLSTMCell",
-        "Grid2BasicRNNCell",
-        "Grid2GRUCell",
-        "Grid2LSTMCell",
-        "Grid3LSTMCell",
-        "GridLSTMCell",
-        "GridRNNCell",
-        "HighwayWrapper",
-        "IndRNNCell",
-        "IndyGRUCell",
-        "IndyLSTMCell",
-        "InputProjectionWrapper",
-        "IntersectionRNNCell",
-        "LRUCell",
-        "LSTMCell",
-        "LayerNormBasicLSTMCell",
-        "LayerNormLSTMCell",
-        "MLSTMCell",
-        "MLSTMState",
-        "MinGRUCell",
-        "MinLSTMCell",
-        "MinimalRNNCell",
-        "NASCell",
-        "NTMCell",
-        "NTMState",
-        "OutputProjectionWrapper",
-        "PhasedLSTMCell",
-        "RGLRUCell",
-        "RNNCell",
-        "ResidualWrapper",
-        "SLSTMCell",
-        "SLSTMState",
-        "SRUCell",
-        "StackedCells",
-        "TimeFreqLSTMCell",
-        "UGRNNCell",
-        "WeightNormLSTMCell",
-        "ZoneoutMasks",
-        "ZoneoutWrapper",
-        "bidirectional_variable_names",
-        "compile_cell",
-        "kernel_views",
-        "variable_names",
     ),
     "export.safetensors": ("load",),
     "loops": (
@@ -270,8 +208,8 @@ _HOMES = {
         "unroll",
     ),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_SUBMODULES = ("attention", "crf", "data", "decoding", "losses", "models", "nn", "recipes", "tf1")
+"""Where the names are; most are cells."""
+_HOME_OF = dict.fromkeys(__all__, "cells") | {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
