@@ -102,3 +102,25 @@ def test_mistakes():
             column.input_layer({}, [column.numeric_column("z"), column.numeric_column("z")])
     with pytest.raises(NotImplementedError, match="weight_column"):
         tf.estimator.LinearClassifier([ids], weight_column="w")
+
+
+def test_contrib_learns_ready_models_on_arrays(tmp_path):
+    learn, random = tf.contrib.learn, np.random.RandomState(0)
+    x = random.randn(60, 4).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 1)
+    columns = learn.infer_real_valued_columns_from_input(x)
+    model = learn.DNNClassifier(
+        [8], columns, str(tmp_path / "classes"), n_classes=3, optimizer=tf.train.AdamOptimizer(0.05)
+    )
+    model.fit(x, y, steps=120, batch_size=20)
+    found = model.evaluate(x, y)
+    assert found["accuracy"] > 0.9
+    classes = np.array(list(model.predict(x)))
+    np.testing.assert_allclose(np.mean(classes == y), found["accuracy"], rtol=1e-6)
+    probabilities = np.array(list(model.predict_proba(x[:5])))
+    np.testing.assert_array_equal(probabilities.argmax(-1), classes[:5])
+    line = learn.LinearRegressor([tf.contrib.layers.real_valued_column("", dimension=4)], str(tmp_path / "line"))
+    line.fit(x, x[:, 0] * 2, steps=300)
+    np.testing.assert_allclose(line.predict(x[:4], as_iterable=False), x[:4, 0] * 2, atol=0.3)
+    with pytest.raises(NotImplementedError, match="DNNClassifier with enable_centered_bias"):
+        learn.DNNClassifier([8], columns, enable_centered_bias=True)

@@ -300,7 +300,7 @@ def input_layer(features: dict[str, Any], feature_columns: Any, weight_collectio
     parts = []
     with tf.variable_scope(None, "input_layer"):
         for column in _columns(feature_columns):
-            with tf.variable_scope(None, column.name):
+            with tf.variable_scope(None, column.name or "column"):
                 part = column.dense(features)
             parts.append(part)
             if cols_to_output_tensors is not None:
@@ -317,7 +317,7 @@ def linear_model(features: dict[str, Any], feature_columns: Any, units: int = 1,
     total = None
     with tf.variable_scope(None, "linear_model"):
         for column in _columns(feature_columns):
-            with tf.variable_scope(None, column.name):
+            with tf.variable_scope(None, column.name or "column"):
                 source = column
                 if hasattr(column, "ids"):
                     hot = tf.one_hot(column.ids(features), column.count)
@@ -339,7 +339,7 @@ def sequence_input_layer(features: dict[str, Any], feature_columns: Any, weight_
     parts, lengths = [], None
     with tf.variable_scope(None, "sequence_input_layer"):
         for column in _columns(feature_columns):
-            with tf.variable_scope(None, column.name):
+            with tf.variable_scope(None, column.name or "column"):
                 parts.append(column.dense(features))
             lengths = _lengths(features[column.key], column) if lengths is None else lengths
         return tf.concat(parts, -1), lengths

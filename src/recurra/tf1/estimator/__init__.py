@@ -4,6 +4,28 @@ Start at `estimator.py`: train, evaluate and predict, each in a graph of its own
 what is handed over, `arrays.py` arrays as input, `canned.py` the ready models, `learn.py` the older tf.contrib.learn.
 """
 
-from recurra.tf1.estimator import alternate, arrays, canned, early_stopping, estimator, learn, monitors, serving, specs
+from recurra.tf1.estimator import (
+    alternate,
+    arrays,
+    canned,
+    early_stopping,
+    estimator,
+    learn,
+    learn_canned,
+    monitors,
+    serving,
+    specs,
+)
 
-__all__ = ["alternate", "arrays", "canned", "early_stopping", "estimator", "learn", "monitors", "serving", "specs"]
+__all__ = [
+    "alternate",
+    "arrays",
+    "canned",
+    "early_stopping",
+    "estimator",
+    "learn",
+    "learn_canned",
+    "monitors",
+    "serving",
+    "specs",
+]
