@@ -19,6 +19,7 @@ _MODULES = (
     "train_ops",
     "metrics",
     "metrics_more",
+    "learn_ops",
     "futures",
 )
 
