@@ -135,7 +135,7 @@ class _Layers(nn.RNNBase):
         return rows, [torch.stack(column) for column in zip(*finals, strict=True)]
 
     def _layer_params(self, index: int) -> TorchParams:
-        weights = list(self.all_weights[index])
+        weights = [getattr(self, name) for name in self._all_weights[index]]
         bias_ih, bias_hh = (weights[2], weights[3]) if self.bias else (None, None)
         return TorchParams(weights[0], weights[1], bias_ih, bias_hh, weights[-1] if self.proj_size else None)
 
@@ -154,12 +154,9 @@ class _Layers(nn.RNNBase):
         if autocast_enabled(data.device):
             return "autocast is on"
         state = hx if isinstance(hx, tuple) else () if hx is None else (hx,)
-        params = self._layer_params(0)
-        placeholder = self._layer_state([params.weight_hh] * self._state_parts)
         weights = [weight for layer in self.all_weights for weight in layer]
-        return refusal(self.recurrence, params, data, placeholder, options=self._options) or refusal(
-            self.recurrence, [*weights, *state], data, placeholder, options=self._options
-        )
+        placeholder = self._layer_state([weights[1]] * self._state_parts)
+        return refusal(self.recurrence, [*weights, *state], data, placeholder, options=self._options)
 
     def _fits(self, hx: Any, rank: int) -> bool:
         """Whether `hx` has the parts and the rank that torch asks for."""
