@@ -271,6 +271,23 @@ def test_implicit_relative_imports(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "7\n"
 
 
+def test_a_package_above_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """`PYTHONPATH=. python tasks/train.py` of a repository of Python 2."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "ours_above").mkdir()
+    write(tmp_path / "ours_above", "__init__.py", "")
+    write(tmp_path / "ours_above", "a.py", "from b_beside import two\nprint two")
+    write(tmp_path / "ours_above", "b_beside.py", "two = 2")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = write(tmp_path / "tasks", "p.py", "import ours_above.a\nprint 'done'")
+    assert runner.run(path, options=QUIET) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == "2\ndone\n"
+    for name in ("ours_above", "ours_above.a", "b_beside"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
 def test_contrib_as_an_attribute(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Most programs write tf.contrib.rnn.X and never import a module of contrib."""
     text = "import tensorflow as tf\nc = tf.contrib\nprint(c.rnn.GRUCell(3).state_size, tf.contrib.rnn)"

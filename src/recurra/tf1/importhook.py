@@ -101,7 +101,8 @@ class Hook(importlib.abc.MetaPathFinder):
 
     def __init__(self, folder: Path, rewrite: bool, patches: Patches, usage: Usage) -> None:
         self.folder, self.rewrite, self.patches, self.usage = folder, rewrite, patches, usage
-        self.usual = {entry for entry in sys.path if entry != str(folder)}
+        # not the program's: what lies elsewhere than in its folder and those above it (PYTHONPATH=. of a repository)
+        self.usual = {entry for entry in sys.path if not entry or not folder.is_relative_to(Path(entry).resolve())}
 
     def install(self) -> None:
         """Put the finder first, and hide a TensorFlow that was imported before."""
