@@ -60,3 +60,16 @@ def test_damaged_files(tmp_path):
         ckpt.read_meta(tmp_path / "a.meta")
     copy = ckpt.write_meta(tmp_path / "b.meta", ckpt.read_meta(META).proto)
     assert ckpt.read_meta(copy).proto == ckpt.read_meta(META).proto
+
+
+def test_the_graphs_of_our_own(tmp_path):
+    """A cell here is one operation, which keeps its options."""
+    import recurra.tf1 as tf
+
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, 7, 3])
+        cell = tf.nn.rnn_cell.LSTMCell(4, forget_bias=0.3, use_peepholes=True, activation=tf.nn.relu)
+        tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+        tf.train.export_meta_graph(str(tmp_path / "own.meta"))
+    facts = ckpt.read_meta(tmp_path / "own.meta").cell_facts("rnn/lstm_cell/kernel")
+    assert (facts.forget_bias, facts.activation, facts.loop, facts.time_major) == (0.3, "relu", "dynamic", False)

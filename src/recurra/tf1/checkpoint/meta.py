@@ -7,6 +7,7 @@ carries (`pip install "recurra[tf1]"`).
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ _ACTIVATIONS = {
     "Softplus": "softplus", "Softsign": "softsign",
 }  # fmt: skip
 _BLOCK_OPS = {"LSTMBlockCell", "BlockLSTM", "LSTMBlock"}
+_OUR_STEP, _OURS = "CellStep", "_recurra"  # a whole step as one operation, and where our graphs keep its options
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,18 @@ class Meta:
         if product is None:
             return CellFacts()
         scope = product.name.rpartition("/")[0]
-        if product.op in _BLOCK_OPS:
+        if product.op == _OUR_STEP:
+            options = dict(ast.literal_eval(product.attr[_OURS].s.decode()).get("options", ()))
+            clips = (options.get("cell_clip"), options.get("projection_clip"))
+            facts: dict[str, Any] = {
+                "forget_bias": options.get("forget_bias"),
+                "clips": tuple(c for c in clips if c is not None),
+                "activation": options.get("activation"),
+            }
+        elif product.op in _BLOCK_OPS:
             attributes = {key: product.attr[key].f for key in ("forget_bias", "cell_clip") if key in product.attr}
             clip = attributes.get("cell_clip", -1.0)
-            facts: dict[str, Any] = {
+            facts = {
                 "forget_bias": attributes.get("forget_bias"),
                 "clips": (clip,) if clip > 0 else (),
                 "activation": "tanh",
@@ -155,7 +165,7 @@ class Meta:
     def _products(self, variable: str) -> Iterator[Any]:
         """The forward operations that multiply by a variable."""
         for node, place in self._following(variable):
-            if (node.op == "MatMul" and place == 1) or node.op in _BLOCK_OPS:
+            if (node.op == "MatMul" and place == 1) or node.op in _BLOCK_OPS or node.op == _OUR_STEP:
                 yield node
 
     def _following(self, variable: str) -> Iterator[tuple[Any, int]]:
