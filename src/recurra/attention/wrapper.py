@@ -134,7 +134,7 @@ class AttentionWrapper(BaseCell):
             raise InputError(f"`{name}` has {count} {what} for {len(self.mechanisms)} attention mechanisms")
 
     def _joined_widths(self) -> list[int]:
-        return [self.cell.output_size + part.memory_size for part in self.mechanisms]  # type: ignore[operator]
+        return [self.cell.output_size + part.memory_size for part in self.mechanisms]
 
     def _widths(self) -> list[int]:
         """Features of each mechanism's attention."""
@@ -144,7 +144,7 @@ class AttentionWrapper(BaseCell):
             with torch.no_grad():
                 return [layer(like.new_zeros(1, row)).shape[-1] for layer, row in pairs]
         kernels = [kernel.shape[1] for kernel in self.attention_layers]
-        return kernels or [part.memory_size for part in self.mechanisms]  # type: ignore[misc]
+        return kernels or [part.memory_size for part in self.mechanisms]
 
     def _layer(self, index: int) -> Layer | None:
         if self.attention_modules:
@@ -189,14 +189,14 @@ class AttentionWrapper(BaseCell):
         return bound
 
     @property
-    def state_size(self) -> AttentionWrapperState:  # type: ignore[override]
+    def state_size(self) -> AttentionWrapperState:
         sizes: Any = self._pack([memory.values.shape[1] for memory in self._memories()])
         attention: Any = self.attention_size
         scalar: Any = SCALAR
         return AttentionWrapperState(self.cell.state_size, attention, scalar, sizes, (), sizes)
 
     @property
-    def output_size(self) -> int:  # type: ignore[override]
+    def output_size(self) -> int:
         return self.attention_size if self.output_attention else self.cell.output_size
 
     def _memories(self) -> tuple[Memory, ...]:

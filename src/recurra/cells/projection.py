@@ -72,7 +72,7 @@ class InputProjectionWrapper(_Dense):
         self._add_dense(input_size, cell.input_size, device=device, dtype=dtype)
 
     @property
-    def input_size(self) -> int:  # type: ignore[override]
+    def input_size(self) -> int:
         return self._input_size
 
     @property
@@ -116,7 +116,7 @@ class OutputProjectionWrapper(_Dense):
         self._add_dense(cell.output_size, output_size, device=device, dtype=dtype)
 
     @property
-    def output_size(self) -> int:  # type: ignore[override]
+    def output_size(self) -> int:
         return self._output_size
 
     def behind(self, inputs: Any, outputs: Tensor, masks: Masks) -> Tensor:
@@ -165,7 +165,7 @@ class EmbeddingWrapper(Wrapper):
             nn.init.uniform_(self.embedding, -math.sqrt(3), math.sqrt(3))
 
     @property
-    def input_size(self) -> None:  # type: ignore[override]
+    def input_size(self) -> None:
         return None
 
     @property

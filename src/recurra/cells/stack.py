@@ -46,15 +46,15 @@ class StackedCells(BaseCell):
         return list(self.cells._modules.values())  # a ModuleList takes microseconds to iterate
 
     @property
-    def input_size(self) -> Any:  # type: ignore[override]
+    def input_size(self) -> Any:
         return self._layers[0].input_size
 
     @property
-    def state_size(self) -> Any:  # type: ignore[override]
+    def state_size(self) -> Any:
         return tuple([cell.state_size for cell in self._layers])
 
     @property
-    def output_size(self) -> Any:  # type: ignore[override]
+    def output_size(self) -> Any:
         return self.cells[-1].output_size
 
     @property

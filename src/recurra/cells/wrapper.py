@@ -35,15 +35,15 @@ class Wrapper(BaseCell):
         self.cell = cell
 
     @property
-    def input_size(self) -> Any:  # type: ignore[override]
+    def input_size(self) -> Any:
         return self.cell.input_size
 
     @property
-    def state_size(self) -> Any:  # type: ignore[override]
+    def state_size(self) -> Any:
         return self.cell.state_size
 
     @property
-    def output_size(self) -> Any:  # type: ignore[override]
+    def output_size(self) -> Any:
         return self.cell.output_size
 
     def initial_state(self, batch_size: int, **factory: Any) -> State:

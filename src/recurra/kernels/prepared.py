@@ -210,7 +210,7 @@ def run_unroll(
     if frozen is not None or cell.halves:
         return None
     out, *finals = ops.sequence(prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words)
-    return out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))  # type: ignore[call-arg]
+    return out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))
 
 
 class Frozen:

@@ -39,11 +39,11 @@ class Recipe:
 
     def config_class(self) -> type[RunConfig]:
         """The class of its options."""
-        return _import(self.config)  # type: ignore[no-any-return]
+        return _import(self.config)
 
     def task_class(self) -> type[Task[Any]]:
         """The class of its task."""
-        return _import(self.task)  # type: ignore[no-any-return]
+        return _import(self.task)
 
 
 def _import(where: str) -> Any:

@@ -90,7 +90,7 @@ def _cell(part: CellPart) -> BaseCell:
         raise ValueError(
             f"{part.scope} is a {part.kind}, which is not built from sizes: construct it and use load_into"
         )
-    return _CELLS[part.kind](part.input_size, part.hidden_size, **part.options)  # type: ignore[call-arg]
+    return _CELLS[part.kind](part.input_size, part.hidden_size, **part.options)
 
 
 def _key(scope: str) -> str:
