@@ -29,7 +29,12 @@ struct Backward : Shape<Cell> {
     };
 
     Columns<V> features;  // of an input gradient, [I]
-    R *weights[Cell::banks], *input_weights[Cell::banks];
+    // Transposed; no input weights where nobody asks for the gradient of x.
+    struct Weights {
+        Panels<R> states[Cell::banks], inputs[Cell::banks];
+    };
+    Weights* weights;  // [copies]
+    int copies;        // one for each group, or one for all
     R* panels[Cell::slots];
     int64_t slot_at[Cell::slots + 1];
     R* kept;
@@ -42,13 +47,27 @@ struct Backward : Shape<Cell> {
         slot_at[0] = 0;
         // A vector of room between slots: the last block of one is stored in whole vectors, too.
         for (int k = 0; k < Cell::slots; ++k) slot_at[k + 1] = slot_at[k] + bank[Cell::bank_of(k)].count() + W;
+        Arena count;
+        lay_weights(count);
+        copies = this->copies_of(count.used());
     }
 
-    void layout(Arena& arena) {
+    Weights lay_weights(Arena& arena) const {
+        Weights laid;
         for (int k = 0; k < Cell::banks; ++k) {
-            weights[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, this->depth[k]}.count()));
-            const bool inputs = call.d_x.base && k < Cell::input_banks;
-            input_weights[k] = inputs ? arena.take<R>(bank[k].count() * features.count()) : nullptr;
+            laid.states[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, this->depth[k]}.count()));
+            if (has_inputs(k)) laid.inputs[k] = arena.take<R>(bank[k].count() * features.count());
+        }
+        return laid;
+    }
+    bool has_inputs(int k) const { return call.d_x.base && k < Cell::input_banks; }
+    const Weights& weights_of(const Team& team) const { return weights[copies > 1 ? team.group : 0]; }
+
+    void layout(Arena& arena) {
+        weights = arena.take<Weights>(copies);
+        for (int i = 0; i < copies; ++i) {
+            const Weights laid = lay_weights(arena);
+            if (weights) weights[i] = laid;
         }
         kept = gradient.kept = arena.take<R>(plan.total * Cell::kept(call));
         for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(plan.total * bank[Cell::bank_of(k)].count());
@@ -81,7 +100,8 @@ struct Backward : Shape<Cell> {
         gradient.layout(arena);
     }
 
-    void pack_weights(const Team& team) {
+    // A share of the weights.
+    void pack_weights(const Weights& to, int member, int members) const {
         for (int k = 0; k < Cell::banks; ++k) {
             Strided<R> x[4], h[4];
             for (int g = 0; g < bank[k].gates; ++g) {
@@ -90,11 +110,11 @@ struct Backward : Shape<Cell> {
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
             const Columns<V> state = {1, this->depth[k]};
-            const Range mine = piece(state.blocks(), 2, team.member(), team.members());
-            pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, weights[k]);
-            if (!input_weights[k]) continue;
-            const Range inputs = piece(features.blocks(), 2, team.member(), team.members());
-            pack_transposed<V>(x, bank[k], features, inputs.begin, inputs.end, input_weights[k]);
+            const Range mine = piece(state.blocks(), 2, member, members);
+            pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, to.states[k].packed);
+            if (!has_inputs(k)) continue;
+            const Range inputs = piece(features.blocks(), 2, member, members);
+            pack_transposed<V>(x, bank[k], features, inputs.begin, inputs.end, to.inputs[k].packed);
         }
     }
 
@@ -171,7 +191,7 @@ struct Backward : Shape<Cell> {
     }
 
     // d_x of a chunk's rows: sum over banks of gradients * transposed input weights.
-    void project(Group& at, Thread& own, const Team& team, int g, int64_t begin, int64_t end) {
+    void project(Group& at, const Weights& from, Thread& own, const Team& team, int g, int64_t begin, int64_t end) {
         int64_t rows = 0;
         for (int64_t s = begin; s < end; ++s)
             for (int64_t i = 0; i < this->local_rows(s, g); ++i) {
@@ -180,7 +200,7 @@ struct Backward : Shape<Cell> {
             }
         Term<R> terms[Cell::input_banks];
         for (int k = 0; k < Cell::input_banks; ++k)
-            terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].count(), input_weights[k]};
+            terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].count(), from.inputs[k]};
         const Range mine = piece(features.panels(), 1, team.part, team.parts);
         plain_product<V>(terms, rows, features, mine, [&](int64_t r, int64_t column, V sum) {
             const int64_t left = call.I - column;
@@ -196,10 +216,11 @@ struct Backward : Shape<Cell> {
             if (call.d_x.base) clear_padding(g);
         }
         team.sync_group();
+        const Weights& from = weights_of(team);
         Step<Cell> step{};
         this->prepare(step);
         step.bank_at = slot_at;
-        step.weights = weights;
+        step.weights = from.states;
         step.h = at.h;
         step.c = at.c;
         step.work[0] = at.work[0];
@@ -233,7 +254,7 @@ struct Backward : Shape<Cell> {
             }
             if (call.d_x.base) {
                 team.sync_group();
-                project(at, own, team, g, begin, chunks_end);
+                project(at, from, own, team, g, begin, chunks_end);
             }
             team.sync_group();
             chunks_end = begin;
@@ -244,8 +265,9 @@ struct Backward : Shape<Cell> {
 
     static void body(void* self, const Team& team) {
         auto& backward = *static_cast<Backward*>(self);
-        backward.pack_weights(team);
-        team.sync_all();
+        const bool own = backward.copies > 1;
+        backward.pack_weights(backward.weights_of(team), own ? 0 : team.member(), own ? 1 : team.members());
+        if (!own) team.sync_all();
         const Cell cell(backward.call);
         for (int g = team.group; g < backward.groups; g += team.groups) backward.run_group(cell, team, g);
         team.sync_all();

@@ -26,32 +26,69 @@ struct Forward : Shape<Cell> {
         Matrix<R> pairs;
     };
 
-    R *input_weights[Cell::banks], *weights[Cell::banks], *bias;
+    // As the products read them, with the bias in the banks' order.
+    struct Weights {
+        Panels<R> inputs[Cell::banks], states[Cell::banks];
+        R* bias;
+    };
+
+    Weights* weights;  // [copies]
+    int copies = 1;    // one for each group, or one for all
+    const R *input_gate[5], *state_gate[5];
     int64_t bank_at[Cell::banks + 1];
     Group* group;
     Thread* thread;
-    bool raw_inputs, raw_states;  // read these weights where they lie
+    bool raw_inputs, raw_states;  // read these weights where they lie, a row at a time
+    bool in_place;                // and these: all but the last units'
 
     // A call that is there to pack its weights has no plan.
     Forward(const recurra_call& call, const Plan& plan, bool to_pack = false) : Base(call, plan) {
         const bool readable = !halves && !to_pack && !call.packed && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
+        // What packing costs, fewer steps than these do not repay; but rows of far larger weights lie on too many pages.
+        in_place = readable && plan.steps <= 64 && this->weight_bytes() <= 6e6;
+        for (int g = 0; g < 5; ++g) {
+            input_gate[g] = static_cast<const R*>(call.gate[g].x);
+            state_gate[g] = static_cast<const R*>(call.gate[g].h);
+        }
         bank_at[0] = 0;
         for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + (k < Cell::input_banks ? bank[k].count() + W : 0);
+        if (to_pack || call.packed) return;
+        Arena count;
+        lay_weights(count);
+        copies = this->copies_of(count.used());
     }
 
-    void lay_weights(Arena& arena) {
+    Weights lay_weights(Arena& arena) const {
+        Weights laid;
         for (int k = 0; k < Cell::banks; ++k) {
-            input_weights[k] = arena.take<R>(raw_inputs || k >= Cell::input_banks ? 0 : bank[k].count() * packed_rows(call.I));
-            weights[k] = arena.take<R>(raw_states ? 0 : bank[k].count() * packed_rows(this->depth[k]));
+            const auto lay = [&](bool wanted, int64_t rows, const R* const* gates, int64_t row) {
+                const int64_t from = first_packed(k);
+                Panels<R> panels(arena.take<R>(wanted ? (bank[k].count() - bank[k].begin(from)) * packed_rows(rows) : 0));
+                panels.in_place = bank[k].begin(from) / P;
+                panels.gate = gates + Step<Cell>::first_gate(k);
+                panels.row = row;
+                return panels;
+            };
+            const recurra_gate& gate = this->gate(k, 0);
+            laid.inputs[k] = lay(!raw_inputs && k < Cell::input_banks, call.I, input_gate, gate.x_row);
+            laid.states[k] = lay(!raw_states, this->depth[k], state_gate, gate.h_row);
         }
-        bias = arena.take<R>(bank_at[Cell::banks] + W);
+        laid.bias = arena.take<R>(bank_at[Cell::banks] + W);
+        return laid;
     }
+
+    // The first block of a bank that has to be packed.
+    int64_t first_packed(int k) const { return in_place ? bank[k].whole_blocks() : 0; }
 
     void layout(Arena& arena) {
+        weights = arena.take<Weights>(copies);
         Arena packed(const_cast<void*>(call.packed));
-        lay_weights(call.packed ? packed : arena);
+        for (int i = 0; i < copies; ++i) {
+            const Weights laid = lay_weights(call.packed ? packed : arena);
+            if (weights) weights[i] = laid;
+        }
         group = arena.take<Group>(this->groups);
         thread = arena.take<Thread>(this->groups * this->parts);
         const auto matrix = [&](int64_t rows, int64_t columns) {
@@ -76,23 +113,32 @@ struct Forward : Shape<Cell> {
         }
     }
 
-    void pack_weights(const Team& team) {
+    const Weights& weights_of(const Team& team) const { return weights[copies > 1 ? team.group : 0]; }
+
+    // A share of the weights.
+    void pack_weights(const Weights& to, int member, int members) const {
         for (int k = 0; k < Cell::banks; ++k) {
-            const Range mine = piece(bank[k].blocks(), 2, team.member(), team.members());
+            const Range mine = piece(bank[k].blocks(), 2, member, members);
+            const int64_t packed = first_packed(k), from = mine.begin < packed ? packed : mine.begin;
+            const int64_t at = bank[k].begin(from) - bank[k].begin(packed);
             Strided<R> x[4], h[4];
             for (int g = 0; g < bank[k].gates; ++g) {
                 const recurra_gate& gate = this->gate(k, g);
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
-            if (!raw_states) pack_pairs<V>(h, this->depth[k], bank[k], mine.begin, mine.end, weights[k]);
+            const auto pack = [&](const Strided<R>* gates, int64_t rows, const Panels<R>& panels) {
+                if (from < mine.end)
+                    pack_pairs<V>(gates, rows, bank[k], from, mine.end, panels.packed + at * packed_rows(rows));
+            };
+            if (!raw_states) pack(h, this->depth[k], to.states[k]);
             if (k >= Cell::input_banks) continue;
-            if (!raw_inputs) pack_pairs<V>(x, call.I, bank[k], mine.begin, mine.end, input_weights[k]);
-            for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(k, b);
+            if (!raw_inputs) pack(x, call.I, to.inputs[k]);
+            for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(to.bias, k, b);
         }
     }
 
-    void pack_bias(int k, int64_t b) {
+    void pack_bias(R* bias, int k, int64_t b) const {
         const int valid = bank[k].valid(b);
         for (int g = 0; g < bank[k].gates; ++g) {
             const recurra_gate& gate = this->gate(k, g);
@@ -104,7 +150,7 @@ struct Forward : Shape<Cell> {
     }
 
     // inputs = x * input weights + bias for the real steps [begin, end) of the group's rows, this part's units.
-    void project(Group& at, const Team& team, int g, int64_t begin, int64_t end) {
+    void project(Group& at, const Weights& from, const Team& team, int g, int64_t begin, int64_t end) {
         int64_t rows = 0;
         for (int64_t s = begin; s < end; ++s)
             for (int64_t i = 0; i < this->local_rows(s, g); ++i, ++rows) {
@@ -117,16 +163,16 @@ struct Forward : Shape<Cell> {
             const Columns<V>& columns = bank[k];
             const Range own = this->own_blocks(team, columns);
             if (raw_inputs) {
-                if (columns.gates == 4) project_raw<4>(at, k, rows, own);
-                if (columns.gates == 3) project_raw<3>(at, k, rows, own);
-                if (columns.gates == 2) project_raw<2>(at, k, rows, own);
-                if (columns.gates == 1) project_raw<1>(at, k, rows, own);
+                if (columns.gates == 4) project_raw<4>(at, from, k, rows, own);
+                if (columns.gates == 3) project_raw<3>(at, from, k, rows, own);
+                if (columns.gates == 2) project_raw<2>(at, from, k, rows, own);
+                if (columns.gates == 1) project_raw<1>(at, from, k, rows, own);
                 continue;
             }
             const int64_t last = own.end == columns.blocks() ? columns.panels() : columns.begin(own.end) / P;
             const Range panels = {columns.begin(own.begin) / P, last};
-            const Term<R> terms[] = {{at.x.p, at.x.ld, packed_rows(call.I), input_weights[k]}};
-            const R* b = bias + bank_at[k];
+            const Term<R> terms[] = {{at.x.p, at.x.ld, packed_rows(call.I), from.inputs[k]}};
+            const R* b = from.bias + bank_at[k];
             plain_product<V>(terms, rows, columns, panels, [&](int64_t r, int64_t column, V sum) {
                 (sum + V::load(b + column)).store(at.inputs.row(r) + bank_at[k] + column);
             });
@@ -134,13 +180,13 @@ struct Forward : Shape<Cell> {
     }
 
     template <int GATES>
-    void project_raw(Group& at, int k, int64_t rows, Range own) {
+    void project_raw(Group& at, const Weights& from, int k, int64_t rows, Range own) {
         const R* gates[GATES];
         for (int g = 0; g < GATES; ++g) gates[g] = static_cast<const R*>(this->gate(k, g).x);
         direct_product<V, GATES>(at.x.p, at.x.ld, rows, call.I, gates, this->gate(k, 0).x_row, bank[k], own,
                                  [&](int64_t r, const Block<V>& b) {
                                      R* out = at.inputs.row(r) + bank_at[k] + b.column;
-                                     const R* add = bias + bank_at[k] + b.column;
+                                     const R* add = from.bias + bank_at[k] + b.column;
                                      for (int g = 0; g < GATES; ++g)
                                          (b.gate(g) + V::load(add + g * b.pitch)).store(out + g * b.pitch);
                                  });
@@ -225,10 +271,11 @@ struct Forward : Shape<Cell> {
             end_states(at, at.h[0], g, this->local_rows(0, g), this->all_rows(g));
             clear_padding(g);
         }
+        const Weights& from = weights_of(team);
         Step<Cell> step{};
         this->prepare(step);
         step.bank_at = bank_at;
-        step.weights = weights;
+        step.weights = from.states;
         step.raw = raw_states ? call.gate : nullptr;
         step.c = at.c;
         step.pairs_of = own.pairs;
@@ -240,7 +287,7 @@ struct Forward : Shape<Cell> {
         const int64_t saved_row = this->saved_row();
         for (int64_t begin = 0, end; begin < plan.steps; begin = end) {
             end = this->chunk_end(begin, g);
-            project(at, team, g, begin, end);
+            project(at, from, team, g, begin, end);
             step.gates = at.inputs;
             for (int64_t s = begin; s < end; ++s) {
                 step.rows = this->local_rows(s, g);
@@ -265,8 +312,9 @@ struct Forward : Shape<Cell> {
     static void body(void* self, const Team& team) {
         auto& forward = *static_cast<Forward*>(self);
         if (!forward.call.packed) {
-            forward.pack_weights(team);
-            team.sync_all();
+            const bool own = forward.copies > 1;
+            forward.pack_weights(forward.weights_of(team), own ? 0 : team.member(), own ? 1 : team.members());
+            if (!own) team.sync_all();
         }
         const Cell cell(forward.call);
         for (int g = team.group; g < forward.groups; g += team.groups) forward.run_group(cell, team, g);
@@ -283,8 +331,7 @@ struct Forward : Shape<Cell> {
         const Plan none{};
         Forward forward(call, none, true);
         Arena arena(memory);
-        forward.lay_weights(arena);
-        forward.pack_weights(Team{0, 1, 0, 1, nullptr});
+        forward.pack_weights(forward.lay_weights(arena), 0, 1);
     }
 
     static void run(const recurra_call& call, const Plan& plan) {

@@ -126,8 +126,8 @@ struct WeightGradient {
                 const int64_t panel = i / tiles, tile = i % tiles;
                 const int width = columns.panel_width(panel), count = rows.tile_rows(tile);
                 micro_for<V, true>(count, width)(rows.tiles + tile * M * pairs, count,
-                                                 panels[task[t].slot] + panel * P * plan.total + from * width, pairs,
-                                                 sums, false);
+                                                 packed_lines<V>(panels[task[t].slot] + panel * P * plan.total + from * width, width),
+                                                 pairs, sums, false);
                 put(task[t], rows, columns, panel, tile, sums, from > 0);
             }
             done += size;

@@ -61,7 +61,7 @@ inline void pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, con
             const int n = columns.valid(block), pitch = columns.pitch(block);
             const int64_t column = columns.begin(block) + g * pitch;
             const int ld = columns.panel_width(column / (2 * W));
-            R* out = panels + panel_offset<V>(column, packed_rows(rows));
+            R* out = panels + panel_offset<V>(column - columns.begin(first), packed_rows(rows));
             for (int64_t row = 0; row < rows; row += depth) {
                 const int64_t count = rows - row < depth ? rows - row : depth;
                 if (n < W || count < depth) std::memset(strip, 0, sizeof strip);

@@ -73,7 +73,7 @@ struct Step {
     const Columns<V>* bank;   // [banks]
     const int64_t* depth;     // [banks] rows of a bank's recurrent weights
     const int64_t* bank_at;   // [slots] first column of a bank, or slot, within a row of all of them
-    R* const* weights;        // [banks] packed recurrent weights (backward: transposed)
+    const Panels<R>* weights; // [banks] recurrent weights (backward: transposed)
     const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
@@ -279,8 +279,7 @@ struct Shape {
     void cut() {
         const int threads = int(call.threads);
         const int64_t blocks = units.blocks();
-        double weights = 0;
-        for (int k = 0; k < Cell::banks; ++k) weights += double(bank[k].gates) * double(bank[k].units * depth[k]);
+        const double weights = recurrent_weights();
         const bool large = weights * sizeof(R) > (halves ? 56e6 : 28e6) && call.B < 64;
         const bool few = call.B < 2 * threads;
         // A single step is over before a second thread has come, unless it reads megabytes.
@@ -291,6 +290,22 @@ struct Shape {
         else
             groups = int(threads < call.B ? threads : call.B);
     }
+
+    double recurrent_weights() const {
+        double count = 0;
+        for (int k = 0; k < Cell::banks; ++k) count += double(bank[k].gates) * double(bank[k].units * depth[k]);
+        return count;
+    }
+    // Of a forward pass.
+    double weight_bytes() const {
+        double count = recurrent_weights();
+        for (int k = 0; k < Cell::input_banks; ++k) count += double(bank[k].gates) * double(bank[k].units * call.I);
+        return count * sizeof(R);
+    }
+
+    // How often weights of so many bytes are packed: lines that another core has written are slow to read, so that little
+    // is packed by each group for itself.
+    int copies_of(size_t bytes) const { return groups * bytes <= size_t(4) << 20 ? groups : 1; }
 
     int64_t local_rows(int64_t step, int group) const {
         return step >= plan.steps ? 0 : (plan.active[step] - group + groups - 1) / groups;

@@ -28,6 +28,8 @@ struct Columns {
     int64_t count() const {
         return units == 0 ? 0 : begin(blocks() - 1) + gates * int64_t(pitch(blocks() - 1));
     }
+    // Blocks before the last panels, those that hold an incomplete one.
+    int64_t whole_blocks() const { return gates % 2 == 1 ? units / W / 2 * 2 : units / W; }
     int64_t panels() const { return (count() + 2 * W - 1) / (2 * W); }
     // Width of a panel: two vectors, or one where the last is odd.
     int panel_width(int64_t panel) const { return count() - panel * 2 * W >= 2 * W ? 2 * W : W; }
@@ -109,13 +111,13 @@ RECURRA_INLINE int64_t panel_offset(int64_t column, int64_t rows) {
     return column / P * P * rows + column % P;
 }
 
-// Panels of weights [rows -> gates x units] for blocks [first, last).
+// Panels of weights [rows -> gates x units] for blocks [first, last), from where a panel begins.
 template <class V>
 inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns, int64_t first,
                  int64_t last, typename V::Real* panels) {
     using R = typename V::Real;
-    // A few rows at a time where rows lie in one piece: the source is then read from front to back.
-    const int64_t step = gates[0].unit == 1 ? 8 : rows;
+    // Some rows at a time where rows lie in one piece: the source is then read from front to back.
+    const int64_t step = gates[0].unit == 1 ? 32 : rows;
     for (int64_t row = 0; row < rows; row += step) {
         const int64_t count = rows - row < step ? rows - row : step;
         for (int64_t block = first; block < last; ++block) {
@@ -123,7 +125,7 @@ inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Col
             for (int g = 0; g < columns.gates; ++g) {
                 const int64_t column = columns.begin(block) + g * pitch;
                 const int ld = columns.panel_width(column / (2 * V::width));
-                R* out = panels + panel_offset<V>(column, rows) + row * ld;
+                R* out = panels + panel_offset<V>(column - columns.begin(first), rows) + row * ld;
                 Strided<R> source = gates[g];
                 source.p += row * source.row + block * V::width * source.unit;
                 copy_strided<V>(source, count, n, out, ld);

@@ -15,10 +15,41 @@ struct Tile {
     static constexpr int size = rows * ld;
 };
 
-// c[r][v] (+)= sum over k of a(r, k) * b[k][v]: MR rows, NV vectors. a(r, k) lies at a[r * a_stride + k], or at
+// Where the (up to) two vectors of a panel lie; their next rows are `row` further.
+template <class R>
+struct Lines {
+    const R* v[2];
+    int64_t row;
+};
+// Those of a packed panel.
+template <class V>
+RECURRA_INLINE Lines<typename V::Real> packed_lines(const typename V::Real* panel, int width) {
+    return {{panel, panel + V::width}, width};
+}
+
+// The columns of a product, as panels. The first `in_place` of them are read where the weights lie: the units of a gate side
+// by side from `gate[g]` on, the next row of every gate `row` further. The others are packed, one after another.
+template <class R>
+struct Panels {
+    R* packed;
+    int64_t in_place = 0;
+    const R* const* gate = nullptr;
+    int64_t row = 0;
+
+    RECURRA_INLINE Panels(R* packed = nullptr) : packed(packed) {}
+    // Panel `index` of K rows, `width` wide, of a bank of `gates`.
+    template <class V>
+    RECURRA_INLINE Lines<R> at(int64_t index, int width, int64_t K, int gates) const {
+        if (index >= in_place) return packed_lines<V>(packed + (index - in_place) * 2 * V::width * K, width);
+        const int64_t first = 2 * index, second = first + 1;
+        return {{gate[first % gates] + first / gates * V::width, gate[second % gates] + second / gates * V::width}, row};
+    }
+};
+
+// c[r][v] (+)= sum over k of a(r, k) * b(k, v): MR rows, NV vectors. a(r, k) lies at a[r * a_stride + k], or at
 // a[r + k * a_stride] if KMAJOR; rows of c are Tile::ld apart.
 template <class V, int MR, int NV, bool KMAJOR>
-static void micro(const typename V::Real* a, int64_t a_stride, const typename V::Real* b, int64_t K,
+static void micro(const typename V::Real* a, int64_t a_stride, Lines<typename V::Real> b, int64_t K,
                   typename V::Real* c, bool add) {
     constexpr int W = V::width, c_row = Tile<V>::ld;
     V sum[MR][NV];
@@ -39,8 +70,10 @@ static void micro(const typename V::Real* a, int64_t a_stride, const typename V:
     }
     for (int64_t k = 0; k < K; ++k) {
         V row[NV];
-        for (int v = 0; v < NV; ++v) row[v] = V::load(b + v * W);
-        b += NV * W;
+        for (int v = 0; v < NV; ++v) {
+            row[v] = V::load(b.v[v]);
+            b.v[v] += b.row;
+        }
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r) {
             const V x = V::all(at[r / 3][r % 3 * (KMAJOR ? 1 : a_stride)]);
@@ -53,20 +86,20 @@ static void micro(const typename V::Real* a, int64_t a_stride, const typename V:
         for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_row + v * W);
 }
 
-// One row times PANELS whole panels side by side (`panel` apart): as many chains of sums as the multipliers want.
+// One row times PANELS whole panels, all packed or all in place: as many chains of sums as the multipliers want.
 template <class V, int PANELS>
-static void micro_row(const typename V::Real* a, const typename V::Real* b, int64_t panel, int64_t K,
+static void micro_row(const typename V::Real* a, const Lines<typename V::Real> (&b)[PANELS], int64_t K,
                       typename V::Real* c, bool add) {
     constexpr int W = V::width;
     V sum[PANELS][2];
 #pragma GCC unroll 8
     for (int p = 0; p < PANELS; ++p)
         for (int v = 0; v < 2; ++v) sum[p][v] = add ? V::load(c + p * 2 * W + v * W) : V::zero();
-    for (int64_t k = 0; k < K; ++k) {
+    for (int64_t k = 0, at = 0; k < K; ++k, at += b[0].row) {
         const V x = V::all(a[k]);
 #pragma GCC unroll 8
         for (int p = 0; p < PANELS; ++p)
-            for (int v = 0; v < 2; ++v) sum[p][v] = accumulate(sum[p][v], x, V::load(b + p * panel + k * 2 * W + v * W));
+            for (int v = 0; v < 2; ++v) sum[p][v] = accumulate(sum[p][v], x, V::load(b[p].v[v] + at));
     }
 #pragma GCC unroll 8
     for (int p = 0; p < PANELS; ++p)
@@ -74,7 +107,7 @@ static void micro_row(const typename V::Real* a, const typename V::Real* b, int6
 }
 
 template <class V>
-using Micro = void (*)(const typename V::Real*, int64_t, const typename V::Real*, int64_t, typename V::Real*, bool);
+using Micro = void (*)(const typename V::Real*, int64_t, Lines<typename V::Real>, int64_t, typename V::Real*, bool);
 
 template <class V, int NV, bool KMAJOR, int... MR>
 struct MicroTable {
@@ -98,13 +131,13 @@ RECURRA_INLINE Micro<V> micro_for(int rows, int width) {
     }
 }
 
-// One term of a sum of products: rows of `a` (stride `ld`) times panels of K rows.
+// One term of a sum of products: rows of `a` (stride `ld`) times columns of K rows.
 template <class R>
 struct Term {
     const R* a;
     int64_t ld;
     int64_t K;
-    const R* panels;
+    Panels<R> b;
 };
 
 // One block of units of one row, as the epilogue gets it: `sums` holds each gate's sums, `pitch` apart.
@@ -152,7 +185,7 @@ static void deliver(const typename V::Real* sums, const Columns<V>& columns, Ran
     deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.second);
 }
 
-// epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * panels.
+// epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * b.
 template <class V, int GATES, int TERMS, class Epilogue>
 RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
                             Range blocks, Epilogue&& epilogue) {
@@ -165,23 +198,29 @@ RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_
     const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
     for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
         const int64_t first_panel = columns.begin(block) / P;
-        const bool wide = rows == 1 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
+        bool wide = rows == 1 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
+        for (const Term<R>& term : terms)
+            wide &= first_panel >= term.b.in_place || first_panel + wide_panels <= term.b.in_place;
         next = block + (wide ? wide_blocks : group_blocks);
         if (next > blocks.end) next = blocks.end;
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t row = rows * tile / tiles;
             const int count = int(rows * (tile + 1) / tiles - row);
             if (wide) {
-                for (int t = 0; t < TERMS; ++t)
-                    micro_row<V, wide_panels>(terms[t].a, terms[t].panels + first_panel * P * terms[t].K, P * terms[t].K,
-                                              terms[t].K, sums, t > 0);
+                for (int t = 0; t < TERMS; ++t) {
+                    Lines<R> lines[wide_panels];
+                    for (int p = 0; p < wide_panels; ++p)
+                        lines[p] = terms[t].b.template at<V>(first_panel + p, P, terms[t].K, GATES);
+                    micro_row<V, wide_panels>(terms[t].a, lines, terms[t].K, sums, t > 0);
+                }
             } else {
                 for (int p = 0; p < group_panels && first_panel + p < columns.panels(); ++p) {
                     const int64_t panel = first_panel + p;
-                    const Micro<V> kernel = micro_for<V, false>(count, columns.panel_width(panel));
+                    const int width = columns.panel_width(panel);
+                    const Micro<V> kernel = micro_for<V, false>(count, width);
                     for (int t = 0; t < TERMS; ++t)
-                        kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
-                               terms[t].K, sums + p * P, t > 0);
+                        kernel(terms[t].a + row * terms[t].ld, terms[t].ld,
+                               terms[t].b.template at<V>(panel, width, terms[t].K, GATES), terms[t].K, sums + p * P, t > 0);
                 }
             }
             deliver<V, GATES>(sums, columns, {block, next}, row, count, epilogue);
@@ -204,8 +243,8 @@ RECURRA_INLINE void plain_product(const Term<typename V::Real> (&terms)[TERMS], 
             const int count = int(rows * (tile + 1) / tiles - row);
             const Micro<V> kernel = micro_for<V, false>(count, width);
             for (int t = 0; t < TERMS; ++t)
-                kernel(terms[t].a + row * terms[t].ld, terms[t].ld, terms[t].panels + panel * P * terms[t].K,
-                       terms[t].K, sums, t > 0);
+                kernel(terms[t].a + row * terms[t].ld, terms[t].ld,
+                       terms[t].b.template at<V>(panel, width, terms[t].K, columns.gates), terms[t].K, sums, t > 0);
             for (int r = 0; r < count; ++r)
                 for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * ld + v));
         }
