@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -23,6 +24,9 @@ struct Vec {
     static constexpr int width = N;
     typedef R Native __attribute__((vector_size(N * sizeof(R))));
     typedef R Loose __attribute__((vector_size(N * sizeof(R)), aligned(alignof(R))));  // aliases R, as GCC and Clang have it
+
+    typedef std::conditional_t<sizeof(R) == 4, int32_t, int64_t> Lane;
+    typedef Lane Lanes __attribute__((vector_size(N * sizeof(R))));
 
     Native v;
 
@@ -55,9 +59,9 @@ struct Vec {
     // Lanes from n on set to zero: what lies in the padding must not meet a product.
     RECURRA_INLINE Vec first(int n) const {
         if (n == N) return *this;
-        Vec out = *this;
-        for (int i = n; i < N; ++i) out.v[i] = 0;
-        return out;
+        Lanes lane;
+        for (int i = 0; i < N; ++i) lane[i] = i;
+        return {lane < Lane(n) ? v : Native{}};
     }
 
     friend RECURRA_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
@@ -102,10 +106,16 @@ struct Vec {
         return out;
     }
 
+    // Of the halves' sums, and so on.
     RECURRA_INLINE R sum() const {
-        R s = 0;
-        for (int i = 0; i < N; ++i) s += v[i];
-        return s;
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) return _mm512_reduce_add_ps((__m512)v);
+#endif
+        R s[N];
+        store(s);
+        for (int half = N / 2; half > 0; half /= 2)
+            for (int i = 0; i < half; ++i) s[i] += s[i + half];
+        return s[0];
     }
 };
 
