@@ -41,11 +41,12 @@ struct Normed : LstmBase<V_, COUPLED> {
     static constexpr int N = G + 1;                  // norms: of the gates, then of the memory (index C)
     static constexpr int saved = G + 1 + N, X = G + 1;  // from X: what was normalised, before gain and shift
     static int64_t row(const recurra_call& call) { return Columns<V>{1, call.H}.blocks() * W; }
-    static int64_t work_width(const recurra_call& call, int i) { return i == 0 ? Base::work_width(call, 0) : G * row(call); }
-    // Saved: the scales of the norms. Kept: the gradients of what the norms gave.
+    static int64_t work_width(const recurra_call& call, int i) { return i == 0 ? Base::work_width(call, 0) : N * row(call); }
+    // Saved: the scales of the norms. Kept: the gradients of gains, shifts and peepholes.
     static constexpr int scales = (N + W - 1) / W * W;
     static int64_t extra(const recurra_call& call) { return Base::extra(call) + scales; }
-    static int64_t kept(const recurra_call& call) { return N * row(call); }
+    static int64_t kept(const recurra_call& call) { return kept_rows * row(call); }
+    static constexpr int shifts = N, peepholes = 2 * N, kept_rows = 2 * N + 3;
 
     const R *gain[N], *shift[N];
     const R epsilon, forget_bias;
@@ -130,8 +131,18 @@ struct Normed : LstmBase<V_, COUPLED> {
         this->multiply_back(s);
     }
 
-    // Row r's gradients of what norm n gave.
-    R* kept_of(const S& s, int64_t r, int n) const { return s.kept + s.pair[r] * s.kept_row + n * width; }
+    // Row r's gradients of what norm n gave, in this step.
+    R* given_to(const S& s, int64_t r, int n) const { return s.work[1].row(r) + n * width; }
+
+    // Adds to row r's share of a parameter's gradient.
+    void add(const S& s, int64_t r, int parameter, const Block<V>& b, V x) const {
+        R* at = s.kept + (s.pair[r] - s.first_pair) * s.kept_row + parameter * width + b.unit;
+        (V::load(at) + x).store(at);
+    }
+    void add_norm(const S& s, int64_t r, int n, const Block<V>& b, V d, V x) const {
+        add(s, r, n, b, d * x);
+        add(s, r, shifts + n, b, d);
+    }
 
     // From the output to what the output gate's and the memory's norms gave.
     void output(const S& s, int64_t r, const Block<V>& b, V dh) const {
@@ -140,33 +151,43 @@ struct Normed : LstmBase<V_, COUPLED> {
         const V m = this->act.of(c), o = s.recall(now, b, O);
         V zo = dh * m * o * (1 - o), dc = dh * o * this->act.slope(m), before = V::zero();
         s.unmix(1, r, b, s.at(s.c, r, b), dc, before);
-        if (this->to_o) dc += zo * s.of(this->to_o, b);
+        if (this->to_o) {
+            dc += zo * s.of(this->to_o, b);
+            add(s, r, peepholes + 2, b, zo * c);
+        }
         if (this->clip > 0) dc = dc * raw.inside(this->clip);
         s.put(s.c, r, b, before);
-        zo.first(b.valid).store(kept_of(s, r, O) + b.unit);
-        dc.first(b.valid).store(kept_of(s, r, C) + b.unit);
+        zo.first(b.valid).store(given_to(s, r, O) + b.unit);
+        dc.first(b.valid).store(given_to(s, r, C) + b.unit);
     }
 
     // From the memory's norm to the sums of the gates.
     void gates(const S& s, int64_t r) const {
         const R *now = s.saved[r], *scale = scales_of(s, r);
-        const auto given = [&](int n, const Block<V>& b) { return V::load(kept_of(s, r, n) + b.unit); };
+        const auto given = [&](int n, const Block<V>& b) { return V::load(given_to(s, r, n) + b.unit); };
         const auto inner = [&](int n, const Block<V>& b) { return given(n, b) * s.of(gain[n], b); };
         const auto input = [&](int n, const Block<V>& b) { return s.recall(now, b, X + n); };
         Sums memory, norm[G];
         for (int64_t index = 0; index < blocks(s); ++index) {
             const Block<V> b = s.block(0, index);
-            memory.add(inner(C, b), input(C, b).first(b.valid));
+            const V x = input(C, b).first(b.valid);
+            memory.add(inner(C, b), x);
+            add_norm(s, r, C, b, given(C, b), x);
         }
         memory.finish(H);
         for (int64_t index = 0; index < blocks(s); ++index) {
             const Block<V> b = s.block(0, index);
+            const Past past = this->past(s, r, b);
             V d[G], before = s.at(s.c, r, b);
-            this->close(this->past(s, r, b), memory.of(inner(C, b), input(C, b), scale[C]), this->mask(s, r, b), b, d, before);
+            this->close(past, memory.of(inner(C, b), input(C, b), scale[C]), this->mask(s, r, b), b, d, before);
             s.put(s.c, r, b, before);
+            if (!COUPLED && this->to_i) add(s, r, peepholes, b, d[I] * past.before);
+            if (this->to_f) add(s, r, peepholes + 1, b, d[F] * past.before);
             for (int g = 0; g < G; ++g) {
-                if (g != O) d[g].first(b.valid).store(kept_of(s, r, g) + b.unit);
-                norm[g].add(inner(g, b), input(g, b).first(b.valid));
+                if (g != O) d[g].first(b.valid).store(given_to(s, r, g) + b.unit);
+                const V x = input(g, b).first(b.valid);
+                norm[g].add(inner(g, b), x);
+                add_norm(s, r, g, b, given(g, b), x);
             }
         }
         for (Sums& sums : norm) sums.finish(H);
@@ -182,26 +203,11 @@ struct Normed : LstmBase<V_, COUPLED> {
     template <class Gradient>
     void finish(const Gradient& gradient, const Team& team) const {
         const recurra_call& call = gradient.call;
-        const auto each = [&](void* out, int n, auto&& factor) {
-            gradient.per_unit(team, out, [&](const Block<V>& b) {
-                const R* d = gradient.kept + n * width + b.unit;
-                return [&factor, &b, d, row = N * width](int64_t s, int64_t p, int64_t pair) {
-                    return V::load(d + pair * row) * factor(s, p, b);
-                };
-            });
-        };
         for (int n = 0; n < N; ++n) {
-            each(call.d_norm[n].gain, n, [&](int64_t s, int64_t p, const Block<V>& b) {
-                return S::recall(gradient.saved(s, p), b, X + n).first(b.valid);
-            });
-            each(call.d_norm[n].shift, n, [](int64_t, int64_t, const Block<V>&) { return V::all(1); });
+            gradient.per_row(team, call.d_norm[n].gain, n * width);
+            gradient.per_row(team, call.d_norm[n].shift, (shifts + n) * width);
         }
-        const auto before = [&](int64_t s, int64_t p, const Block<V>& b) { return gradient.memory_before(s, p, b, C); };
-        if (!COUPLED) each(call.d_peephole[0], I, before);
-        each(call.d_peephole[1], F, before);
-        each(call.d_peephole[2], O, [&](int64_t s, int64_t p, const Block<V>& b) {
-            return this->clipped(scaled(C, S::recall(gradient.saved(s, p), b, X + C), b), this->clip);
-        });
+        for (int i = 0; i < 3; ++i) gradient.per_row(team, call.d_peephole[i], (peepholes + i) * width);
     }
 };
 

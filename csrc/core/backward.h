@@ -69,7 +69,7 @@ struct Backward : Shape<Cell> {
             const Weights laid = lay_weights(arena);
             if (weights) weights[i] = laid;
         }
-        kept = gradient.kept = arena.take<R>(plan.total * Cell::kept(call));
+        kept = gradient.kept = arena.take<R>(call.B * Cell::kept(call));
         for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(plan.total * bank[Cell::bank_of(k)].count());
         group = arena.take<Group>(this->groups);
         thread = arena.take<Thread>(this->groups * this->parts);
@@ -120,7 +120,8 @@ struct Backward : Shape<Cell> {
 
     void begin_states(Group& at, int g) {
         for (int64_t i = 0; i < this->all_rows(g); ++i) {
-            const int64_t b = plan.order[this->position(i, g)];
+            const int64_t p = this->position(i, g), b = plan.order[p];
+            std::memset(kept + p * Cell::kept(call), 0, Cell::kept(call) * sizeof(R));
             Forward<Cell>::load_state(call.d_final[0], b, at.h.row(i), call.R);
             if (Cell::states > 1) Forward<Cell>::load_state(call.d_final[1], b, at.c.row(i), call.H);
             for (int which = 0; which < Cell::states; ++which)
@@ -243,6 +244,7 @@ struct Backward : Shape<Cell> {
                 rows += this->local_rows(--begin, g);
             for (int64_t s = chunks_end - 1; s >= begin; --s) {
                 step.rows = this->local_rows(s, g);
+                step.first_pair = plan.first[s];
                 rows -= step.rows;
                 step.gates = at.gates;
                 step.gates.p = at.gates.row(rows);

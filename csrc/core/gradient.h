@@ -162,6 +162,17 @@ struct WeightGradient {
         }
     }
 
+    // out[unit] = sum over the rows of the batch of what their backward steps added up in `kept`, from element `at` on.
+    void per_row(const Team& team, void* out, int64_t at) const {
+        if (!out) return;
+        const Range mine = piece(shape.units.blocks(), 1, team.member(), team.members());
+        for (int64_t index = mine.begin; index < mine.end; ++index) {
+            V sum = V::zero();
+            for (int64_t p = 0; p < call.B; ++p) sum += V::load(kept + p * Cell::kept(call) + at + index * W);
+            sum.store(static_cast<R*>(out) + index * W, shape.units.valid(index));
+        }
+    }
+
     const R* saved(int64_t s, int64_t p) const { return shape.saved_of(s, p); }
 
     // The candidate's mask.

@@ -7,7 +7,7 @@
 //   slot   gradients of a bank's pre-activations; one per bank, but GRU "after" has two for its candidate: the
 //          gradient before the reset gate belongs to the input, the one behind it to the state
 //   saved  vectors per block of units that forward keeps for backward, in the call's reserve
-//   kept   elements per (step, row) pair that the backward steps leave for the cell's own `finish`
+//   kept   elements per row of the batch, zeros at first, that the backward steps leave for the cell's own `finish`
 #pragma once
 #include "direct.h"
 #include "math.h"
@@ -87,7 +87,8 @@ struct Step {
     R* const* panels;         // backward: [slots] gradients once more, as panels over all steps
     const int64_t* pair;      // backward: index of each row's (step, row) pair in them
     int64_t pairs;            // backward: how many there are
-    R* kept;                  // backward: [pairs][kept_row], see Cell::kept
+    int64_t first_pair;       // backward: of this step
+    R* kept;                  // backward: [B][kept_row], see Cell::kept
     int64_t kept_row;
     int64_t row_at, extra_at;  // where a saved row keeps the row that was multiplied, and Cell::extra
     int64_t h_row_at;          // where a saved row keeps the mixed h; 0: it does not, the outputs are the states
