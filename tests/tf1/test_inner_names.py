@@ -96,3 +96,26 @@ def test_arguments_of_convolutions():
     assert [utils["deconv_output_length"](4, 2, p, 2) for p in ("same", "valid", "full")] == [8, 8, 6]
     with pytest.raises(ValueError, match="strides"):
         utils["normalize_tuple"]((2, 1), 3, "strides")
+
+
+def test_offsets_of_a_concat_and_its_refusals():
+    offset = surface.lookup("python.ops.gen_array_ops.concat_offset")
+    with tf.Session() as session:
+        found = session.run(offset(1, [[2, 3, 5], [2, 7, 5], [2, 20, 5]]))
+        assert [f.tolist() for f in found] == [[0, 0, 0], [0, 3, 0], [0, 10, 0]]
+        for axis, shapes, message in (
+            (4, [[2, 3, 5], [2, 7, 5]], "Concat dim is out of range: 4 vs. 3"),
+            (1, [[2, 3, 5], [2, 7, 5, 10]], "should contain 3 elem"),
+            (1, [[2, 3, 5], [2, 7, 10]], r"All dimensions except 1 must match. Input 1 has shape \[2 7 10\]"),
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                session.run(offset(axis, [tf.placeholder_with_default(s, [None]) for s in shapes]))
+
+
+def test_buckets_layouts_and_scattered_sums():
+    with tf.Session() as session:
+        assert session.run(inner("ops.math_ops._bucketize")([-5, 0, 3, 12], [0, 3, 8, 11])).tolist() == [0, 1, 2, 4]
+        assert session.run(inner("ops.nn_ops.data_format_dim_map")([1, -3, -2])).tolist() == [2, 2, 3]
+        assert session.run(inner("ops.nn_ops.data_format_vec_permute")([7, 4, 9, 3])).tolist() == [7, 3, 4, 9]
+        added = inner("ops.array_ops.scatter_nd_non_aliasing_add")([1.0, 2.0, 3.0], [[2], [2]], [10.0, 20.0])
+        assert session.run(added).tolist() == [1.0, 2.0, 33.0]

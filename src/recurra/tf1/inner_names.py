@@ -22,7 +22,6 @@ _TENSORS = "python.framework.tensor_util"
 # the inner name → the public one
 _ALIASES = {
     "python.ops.nn_impl.normalize": "linalg.normalize",
-    "python.ops.array_ops.scatter_nd_non_aliasing_add": "python.ops.gen_ops.scatter_nd_non_aliasing_add",
     "python.framework.ops.name_scope_v2": "name_scope",
     "python.ops.control_flow_ops._Identity": "identity",
     "python.ops.control_flow_ops._Enter": "raw_ops.Enter",

@@ -56,6 +56,7 @@ _MODULES = (
     "sets",
     "v2_forms",
     "weights_broadcast",
+    "inner_ops",
     "gradient_ops",
 )
 

@@ -26,17 +26,6 @@ def _broadcast_arguments(s0: Any, s1: Any) -> tuple[Any, Any]:
     return tuple(torch.tensor(r, dtype=s0.dtype) for r in axes)  # type: ignore[return-value]
 
 
-def _concat_offset(concat_dim: Any, shape: list[Any]) -> list[Any]:
-    """Where each operand of a concatenation begins in the result."""
-    axis, total, found = int(concat_dim), 0, []
-    for dims in shape:
-        place = torch.zeros_like(dims)
-        place[axis] = total
-        total += int(dims[axis])
-        found.append(place)
-    return found
-
-
 def _bias_add_grad(out_backprop: Any, data_format: str = "NHWC") -> Any:
     axis = 1 if data_format == "NCHW" else out_backprop.dim() - 1
     return out_backprop.sum([i for i in range(out_backprop.dim()) if i != axis])
@@ -82,8 +71,6 @@ def _strided_slice_grad(
 
 
 op("BroadcastGradientArgs", "s0:T, s1:T -> T, T", _broadcast_arguments, shape=lambda o: [vector(o)] * 2, diff=False)
-op("ConcatOffset", "concat_dim:int32, shape:N*int32 -> N*int32", _concat_offset,
-   shape=lambda o: [t.shape for t in o.inputs[1:]], diff=False)  # fmt: skip
 op("BiasAddGrad", "out_backprop:T -> T", _bias_add_grad, shape=lambda o: o.inputs[0].shape[-1:]
    if o.inputs[0].shape.rank is not None else vector(o))  # fmt: skip
 op("StridedSliceGrad", "shape:Index, begin:Index, end:Index, strides:Index, dy:T -> T", _strided_slice_grad,
