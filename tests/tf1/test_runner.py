@@ -279,12 +279,13 @@ def test_a_package_above_the_program(
     (tmp_path / "ours_above").mkdir()
     write(tmp_path / "ours_above", "__init__.py", "")
     write(tmp_path / "ours_above", "a.py", "from b_beside import two\nprint two")
-    write(tmp_path / "ours_above", "b_beside.py", "two = 2")
+    write(tmp_path / "ours_above", "b_beside.py", "from c_beside import two")
+    write(tmp_path / "ours_above", "c_beside.py", "two = 2")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = write(tmp_path / "tasks", "p.py", "import ours_above.a\nprint 'done'")
     assert runner.run(path, options=QUIET) == 0, capsys.readouterr().err
     assert capsys.readouterr().out == "2\ndone\n"
-    for name in ("ours_above", "ours_above.a", "b_beside"):
+    for name in ("ours_above", "ours_above.a", "b_beside", "c_beside"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 

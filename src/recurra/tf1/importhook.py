@@ -204,15 +204,16 @@ class Hook(importlib.abc.MetaPathFinder):
     def _beside_importer(self, name: str) -> importlib.machinery.ModuleSpec | None:
         """Inside a package Python 2's `import x` meant the x beside the importing file, too."""
         frame = next(program_frames(), None)
-        if frame is None or not frame.f_globals.get("__package__") or self._elsewhere(name, None):
+        if frame is None or self._elsewhere(name, None):
             return None
+        module, package = frame.f_globals.get("__name__", ""), frame.f_globals.get("__package__")
         here = Path(frame.f_code.co_filename).resolve().parent
-        if not (here.is_relative_to(self.folder) or self._is_ours(frame.f_globals["__package__"].partition(".")[0])):
+        if not (self._is_ours(module) or (package and here.is_relative_to(self.folder))):
             return None
         return importlib.machinery.PathFinder.find_spec(name, [str(here)])
 
-    def _is_ours(self, top: str) -> bool:
-        loader = getattr(getattr(sys.modules.get(top), "__spec__", None), "loader", None)
+    def _is_ours(self, module: str) -> bool:
+        loader = getattr(getattr(sys.modules.get(module), "__spec__", None), "loader", None)
         return isinstance(loader, _ProgramLoader)
 
     def resolve(self, module: Namespace, attribute: str) -> Any:
