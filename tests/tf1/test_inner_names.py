@@ -119,3 +119,11 @@ def test_buckets_layouts_and_scattered_sums():
         assert session.run(inner("ops.nn_ops.data_format_vec_permute")([7, 4, 9, 3])).tolist() == [7, 3, 4, 9]
         added = inner("ops.array_ops.scatter_nd_non_aliasing_add")([1.0, 2.0, 3.0], [[2], [2]], [10.0, 20.0])
         assert session.run(added).tolist() == [1.0, 2.0, 33.0]
+
+
+def test_weights_of_a_rank_more_than_the_labels_fit_in_the_run():
+    weights = tf.placeholder(tf.float32)
+    loss = tf.losses.sparse_softmax_cross_entropy([0, 1], [[0.0, 0.0], [0.0, 0.0]], weights)
+    with tf.Session() as session:
+        by_column, by_row = (session.run(loss, {weights: w}) for w in ([[1.0], [3.0]], [1.0, 3.0]))
+    assert by_column == by_row == pytest.approx(2 * np.log(2), rel=1e-6)

@@ -37,12 +37,13 @@ def remove_squeezable_dimensions(
             return labels, predictions
         difference = tf.rank(predictions) - tf.rank(labels)
         return (
-            _squeezed_when(labels, tf.equal(expected_rank_diff - 1, difference)),
-            _squeezed_when(predictions, tf.equal(expected_rank_diff + 1, difference)),
+            squeezed_when(labels, tf.equal(expected_rank_diff - 1, difference)),
+            squeezed_when(predictions, tf.equal(expected_rank_diff + 1, difference)),
         )
 
 
-def _squeezed_when(tensor: Any, pred: Any) -> Any:
+def squeezed_when(tensor: Any, pred: Any) -> Any:
+    """`tensor` without its last dimension of 1 in runs in which the predicate holds."""
     rank = tensor.shape.rank
     if rank == 0 or (rank is not None and not tensor.shape[-1:].is_compatible_with([1])):
         return tensor

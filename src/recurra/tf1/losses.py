@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
-from recurra.tf1.confusion import remove_squeezable_dimensions
+from recurra.tf1.confusion import remove_squeezable_dimensions, squeezed_when
 from recurra.tf1.graph import GraphKeys, get_default_graph
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import nn_loss
@@ -298,11 +298,11 @@ def sparse_softmax_cross_entropy(
         labels, logits = convert_to_tensor(labels), convert_to_tensor(logits)
         labels, logits = remove_squeezable_dimensions(labels, logits, 1)
         weights = convert_to_tensor(weights)
-        if (
-            weights.get_shape().ndims not in (None, 0)
-            and labels.get_shape().ndims is not None
-            and weights.get_shape().ndims == labels.get_shape().ndims + 1
-        ):
+        mine, theirs = weights.shape.rank, labels.shape.rank
+        if mine is None or (mine > 0 and theirs is None):
+            excess = apply_op("Equal", apply_op("Rank", labels), apply_op("Rank", weights) - 1)
+            weights = squeezed_when(weights, excess)
+        elif theirs is not None and mine == theirs + 1:
             weights = squeeze(weights, [-1])
         losses = nn_loss.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xentropy")
         return compute_weighted_loss(losses, weights, full, loss_collection, reduction)
