@@ -12,7 +12,7 @@ from recurra.errors import DataError
 BUILT_IN = {
     "dates": (dates.pairs, 20_000),
     "reversal": (puzzles.reversal, 20_000),
-    "arithmetic": (puzzles.arithmetic, 50_000),
+    "arithmetic": (puzzles.arithmetic, 150_000),
 }
 """name -> (generator, pairs): what the project can make itself."""
 

@@ -1,7 +1,7 @@
 """Two tasks for a sequence-to-sequence model that are made, not collected: words backwards, and sums.
 
 python -m recurra.data.puzzles reversal 20000 > reversal.tsv
-python -m recurra.data.puzzles arithmetic 50000 > arithmetic.tsv
+python -m recurra.data.puzzles arithmetic 150000 > arithmetic.tsv
 """
 
 from __future__ import annotations
