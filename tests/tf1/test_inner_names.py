@@ -127,3 +127,9 @@ def test_weights_of_a_rank_more_than_the_labels_fit_in_the_run():
     with tf.Session() as session:
         by_column, by_row = (session.run(loss, {weights: w}) for w in ([[1.0], [3.0]], [1.0, 3.0]))
     assert by_column == by_row == pytest.approx(2 * np.log(2), rel=1e-6)
+
+
+def test_a_file_of_contrib_is_a_module_though_it_holds_a_function_of_its_name():
+    with pytest.raises(KeyError):
+        surface.lookup("contrib.recurrent.python.ops.functional_rnn")
+    assert callable(surface.lookup("contrib.recurrent.python.ops.functional_rnn.functional_rnn"))

@@ -160,7 +160,8 @@ def lookup(dotted: str) -> Any:
 def _member_of_contrib(dotted: str) -> Any:
     """contrib.layers.python.layers.layer_norm: contrib's inner packages also hold what their files export."""
     base, inner, rest = dotted.partition(".python.")
-    if base.startswith("contrib.") and inner and rest.count(".") == 1:
+    package, _, member = rest.partition(".")  # in contrib.X.python.ops the names are those of files
+    if base.startswith("contrib.") and inner and package != "ops" and member and "." not in member:
         return table.lookup(f"{base}.{rest.rpartition('.')[2]}")
     raise KeyError(dotted)
 
