@@ -13,7 +13,8 @@ from recurra.tf1 import deadline, names, nest, shape_rules
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.contexts import CondContext, WhileContext
 from recurra.tf1.core_ops import with_dependencies
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import tf_export
 from recurra.tf1.plan import compile_function
 from recurra.tf1.registry import get, op

@@ -12,7 +12,8 @@ from typing import Any
 
 from recurra.tf1.contexts import CondContext, ControlFlowContext, WhileContext
 from recurra.tf1.control_flow import _hidden
-from recurra.tf1.graph import Graph, GraphKeys
+from recurra.tf1.graph import Graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.shapes import unknown_shape
 from recurra.tf1.tensor import Operation, Tensor
 

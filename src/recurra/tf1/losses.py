@@ -8,7 +8,8 @@ from typing import Any
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.confusion import remove_squeezable_dimensions, squeezed_when
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import nn_loss
 from recurra.tf1.ops.array_create import ones_like, zeros_like

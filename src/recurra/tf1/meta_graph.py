@@ -15,8 +15,9 @@ from google.protobuf.message import DecodeError
 
 from recurra.tf1 import names
 from recurra.tf1.constants import constant_value
-from recurra.tf1.graph import Graph, GraphKeys, get_default_graph
+from recurra.tf1.graph import Graph, get_default_graph
 from recurra.tf1.graph_import import Importer
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import tf_export
 from recurra.tf1.protos import DESCRIBED, message
 from recurra.tf1.tensor import Operation, Tensor

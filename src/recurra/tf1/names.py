@@ -48,6 +48,7 @@ MODULES: list[str] = [
     "layers",
     "losses",
     "metrics",
+    "metrics_top_k",
     "rnn",
     "keras",
     "train",

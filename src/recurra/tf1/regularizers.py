@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.math_binary import add_n
 from recurra.tf1.ops.math_reduce import reduce_sum

@@ -22,7 +22,7 @@ from recurra.tf1.protos import message, saved_model
 
 tf = space("")
 _FILE, _TEXT_FILE = "saved_model.pb", "saved_model.pbtxt"
-_LEGACY_INIT, _MAIN = "legacy_init_op", "saved_model_main_op"
+_LEGACY_INIT, _MAIN, _ASSETS = "legacy_init_op", "saved_model_main_op", "saved_model_assets"
 _INIT_SIGNATURE = "__saved_model_init_op"
 _CONSTANTS = {
     "tag_constants": {"SERVING": "serve", "TRAINING": "train", "EVAL": "eval", "GPU": "gpu", "TPU": "tpu"},
@@ -41,7 +41,7 @@ _CONSTANTS = {
     },
     "constants": {
         "ASSETS_DIRECTORY": "assets",
-        "ASSETS_KEY": "saved_model_assets",
+        "ASSETS_KEY": _ASSETS,
         "LEGACY_INIT_OP_KEY": _LEGACY_INIT,
         "MAIN_OP_KEY": _MAIN,
         "SAVED_MODEL_FILENAME_PB": _FILE,
@@ -260,13 +260,22 @@ def load(sess: Any, tags: Iterable[str], export_dir: Any, import_scope: str | No
 def _initialise(sess: Any, meta: Any, folder: str, prefix: str) -> None:
     """Run what a model wants run first, its files' places filled in."""
     assets = {
-        prefix + asset.tensor_info.name: os.path.join(folder, "assets", asset.filename) for asset in meta.asset_file_def
+        prefix + asset.tensor_info.name: os.path.join(folder, "assets", asset.filename) for asset in _assets(meta)
     }
     ops = [op for key in (_MAIN, _LEGACY_INIT) for op in tf.get_collection(key)]
     if _INIT_SIGNATURE in meta.signature_def:
         ops.append(prefix + meta.signature_def[_INIT_SIGNATURE].outputs[_INIT_SIGNATURE].name)
     for op in ops:
         sess.run(op, feed_dict=assets)
+
+
+def _assets(meta: Any) -> list[Any]:
+    """A model's files and the constants that name them; TensorFlow 1's builder keeps them in a collection."""
+    listed = list(meta.asset_file_def)
+    if listed or _ASSETS not in meta.collection_def:
+        return listed
+    asset = message("meta_graph_pb2", "AssetFileDef")
+    return [asset.FromString(packed.value) for packed in meta.collection_def[_ASSETS].any_list.value]
 
 
 @tf_export(

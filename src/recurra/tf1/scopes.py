@@ -11,7 +11,8 @@ from typing import Any
 from recurra.tf1 import dtypes
 from recurra.tf1.build import name_scope
 from recurra.tf1.dtypes import as_dtype
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.variable_store import AUTO_REUSE, VariableStore, get_variable_store
 from recurra.tf1.variables import Variable

@@ -9,7 +9,8 @@ import torch
 from recurra.tf1 import shape_rules
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.core_ops import group
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.registry import op
 from recurra.tf1.tensor import Operation, Tensor, TensorLike

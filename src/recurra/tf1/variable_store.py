@@ -11,7 +11,8 @@ from typing import Any
 from recurra.tf1 import dtypes, eras, names
 from recurra.tf1.build import name_scope
 from recurra.tf1.dtypes import as_dtype
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.missing import program_frames
 from recurra.tf1.names import export
 from recurra.tf1.partitioned import PartitionedVariable, partition_shapes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,9 @@ from recurra.tf1 import variable_ops as variable_ops
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope, register_tensor_conversion_function
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.fetches import register as register_fetch
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
+from recurra.tf1.initial_values import uncycled
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.shapes import TensorShape, as_shape
 from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
@@ -366,7 +369,7 @@ class RefVariable(Variable):
         self._variable = apply_op("VariableV2", dtype=self._initial_value.dtype.base_dtype, shape=known, name=scope)
         with name_scope(scope):
             assigned = apply_op(
-                "Assign", self._variable, _uncycled(self._initial_value), validate_shape=validate_shape, name="Assign"
+                "Assign", self._variable, uncycled(self._initial_value), validate_shape=validate_shape, name="Assign"
             )
             self._initializer_op = assigned.op
             self._snapshot = apply_op("Identity", self._variable, name="read")
@@ -418,7 +421,7 @@ class ResourceVariable(Variable):
     _handle_name: str
 
     def _make(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
-        with name_scope("Initializer") if callable(initial_value) else _nothing():
+        with name_scope("Initializer") if callable(initial_value) else contextlib.nullcontext():
             raw = initial_value() if callable(initial_value) else initial_value
             self._initial_value = convert_to_tensor(raw, name="initial_value", dtype=dtype)
         known = (
@@ -433,7 +436,7 @@ class ResourceVariable(Variable):
             with name_scope("IsInitialized"):
                 self._is_initialized_op = apply_op("VarIsInitializedOp", self._handle)
             self._initializer_op = apply_op(
-                "AssignVariableOp", self._handle, _uncycled(self._initial_value), name="Assign", dtype=kind
+                "AssignVariableOp", self._handle, uncycled(self._initial_value), name="Assign", dtype=kind
             )
             with name_scope("Read"):
                 self._snapshot = apply_op("ReadVariableOp", self._handle, dtype=kind)
@@ -558,18 +561,6 @@ class _UnreadVariable(ResourceVariable):
         return self._as_graph_element().eval(session=session)
 
 
-class _Nothing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exc: Any) -> None:
-        return None
-
-
-def _nothing() -> Any:
-    return _Nothing()
-
-
 for _name, _how in (
     ("scatter_sub", "Sub"),
     ("scatter_add", "Add"),
@@ -586,39 +577,6 @@ for _name, _how in (
         return self._scatter(_how, sparse_delta, name)
 
     setattr(Variable, _name, _method)
-
-
-def _uncycled(value: Tensor) -> Tensor:
-    """An initial value that reads other variables reads their initial values instead, so that initialisers need no order."""  # noqa: E501
-    replaced: dict[Tensor, Tensor] = {}
-
-    def safe(tensor: Tensor) -> Tensor:
-        if tensor in replaced:
-            return replaced[tensor]
-        source = tensor.op
-        owner = _variable_of(source)
-        if owner is not None and source.type in ("VariableV2", "ReadVariableOp", "Identity", "VarHandleOp"):
-            replaced[tensor] = owner.initialized_value()
-        else:
-            replaced[tensor] = tensor
-        return replaced[tensor]
-
-    return safe(value)
-
-
-def _variable_of(source: Operation) -> Variable | None:
-    if (
-        source.type == "Identity" and source.inputs[0].op.type in ("VariableV2", "Variable")
-    ) or source.type == "ReadVariableOp":
-        source = source.inputs[0].op
-    if source.type not in ("VariableV2", "Variable", "VarHandleOp"):
-        return None
-    graph = source.graph
-    for key in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.LOCAL_VARIABLES):
-        for variable in graph.get_collection(key):
-            if isinstance(variable, Variable) and variable._variable.op is source:
-                return variable
-    return None
 
 
 register_fetch(

@@ -44,16 +44,17 @@ def main():
         values = {"probs": session.run("probs:0", FEEDS), "probs_low": session.run("probs:0", {**FEEDS, "keep:0": 0.1})}
         values["losses"] = [session.run(["loss:0", "train"], FEEDS)[0] for _ in range(4)]
     np.savez(os.path.join(HERE, "lstm.npz"), **values)
+    os.chdir(HERE)  # the saved model names the file of its words: a relative path, of no machine
     with tf.Graph().as_default(), tf.Session() as session:
         words = tf.placeholder(tf.string, [None], name="words")
-        table = tf.contrib.lookup.index_table_from_file(os.path.join(HERE, "words.txt"))
+        table = tf.contrib.lookup.index_table_from_file("words.txt")
         weights = tf.get_variable(
             "weights", [3], initializer=tf.constant_initializer([0.5, 1.5, 2.5]), use_resource=True
         )
         scores = tf.gather(weights, tf.maximum(table.lookup(words), 0))
         session.run([tf.global_variables_initializer(), tf.tables_initializer()])
         inputs, outputs = {"words": words}, {"scores": scores}
-        builder = tf.saved_model.builder.SavedModelBuilder(os.path.join(HERE, "lookup_saved"))
+        builder = tf.saved_model.builder.SavedModelBuilder("lookup_saved")
         signature = tf.saved_model.predict_signature_def(inputs, outputs)
         builder.add_meta_graph_and_variables(
             session, ["serve"], {"serving_default": signature}, main_op=tf.tables_initializer(),

@@ -9,7 +9,8 @@ from typing import Any
 from recurra.tf1 import names, nest
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.contrib.arg_scope import add_arg_scope
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.scopes import get_variable, get_variable_scope
 from recurra.tf1.tensor import TensorLike

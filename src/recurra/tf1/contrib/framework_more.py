@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.tf1 import confusion, dtypes
 from recurra.tf1.build import convert_to_tensor
-from recurra.tf1.graph import GraphKeys
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.tensor import TensorLike

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1 import dtypes, metrics, names
+from recurra.tf1 import metrics_top_k as metrics_top_k
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.math_reduce import reduce_mean, reduce_sum

@@ -7,7 +7,8 @@ from typing import Any
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import convert_to_tensor
-from recurra.tf1.metrics import _at_thresholds, _collect, _matches, _matching, _ratio, metric_variable
+from recurra.tf1.metrics import _at_thresholds, _collect, _matching, metric_variable
+from recurra.tf1.metrics_top_k import _matches, _ratio
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 

@@ -11,7 +11,8 @@ from typing import Any
 from recurra.tf1 import dtypes, errors
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.core_ops import with_dependencies
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.ops.slices import IndexedSlices

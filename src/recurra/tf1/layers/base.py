@@ -10,7 +10,8 @@ from typing import Any
 from recurra.tf1 import dtypes, nest
 from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.dtypes import as_dtype
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import tf_export
 from recurra.tf1.scopes import VariableScope, get_variable, variable_scope
 from recurra.tf1.shapes import TensorShape

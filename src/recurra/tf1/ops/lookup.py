@@ -12,7 +12,8 @@ from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.core_ops import group, no_op
 from recurra.tf1.errors import FailedPreconditionError, InvalidArgumentError
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.slices import SparseTensor
 from recurra.tf1.registry import op

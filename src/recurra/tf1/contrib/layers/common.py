@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.scopes import variable_scope
 
 __all__ = ["activate", "collect", "collect_variable", "renaming_scope"]

@@ -9,7 +9,8 @@ from recurra.tf1.contrib.arg_scope import add_arg_scope
 from recurra.tf1.contrib.framework import model_variable
 from recurra.tf1.contrib.layers.common import collect, collect_variable, renaming_scope
 from recurra.tf1.core_ops import with_dependencies
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.layers.normalization import BatchNormalization
 from recurra.tf1.names import export
 from recurra.tf1.ops import init, nn

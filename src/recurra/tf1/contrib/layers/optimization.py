@@ -7,7 +7,8 @@ from typing import Any
 from recurra.tf1 import dtypes, names
 from recurra.tf1.build import apply_op, convert_to_tensor
 from recurra.tf1.core_ops import with_dependencies
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import clip
 from recurra.tf1.ops import random as random_ops

@@ -14,7 +14,8 @@ from recurra.tf1.contrib.framework import model_variable
 from recurra.tf1.contrib.layers import optimization
 from recurra.tf1.contrib.layers.common import activate, collect, collect_variable, renaming_scope
 from recurra.tf1.contrib.layers.dense import _relu
-from recurra.tf1.graph import GraphKeys, get_default_graph
+from recurra.tf1.graph import get_default_graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.layers.convolution import SeparableConv
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
