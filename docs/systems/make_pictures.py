@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, GRAY = "#2a6fbb", "#d9822b", "#3b8f5a", "#8a8f98"
 NEEDED = {
     "names": ("names-end", "names-state"),
-    "mnist": ("mnist-rnn", "mnist-lstm", "mnist-gru"),
+    "mnist": ("mnist-rnn", "mnist-lstm", "mnist-bi"),
     "ptb": ("ptb-small",),
     "mnist-static": ("static-sgd", "static-adam"),
     "toy-binary": ("toy-right", "toy-wrong"),
