@@ -6,7 +6,8 @@ from torch.nn.utils import parametrize
 
 import recurra as rc
 from recurra.cells.lstm import LSTMParams, lstm_sequence
-from recurra.kernels import plain
+from recurra.kernels import argument, plain
+from recurra.kernels.native import library
 from tests.kernels.cases import make
 
 
@@ -118,6 +119,19 @@ def test_two_forwards_before_their_backwards():
     for scale, grads in zip((1, 2), found, strict=True):
         outputs = rc.unroll(case.cell, scale * case.inputs, time_major=True)[0]
         assert all(map(torch.equal, grads, torch.autograd.grad(outputs.sum(), parameters)))
+
+
+def test_backward_takes_the_threads_there_are_when_it_runs(monkeypatch):
+    """After a fork there is one, whatever forward had."""
+    case, seen = make("lstm", 5, 3, 4, 6), []
+    with monkeypatch.context() as then:
+        then.setattr(library, "threads", lambda: 2)
+        outputs, _ = rc.unroll(case.cell, case.inputs, time_major=True)
+    backward = library.backward
+    monkeypatch.setattr(library, "threads", lambda: 1)
+    monkeypatch.setattr(library, "backward", lambda words: seen.append(words[argument.THREADS]) or backward(words))
+    outputs.sum().backward()
+    assert seen == [1]
 
 
 def test_vectors_that_are_not_dense_are_read_right():

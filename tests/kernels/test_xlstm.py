@@ -138,6 +138,17 @@ def test_no_graph_outlives_its_results(name):
         gc.enable()
 
 
+def test_writing_into_a_final_state_is_refused():
+    """An mLSTM's gradient reads it."""
+    cell = CELLS["mlstm"](4, 8)
+    _, final = cell.unroll(torch.randn(5, 2, 4), cell.initial_state(2))
+    total = sum((leaf * torch.ones_like(leaf)).sum() for leaf in final)
+    with torch.no_grad():
+        final[0].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_what_the_plain_loop_runs(name):
     cell, inputs = CELLS[name](4, 8), torch.randn(5, 2, 4)

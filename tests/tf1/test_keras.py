@@ -76,6 +76,18 @@ def test_models_come_back_from_files(tmp_path):
         assert again.train_on_batch(words, labels)[0] > 0
 
 
+def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    model, path = small(tf.keras), tmp_path / "model.h5"
+    model.build((None, 5))
+    model.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(model, "get_config", lambda: {"not": object()})
+    with pytest.raises(TypeError):
+        model.save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_a_functional_model_from_its_configuration():
     model, x, *_ = keras_models.two_ends(tf.keras)
     again = tf.keras.Model.from_config(model.get_config())

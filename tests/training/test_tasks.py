@@ -129,6 +129,13 @@ def test_test_perplexity_does_not_depend_on_the_window():
     assert task.nats(model, tokens, 1, 1) == pytest.approx(task.nats(model, tokens, 1, 50), abs=1e-6)
 
 
+def test_more_rows_than_tokens_are_told():
+    task = OwnText(build(configs.LmConfig, {"bptt": 4, "batch_size": 500}))
+    task.tokens = {"train": np.zeros(100, dtype=np.int64)}
+    with pytest.raises(ValueError, match="100 tokens are too few for 500 rows"):
+        task.epoch(0)
+
+
 def test_forecast_beats_the_naive_one(tmp_path):
     steps = np.arange(500)
     wave = 10 + 3 * np.sin(steps / 6) + np.random.default_rng(0).normal(0, 0.1, 500)

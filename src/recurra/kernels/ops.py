@@ -228,6 +228,7 @@ def _backward(
     dense_x, dense = dense_rows(x), _dense(what, tensors)
     if _addresses(lengths, out, dense_x, dense) == kept.addresses:
         words = kept.words[:]
+        words[argument.THREADS] = library.threads()  # not forward's: this may be another process, after a fork
     else:  # copies, made of rows that are not dense or by a hook on saved tensors
         words = make_call(what, lengths, dense_x, dense, out)
         words[argument.RESERVE] = kept.reserve.pointer

@@ -219,13 +219,14 @@ class _Sequence(torch.autograd.Function):
         x, kernel, bias, recurrent, *state = plain
         results, ctx.parts = _forward(kind, lengths, x, kernel, bias, recurrent, state, training=True)
         ctx.kind = kind
-        ctx.save_for_backward(lengths, results[0], *inputs)
+        # an mLSTM's gradient reads its final state, too: what is written into that must be noticed
+        ctx.save_for_backward(lengths, results[0], *inputs, *(results[1:] if kind.matrix else ()))
         ctx.set_materialize_grads(False)
         return results
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        lengths, out, *inputs = ctx.saved_tensors
+        lengths, out, *inputs = ctx.saved_tensors[: len(ctx.needs_input_grad)]
         if torch.is_grad_enabled():
             found = _differentiable(ctx.kind, lengths, inputs, grads)
         else:

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
+from recurra._files import write_bytes
 from recurra.tf1 import names
 from recurra.tf1.constants import constant_value
 from recurra.tf1.graph import Graph, get_default_graph
@@ -63,8 +64,7 @@ def export_meta_graph(
     _objects[tag] = encoder.objects
     meta.collection_def[_KEY].bytes_list.value.extend([data, tag.encode()])
     if filename:
-        with open(filename, "wb") as file:
-            file.write(str(meta).encode() if as_text else meta.SerializeToString())
+        write_bytes(filename, str(meta).encode() if as_text else meta.SerializeToString())
     return meta
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from recurra._files import write_bytes
 from recurra.tf1.keras import state, update_rules
 from recurra.tf1.keras.layer import Layer
 from recurra.tf1.names import export, tf_export
@@ -194,6 +197,14 @@ def _is_hdf5(path: str, save_format: Any = None) -> bool:
     return save_format == "h5" or (save_format is None and path.endswith(_HDF5))
 
 
+def _write_hdf5(path: str, fill: Callable[[Any], None]) -> None:
+    """Let `fill` make a file, and write it whole or not at all."""
+    buffer = io.BytesIO()
+    with _h5py().File(buffer, "w") as file:
+        fill(file)
+    write_bytes(path, buffer.getbuffer())
+
+
 def _write_weights(group: Any, model: Any) -> None:
     layers = model.layers
     group.attrs["layer_names"] = [layer.name.encode() for layer in layers]
@@ -232,8 +243,7 @@ def _read_weights(group: Any, model: Any, by_name: bool) -> None:
 def save_weights(model: Any, path: str, save_format: Any) -> None:
     """HDF5 by the path's ending, otherwise a checkpoint of TensorFlow's."""
     if _is_hdf5(path, save_format):
-        with _h5py().File(path, "w") as file:
-            _write_weights(file, model)
+        _write_hdf5(path, lambda file: _write_weights(file, model))
         return
     tf.train.Saver(_named(model)).save(state.get_session(), path, write_meta_graph=False)
 
@@ -254,17 +264,16 @@ def load_weights(model: Any, path: str, by_name: bool) -> Any:
 @tf_export("keras.models.save_model")
 def save_model(model: Any, filepath: Any, include_optimizer: bool = True, overwrite: bool = True) -> None:
     """Architecture, weights and how it was compiled, in one HDF5 file. The optimizer's slots are not written."""
-    with _h5py().File(str(filepath), "w") as file:
-        file.attrs["keras_version"], file.attrs["backend"] = _VERSION.encode(), b"tensorflow"
-        kind = "Sequential" if hasattr(model, "_row") else "Model"
-        file.attrs["model_config"] = json.dumps({"class_name": kind, "config": model.get_config()}).encode()
-        _write_weights(file.create_group("model_weights"), model)
-        if (
-            include_optimizer
-            and model.optimizer is not None
-            and not isinstance(model.optimizer, update_rules.TFOptimizer)
-        ):
-            file.attrs["training_config"] = json.dumps(_training_config(model)).encode()
+    _write_hdf5(str(filepath), lambda file: _write_model(file, model, include_optimizer))
+
+
+def _write_model(file: Any, model: Any, include_optimizer: bool) -> None:
+    file.attrs["keras_version"], file.attrs["backend"] = _VERSION.encode(), b"tensorflow"
+    kind = "Sequential" if hasattr(model, "_row") else "Model"
+    file.attrs["model_config"] = json.dumps({"class_name": kind, "config": model.get_config()}).encode()
+    _write_weights(file.create_group("model_weights"), model)
+    if include_optimizer and model.optimizer is not None and not isinstance(model.optimizer, update_rules.TFOptimizer):
+        file.attrs["training_config"] = json.dumps(_training_config(model)).encode()
 
 
 def _training_config(model: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from recurra._files import write_bytes
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 
@@ -121,8 +122,7 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
     os.makedirs(logdir, exist_ok=True)
     path = os.path.join(logdir, name)
     data = str(definition).encode() if as_text else definition.SerializeToString()
-    with open(path, "wb") as file:
-        file.write(data)
+    write_bytes(path, data)
     return path
 
 

@@ -224,6 +224,6 @@ class OwnText(Language[LmConfig]):
     def epoch(self, epoch: int) -> Sequence[Batch]:
         """Each epoch cuts the text at other places, so that windows and rows begin anew elsewhere."""
         tokens, config = self.tokens["train"], self.config
-        shift = int(epoch_generator(config.seed, epoch).integers(len(tokens) // config.batch_size))
+        shift = int(epoch_generator(config.seed, epoch).integers(max(1, len(tokens) // config.batch_size)))
         stream = Stream(np.roll(tokens, -shift), config.batch_size, config.bptt)
         return Lazy(len(stream), stream.window)
