@@ -124,3 +124,27 @@ def test_contrib_learns_ready_models_on_arrays(tmp_path):
     np.testing.assert_allclose(line.predict(x[:4], as_iterable=False), x[:4, 0] * 2, atol=0.3)
     with pytest.raises(NotImplementedError, match="DNNClassifier with enable_centered_bias"):
         learn.DNNClassifier([8], columns, enable_centered_bias=True)
+
+
+def test_a_sequence_of_numbers_is_parsed_as_it_comes_and_padded_with_its_default():
+    column = tf.contrib.feature_column.sequence_numeric_column("n", default_value=7.0)
+    assert column.parse_spec == {"n": tf.VarLenFeature(tf.float32)}
+    with tf.Graph().as_default(), tf.Session() as session:
+        numbers = tf.SparseTensor([[0, 0], [0, 1], [1, 0]], [1.0, 2.0, 3.0], [2, 2])
+        found, lengths = session.run(tf.contrib.feature_column.sequence_input_layer({"n": numbers}, [column]))
+    np.testing.assert_array_equal(found, [[[1], [2]], [[3], [7]]])
+    np.testing.assert_array_equal(lengths, [2, 1])
+
+
+def test_the_variables_of_columns_are_told():
+    words = tf.feature_column.categorical_column_with_hash_bucket("w", 5)
+    embedded = tf.feature_column.embedding_column(words, 2)
+    with tf.Graph().as_default():
+        features, layer, model = {"w": tf.constant([["x"], ["y"]])}, {}, {}
+        tf.feature_column.input_layer(features, [embedded], cols_to_vars=layer)
+        tf.feature_column.linear_model(features, [words], cols_to_vars=model)
+        with pytest.raises(ValueError, match="combiner must be one of"):
+            tf.feature_column.input_layer(features, [tf.feature_column.embedding_column(words, 2, combiner="max")])
+    assert [v.op.name for v in layer[embedded]] == ["input_layer/w_embedding/embedding_weights"]
+    assert [v.op.name for v in model[words]] == ["linear_model/w/weights"]
+    assert [v.op.name for v in model["bias"]] == ["linear_model/bias_weights"]

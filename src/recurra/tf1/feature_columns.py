@@ -67,10 +67,13 @@ class _Numeric(FeatureColumn):
 
     @property
     def parse_spec(self) -> dict[str, Any]:
+        if self.sequence:
+            return {self.key: tf.VarLenFeature(self.dtype)}
         return {self.key: tf.FixedLenFeature(self.shape, self.dtype, self.default_value)}
 
     def numbers(self, features: dict[str, Any]) -> Any:
-        value = _without_holes(_feature(features, self.key), 0)
+        fill = self.default_value if self.sequence else 0
+        value = _without_holes(_feature(features, self.key), tf.constant(fill, self.dtype))
         if self.normalizer_fn is not None:
             value = self.normalizer_fn(value)
         return tf.to_float(value)
@@ -167,6 +170,8 @@ class _Embedding(FeatureColumn):
         return self.source.parse_spec
 
     def dense(self, features: dict[str, Any]) -> Any:
+        if self.combiner not in ("mean", "sqrtn", "sum"):
+            raise ValueError("combiner must be one of 'mean', 'sqrtn' or 'sum'")
         initializer = self.initializer or tf.truncated_normal_initializer(0.0, 1 / np.sqrt(self.dimension))
         shape = [self.source.count, self.dimension]
         table = tf.get_variable("embedding_weights", shape, initializer=initializer, trainable=self.trainable)
@@ -300,9 +305,12 @@ def input_layer(features: dict[str, Any], feature_columns: Any, weight_collectio
     parts = []
     with tf.variable_scope(None, "input_layer"):
         for column in _columns(feature_columns):
-            with tf.variable_scope(None, column.name or "column"):
+            with tf.variable_scope(None, column.name or "column") as scope:
                 part = column.dense(features)
+                made = tf.get_collection(tf.GraphKeys.GLOBAL_VARIABLES, scope=scope.name)
             parts.append(part)
+            if cols_to_vars is not None:
+                cols_to_vars[column] = made
             if cols_to_output_tensors is not None:
                 cols_to_output_tensors[column] = part
         return tf.concat(parts, 1) if len(parts) > 1 else tf.identity(parts[0])
@@ -327,8 +335,12 @@ def linear_model(features: dict[str, Any], feature_columns: Any, units: int = 1,
                 shape = [source_value.shape.as_list()[1], units]
                 weights = tf.get_variable("weights", shape, initializer=tf.zeros_initializer(), trainable=trainable)
                 part = tf.matmul(source_value, weights)
+                if cols_to_vars is not None:
+                    cols_to_vars[column] = [weights]
                 total = part if total is None else total + part
         bias = tf.get_variable("bias_weights", [units], initializer=tf.zeros_initializer(), trainable=trainable)
+        if cols_to_vars is not None:
+            cols_to_vars["bias"] = [bias]
         return tf.nn.bias_add(total, bias)
 
 
