@@ -54,6 +54,21 @@ def test_changes_between_two_calls():
     assert_as_plain(cell, inputs)
 
 
+@pytest.mark.parametrize("freeze", [False, True])
+def test_the_same_memory_read_another_way(freeze):
+    """`.data` set to a transposition: same parameter, same address, same version, other numbers."""
+    cell, inputs = rc.LSTMCell(3, 4, projection_size=4), torch.randn(5, 2, 3)
+    if freeze:
+        cell.freeze()
+    with torch.no_grad():
+        rc.unroll(cell, inputs)
+        cell.projection.kernel.data = cell.projection.kernel.data.t()
+        found, _ = rc.unroll(cell, inputs)
+        with plain():
+            expected, _ = rc.unroll(cell, inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 class Doubled(torch.nn.Module):
     def forward(self, kernel):
         return 2 * kernel

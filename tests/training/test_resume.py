@@ -205,5 +205,8 @@ def test_of_two_equal_metrics_the_lower_loss_is_best(tmp_path):
     loop.progress.best, loop.progress.best_loss = 0.9, 0.5
     assert loop._is_best(0.9, 0.4) and not loop._is_best(0.9, 0.5) and not loop._is_best(0.9, 0.6)
     assert loop._is_best(0.91, 0.8) and not loop._is_best(0.89, 0.1)
+    loop.progress.best = float("nan")
+    assert loop._is_best(0.1, 2.0) and not loop._is_best(float("nan"), 2.0)
+    loop.progress.best = 0.9
     loop.progress.best_loss = None  # a checkpoint from before losses were kept
     assert loop._is_best(0.9, 0.6)

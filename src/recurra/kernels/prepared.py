@@ -42,7 +42,9 @@ class Prepared:
         self.x_shape = torch.Size((B, cell.input_size))
         self.state_shapes = [leaf.shape for leaf in reversed(_nest.flatten(state))]
         self.sources = [
-            (*_owner(cell, tensor), tensor, tensor.data_ptr()) for tensor in self.tensors if tensor is not None
+            (*_owner(cell, tensor), tensor, tensor.data_ptr(), tensor.stride())
+            for tensor in self.tensors
+            if tensor is not None
         ]
         leaves = tuple(reversed(_nest.flatten(state)))
         x, out = torch.empty(1, *self.x_shape), torch.empty(1, *self.state_shapes[0])
@@ -57,9 +59,10 @@ class Prepared:
         """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
         if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
             return False
-        for owner, name, tensor, pointer in self.sources:
-            # another one, or none, where a parametrization or pruning took it over
-            if owner.get(name) is not tensor or tensor.data_ptr() != pointer:
+        for owner, name, tensor, pointer, strides in self.sources:
+            # another one, or none, where a parametrization or pruning took it over; the same memory read another way
+            # where somebody set `.data` to a transposition
+            if owner.get(name) is not tensor or tensor.data_ptr() != pointer or tensor.stride() != strides:
                 return False
         return True
 
@@ -227,8 +230,10 @@ class Frozen:
         """Whether the parameters are those that were packed, unchanged (as autograd counts their changes)."""
         if self.packed is None:
             return False
-        for owner, name, tensor, pointer, version in self._sources:
+        for owner, name, tensor, pointer, strides, version in self._sources:
             if owner.get(name) is not tensor or tensor.data_ptr() != pointer or tensor._version != version:
+                return False
+            if tensor.stride() != strides:
                 return False
             if tensor.requires_grad:  # somebody means to train it
                 return False
@@ -255,7 +260,7 @@ def freeze(cell: Any) -> None:
     if library.core is None or not eligible(cell, 1):
         return
     prepared = Prepared(cell, 1, None)
-    if any(tensor.is_inference() for _, _, tensor, _ in prepared.sources):  # nobody counts what is written to these
+    if any(tensor.is_inference() for _, _, tensor, _, _ in prepared.sources):  # nobody counts what is written to these
         return
     packed = library.freeze(prepared.words)
     cell.__dict__["_frozen"] = Frozen(packed, [(*source, source[2]._version) for source in prepared.sources])

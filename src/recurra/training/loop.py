@@ -203,8 +203,12 @@ class Loop:
     def _is_best(self, value: float, loss: float) -> bool:
         """Whether this validation is the best so far; of two with the same metric the lower loss is better."""
         progress = self.progress
-        if progress.best is None or value == progress.best:
-            return progress.best is None or progress.best_loss is None or loss < progress.best_loss
+        if progress.best is None:
+            return True
+        if math.isnan(progress.best):  # a first validation of no value is beaten by any that has one
+            return not math.isnan(value)
+        if value == progress.best:
+            return progress.best_loss is None or loss < progress.best_loss
         return value > progress.best if self.task.higher_is_better else value < progress.best
 
     def _may_be_best(self, value: float, count: int) -> bool:
