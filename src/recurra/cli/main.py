@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from recurra._threads import let_waiting_threads_sleep
 from recurra.cli.lazy import Command, LazyGroup
 from recurra.errors import RecurraError
 
@@ -60,6 +61,8 @@ def _version(asked: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every expected error becomes one line and an exit code other than 0."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] != ["bench"]:  # which measures every library as it comes
+        let_waiting_threads_sleep()
     debug = "--debug" in arguments or bool(os.environ.get("RECURRA_DEBUG"))
     if "run" not in arguments:
         # --debug works wherever it stands; only a program that `recurra run` starts keeps its own

@@ -36,7 +36,12 @@ RunArgument = Annotated[
 def _load(run: Path, files: Iterable[str] = ()) -> Trained:
     """The trained model of `run`; a run or a file that is not there is told before torch is imported, which takes
     seconds."""
-    folder = RunFolder.open(run.parent if run.suffix == ".pt" else run).path
+    opened = RunFolder.open(run.parent if run.suffix == ".pt" else run)
+    folder = opened.path
+    if not opened.finished:
+        typer.echo(f"{folder}: not finished; its best weights so far are used", err=True)
+    elif run.suffix != ".pt" and folder.name != run.name:
+        typer.echo(f"run: {folder}", err=True)
     for file in files:
         check_path(file)
     from recurra.training.runs import load

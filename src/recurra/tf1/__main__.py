@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from recurra.tf1 import runner
+from recurra._threads import let_waiting_threads_sleep
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run the program, return its exit code."""
+    let_waiting_threads_sleep()
+    from recurra.tf1 import runner  # loads torch, which reads how threads wait
+
     parser = argparse.ArgumentParser(prog="python -m recurra.tf1", description="Run a TensorFlow 1 program on recurra.")
     parser.add_argument(
         "--tf-version", help="the release it was written for, such as 0.10; read from the source when absent"

@@ -68,7 +68,7 @@ class MnistConfig(ImageConfig):
     read: Read = option("state-h", READ_HELP + "; states for the rnn unless given", "Model")
     merge: Merge = option("sum", "how the two directions are joined", "Model")
     activation: str | None = option("relu", "activation of the rnn cell", "Model")
-    epochs: int = option(20, "passes over the training data at most", ge=1)
+    epochs: int = option(12, "passes over the training data at most", ge=1)
     decay: Literal["none", "linear"] = option("linear", "how the learning rate goes down until the end of the run")
     batch_size: int = option(100, "examples (rows) per optimiser step", ge=1)
     eval_every: int | None = option(100, "steps between looks at the validation subset", ge=1)
