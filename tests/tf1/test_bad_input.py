@@ -33,6 +33,10 @@ def _other_graph() -> None:
     tf.zeros([2]) + a
 
 
+def _float_ids() -> None:
+    tf.nn.embedding_lookup(tf.zeros([5, 2]), tf.zeros([3]))
+
+
 def _product() -> None:
     with tf.variable_scope("m"):
         tf.matmul(tf.zeros([2, 3]), tf.zeros([4, 5]), name="prod")
@@ -47,6 +51,7 @@ def _uninitialized() -> None:
 
 
 CASES = [
+    (_float_ids, TypeError, r"Value passed to parameter 'indices' has DataType float32 not in list of allowed values: int32, int64"),
     (_other_depth, ValueError, "Dimensions must be equal, but are 10 and 9 for '.*' (op: 'MatMul') with input shapes: [2,10], [9,16]."),
     (_shared_layers, ValueError, "Dimensions must be equal, but are 8 and 9 for '.*' (op: 'MatMul') with input shapes: [2,8], [9,8]."),
     (_other_graph, ValueError, 'Tensor("a:0", shape=(2,), dtype=float32) must be from the same graph as Tensor("zeros:0", shape=(2,), dtype=float32).'),

@@ -84,12 +84,15 @@ def _gather_shape(operation: Any) -> TensorShape:
     return params[:position].concatenate(indices[batch_dims:]).concatenate(params[position + 1 :])
 
 
+_INDICES = {"Tindices": (dtypes.int32, dtypes.int64)}
+
 op(
     "Gather",
     "params:Tparams, indices:Tindices -> Tparams",
     lambda params, indices: gather_rows(params, indices),
     shape=_gather_shape,
     validate_indices=True,
+    allow=_INDICES,
 )
 op(
     "GatherV2",
@@ -98,6 +101,7 @@ op(
     shape=_gather_shape,
     batch_dims=0,
     Taxis=dtypes.int32,
+    allow=_INDICES,
 )
 
 
@@ -118,6 +122,7 @@ op(
     _resource_gather,
     shape=_resource_gather_shape,
     validate_indices=True,
+    allow=_INDICES,
 )
 
 
@@ -184,7 +189,7 @@ def _gather_nd_shape(operation: Any) -> TensorShape:
     return indices[:-1].concatenate(params[depth:])
 
 
-op("GatherNd", "params:Tparams, indices:Tindices -> Tparams", _gather_nd, shape=_gather_nd_shape)
+op("GatherNd", "params:Tparams, indices:Tindices -> Tparams", _gather_nd, shape=_gather_nd_shape, allow=_INDICES)
 
 
 @tf_export("gather_nd", "manip.gather_nd")
@@ -246,13 +251,19 @@ def _scatter_nd_shape(operation: Any) -> TensorShape:
     return constant_value_as_shape(operation.inputs[2])
 
 
-op("ScatterNd", "indices:Tindices, updates:T, shape:Tindices -> T", _scatter_nd, shape=_scatter_nd_shape)
+op(
+    "ScatterNd",
+    "indices:Tindices, updates:T, shape:Tindices -> T",
+    _scatter_nd,
+    shape=_scatter_nd_shape,
+    allow=_INDICES,
+)
 for _kind, _how, _names in (
     ("TensorScatterUpdate", "put", ("tensor_scatter_nd_update", "tensor_scatter_update")),
     ("TensorScatterAdd", "add", ("tensor_scatter_nd_add", "tensor_scatter_add")),
     ("TensorScatterSub", "sub", ("tensor_scatter_nd_sub", "tensor_scatter_sub")),
 ):
-    op(_kind, "tensor:T, indices:Tindices, updates:T -> T", _scatter(_how), shape=same)
+    op(_kind, "tensor:T, indices:Tindices, updates:T -> T", _scatter(_how), shape=same, allow=_INDICES)
     export(
         (lambda kind: lambda tensor, indices, updates, name=None: apply_op(kind, tensor, indices, updates, name=name))(
             _kind
