@@ -36,17 +36,18 @@ RunArgument = Annotated[
 def _load(run: Path, files: Iterable[str] = ()) -> Trained:
     """The trained model of `run`; a run or a file that is not there is told before torch is imported, which takes
     seconds."""
-    opened = RunFolder.open(run.parent if run.suffix == ".pt" else run)
+    checkpoint = run.name if run.suffix == ".pt" else None
+    opened = RunFolder.open(run if checkpoint is None else run.parent)
     folder = opened.path
     if not opened.finished:
         typer.echo(f"{folder}: not finished; its best weights so far are used", err=True)
-    elif run.suffix != ".pt" and folder.name != run.name:
+    elif checkpoint is None and folder.name != run.name:
         typer.echo(f"run: {folder}", err=True)
     for file in files:
         check_path(file)
     from recurra.training.runs import load
 
-    return load(folder / run.name if run.suffix == ".pt" else folder)
+    return load(folder if checkpoint is None else folder / checkpoint)
 
 
 @evaluate_app.command(help="Measure a trained model on a file in the format it was trained on.")
