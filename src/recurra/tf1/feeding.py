@@ -71,6 +71,8 @@ class Feed:
                     f"{tensor.dtype.base_dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to "
                     "a larger type (e.g. int64)."
                 )
+        if hasattr(value, "fed_value"):  # a TensorHandle
+            return value.fed_value(tensor)
         return feed_value(value, tensor.dtype) if tensor.dtype.is_numpy_compatible else value
 
 

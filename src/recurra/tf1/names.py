@@ -23,6 +23,7 @@ MODULES: list[str] = [
     "build",
     "core_ops",
     "session",
+    "session_handles",
     "variables",
     "variable_functions",
     "variables_v2",

@@ -14,6 +14,7 @@ from recurra.tf1.feeding import Feed, flat_feed
 from recurra.tf1.fetches import FetchMapper, structure
 from recurra.tf1.graph import Graph, get_default_graph
 from recurra.tf1.names import tf_export
+from recurra.tf1.partial_run import PartialRun
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.values import Cell, to_numpy
 
@@ -55,6 +56,7 @@ class BaseSession:
         self._lock = threading.RLock()
         self.cells: dict[Operation, Cell] = {}
         self._resources: dict[Any, Any] = {}
+        self._partial_runs: dict[str, PartialRun] = {}
         self.run_hooks: list[Callable[[], None]] = []
         self.run_count = 0
 
@@ -200,8 +202,30 @@ class BaseSession:
 
         return call
 
-    def partial_run_setup(self, fetches: Any, feeds: Any = None) -> Any:
-        raise errors.UnimplementedError(None, None, "recurra does not implement Session.partial_run")
+    def partial_run_setup(self, fetches: Any, feeds: Any = None) -> str:
+        """A handle for `partial_run`: all that it will fetch, and all that it will be fed."""
+        self._check_open()
+        tensors = [Feed(self._graph, key).tensor for key in feeds or ()]
+        started = PartialRun(self, FetchMapper(self._graph, fetches).elements, tensors)
+        self._partial_runs[started.handle] = started
+        return started.handle
+
+    def partial_run(self, handle: str, fetches: Any, feed_dict: Any = None) -> Any:
+        """Go on with a run: some of its fetches, from what was fed before and is fed now."""
+        self._check_open()
+        under_way = self._partial_runs.get(handle)
+        if under_way is None:
+            raise errors.InvalidArgumentError(None, None, f"Must run 'setup' before performing partial runs: {handle}")
+        mapper = FetchMapper(self._graph, fetches)
+        keys, values = self._feeds(feed_dict) if feed_dict else ((), ())
+        found = under_way.run(mapper.elements, dict(zip(keys, values, strict=True)))
+        if under_way.finished:
+            del self._partial_runs[handle]
+        return mapper.build([to_numpy(found[element]) for element in mapper.elements])
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("Attempted to use a closed Session.")
 
 
 @contextmanager

@@ -235,7 +235,10 @@ class RNN(Layer):
         return whole, done[2], list(done[3:])
 
     def _step(self, inputs: Any, state: list[Any], size: Any, training: Any) -> tuple[Any, list[Any]]:
-        packed = nest.pack_sequence_as(size, state) if nest.is_nested(size) else state
+        if nest.is_nested(size):
+            packed = nest.pack_sequence_as(size, state)
+        else:  # Keras' own cells take a list, those of tf.nn.rnn_cell the tensor
+            packed = state[0] if hasattr(self.cell, "_is_tf_rnn_cell") else state
         more = {"training": training} if getattr(self.cell, "_call_takes", lambda _: False)("training") else {}
         call = (
             self.cell.call if isinstance(self.cell, tf.keras.layers.Layer) or hasattr(self.cell, "call") else self.cell
