@@ -218,3 +218,14 @@ def test_a_plan_keeps_no_graph():
     del graph, session, x
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize(("batch", "small"), [(2, True), (200_000, False)])
+def test_a_plan_knows_whether_a_second_thread_is_worth_waking(batch, small):
+    x = tf.placeholder(tf.float32, [None, FEATURES])
+    y = tf.nn.softmax(tf.matmul(x, tf.get_variable("w", [FEATURES, HIDDEN])))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        given = np.ones((batch, FEATURES), np.float32)
+        session.run(y, {x: given})
+        assert _plan(session).work.small([given]) is small

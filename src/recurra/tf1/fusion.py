@@ -14,6 +14,7 @@ import torch
 
 from recurra.tf1.constants import constant_value
 from recurra.tf1.registry import OpDef
+from recurra.tf1.shapes import TensorShape
 from recurra.tf1.tensor import Operation, Tensor
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _chains(compiler: _Compiler, ops: list[Operation], leaves: set[Tensor]) -> l
     results = set(compiler.results)
     for op in steps:
         count = op.attrs["_lengths"]["state"]
-        before = op.inputs[1].op
+        before = compiler.producer(op.inputs[1])
         if before not in known or before in following or op.inputs[1 : count + 1] != before.outputs:
             continue
         if _signature(before) != _signature(op):
@@ -100,7 +101,7 @@ def _users(ops: Iterable[Operation]) -> dict[Tensor, list[Operation]]:
 def _feeds_itself(chain: list[Operation], member: dict[Operation, list[Operation]], compiler: _Compiler) -> bool:
     """Whether an input of a step depends on an output of the chain other than through the state."""
     own = set(chain)
-    stack = [t.op for op in chain for t in [op.inputs[0]] if compiler._computed(t)]
+    stack = [compiler.producer(t) for op in chain for t in [op.inputs[0]] if compiler._computed(t)]
     seen: set[Operation] = set()
     while stack:
         op = stack.pop()
@@ -111,7 +112,7 @@ def _feeds_itself(chain: list[Operation], member: dict[Operation, list[Operation
         seen.add(op)
         for each in member.get(op, [op]):
             seen.add(each)
-            stack.extend(t.op for t in each._inputs if compiler._computed(t) and t.op not in seen)
+            stack.extend(compiler.producer(t) for t in each._inputs if compiler._computed(t))
             stack.extend(c for c in each._control_inputs if c not in seen)
     return False
 
@@ -164,7 +165,9 @@ class _Rewrite:
         lengths = {"xs": len(source), "state": count, "params": len(first.inputs) - count - 1}
         rows = [op.outputs[-1] for op in chain[:-1]]
         apart = any(t in self.wanted for t in rows)
-        whole = Tensor(last, 0, last.outputs[-1].dtype)
+        row = last.outputs[-1]
+        shape = TensorShape(None if row.shape.values is None else [len(chain), *row.shape.values])
+        whole = Tensor(last, 0, row.dtype, shape)
         self.sequences[id(chain)] = whole
         outputs = [whole, *(rows if apart else []), *last.outputs]
         inputs = [*source, *first.inputs[1:]]

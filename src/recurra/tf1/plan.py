@@ -14,7 +14,9 @@ from typing import Any
 from recurra.tf1 import fusion
 from recurra.tf1.codegen import Generator, translate
 from recurra.tf1.constants import constant_value
+from recurra.tf1.order import needed_ops
 from recurra.tf1.tensor import Operation, Tensor
+from recurra.tf1.workload import Workload
 
 __all__ = ["Plan", "compile_function", "gradient_targets", "is_differentiable", "needed_ops", "translate"]
 
@@ -25,8 +27,15 @@ class Plan:
     `loops` says of every loop (by the name of its first operation) and cell step whether it runs as a "sequence" or in "steps".
     """  # noqa: E501
 
-    def __init__(self, call: Callable[..., tuple[Any, ...]], keep: Any, ops: list[Operation], loops: dict[str, str]):
-        self.call, self.keep, self.ops, self.loops = call, keep, ops, loops
+    def __init__(
+        self,
+        call: Callable[..., tuple[Any, ...]],
+        keep: Any,
+        ops: list[Operation],
+        loops: dict[str, str],
+        work: Workload,
+    ):
+        self.call, self.keep, self.ops, self.loops, self.work = call, keep, ops, loops, work
 
 
 def compile_function(
@@ -43,41 +52,6 @@ def compile_function(
     Operations in `done` were run before. With `cells`, arguments that are references come as Cells.
     """  # noqa: E501
     return _Compiler(session, args, results, list(targets), recording, set(done), cells).compile()
-
-
-def needed_ops(
-    results: Iterable[Tensor],
-    targets: Iterable[Operation],
-    args: Iterable[Tensor],
-    done: Iterable[Operation] = (),
-    instead: dict[Operation, Operation] | None = None,
-) -> list[Operation]:
-    """The operations that results and targets need, in a valid order, stopping at `args` and at `done`.
-
-    `instead` replaces operations by others that make the same tensors.
-    """
-    given = set(args)
-    replace = instead or {}
-    order: list[Operation] = []
-    state: dict[Operation, int] = dict.fromkeys(done, 2)
-    stack = [t.op for t in results if t not in given] + list(targets)
-    stack.reverse()
-    while stack:
-        op = stack[-1]
-        mark = state.get(op, 0)
-        if mark == 2:
-            stack.pop()
-        elif mark == 1:
-            state[op] = 2
-            order.append(op)
-            stack.pop()
-        else:
-            state[op] = 1
-            waiting = [t.op for t in op._inputs if t not in given] + op._control_inputs
-            if replace:
-                waiting = [replace.get(o, o) for o in waiting]
-            stack.extend(o for o in reversed(waiting) if state.get(o, 0) == 0)
-    return order
 
 
 class _Compiler:
@@ -99,6 +73,7 @@ class _Compiler:
         self.known: dict[Tensor, Any] = {}
         self.substituted: set[Tensor] = set()
         self.producers: dict[Tensor, Operation] = {}  # of the outputs of fused operations
+        self.instead: dict[Operation, Operation] = {}
         self.reordered = False
         self.leaves_early: set[Tensor] = set()
 
@@ -106,6 +81,7 @@ class _Compiler:
         ops = needed_ops(self.results, self.targets, self.given, self.done)
         ops = self._follow_fed_gradients(ops)
         ops = self._shorten_loops(ops)
+        ops = self._find_cells(ops)
         self.gradient_ops = [op for op in ops if op.type == "Gradients"]
         self._fold(ops)
         ops = self._live(ops)
@@ -152,7 +128,7 @@ class _Compiler:
         if not loops:
             return ops
         used = {t for op in ops for t in op._inputs} | set(self.results)
-        instead = {}
+        instead = self.instead
         for op in loops:
             short = op.attrs["_loop_context"].shortened(op, frozenset(i for i, t in enumerate(op.outputs) if t in used))
             if short is not op:
@@ -162,6 +138,18 @@ class _Compiler:
         for op in instead.values():
             self.producers.update(dict.fromkeys(op.outputs, op))
         return needed_ops(self.results, self.targets, self.given - self.substituted, self.done, instead)
+
+    def _find_cells(self, ops: list[Operation]) -> list[Operation]:
+        """Steps of cells that the program wrote out as steps of the library's."""
+        from recurra.tf1.rnn.recognise import written_out
+
+        held = {t for op in ops if op.type == "Gradients" for t in gradient_targets(op)} | self.given
+        instead = written_out(ops, held.__contains__)
+        if not instead:
+            return ops
+        self.instead.update(instead)
+        self.producers.update((t, made) for made in instead.values() for t in made.outputs)
+        return needed_ops(self.results, self.targets, self.given - self.substituted, self.done, self.instead)
 
     def _fold(self, ops: list[Operation]) -> None:
         """Values that no feed, state or random number can change."""
@@ -228,7 +216,7 @@ class _Compiler:
         waiting: dict[Operation, int] = {}
         users: dict[Operation, list[Operation]] = {op: [] for op in ops}
         for op in ops:
-            before = {self.producers.get(t, t.op) for t in op._inputs if self._computed(t)} | set(op._control_inputs)
+            before = {self.producer(t) for t in op._inputs if self._computed(t)} | set(op._control_inputs)
             before = {b for b in before if b in position and b is not op}
             waiting[op] = len(before)
             for b in before:
@@ -245,12 +233,18 @@ class _Compiler:
                     heapq.heappush(heap, (_rank(user), position[user]))
         return order
 
+    def producer(self, tensor: Tensor) -> Operation:
+        """The operation of this plan that makes a tensor."""
+        return self.producers.get(tensor, tensor.op)
+
     def _computed(self, tensor: Tensor) -> bool:
         return tensor not in self.known and (tensor not in self.given or tensor in self.substituted)
 
     def _generate(self, ops: list[Operation], region: set[Operation], leaves: set[Tensor]) -> Plan:
         written = Generator(self, ops, region, leaves)
-        return Plan(written.function(), (self.args, self.results, self.targets), ops, written.loops)
+        return Plan(
+            written.function(), (self.args, self.results, self.targets), ops, written.loops, Workload(ops, self.args)
+        )
 
 
 def _rank(op: Operation) -> int:

@@ -19,6 +19,7 @@ from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.values import Cell, to_numpy
 
 _set_grad = torch._C._set_grad_enabled
+_threads, _set_threads = torch.get_num_threads, torch.set_num_threads
 
 
 class _Local(threading.local):
@@ -129,9 +130,11 @@ class BaseSession:
         )
 
     def _call(self, made: plan.Plan, values: Any) -> tuple[Any, ...]:
-        before = torch.is_grad_enabled()
+        before, threads = torch.is_grad_enabled(), _threads()
         _set_grad(False)
         try:
+            if threads > 1 and made.work.small(values):
+                _set_threads(1)
             return made.call(*values)
         except Exception as error:
             translated = plan.translate(error)
@@ -140,6 +143,8 @@ class BaseSession:
             raise translated from error
         finally:
             _set_grad(before)
+            if threads > 1:
+                _set_threads(threads)
             self.run_count += 1
 
     def _mapper_for(self, fetches: Any) -> FetchMapper:

@@ -30,10 +30,14 @@ def _add(x: Any, y: Any) -> Any:
 
 def _maximum(x: TorchTensor, y: TorchTensor) -> TorchTensor:
     """Where equal, the gradient is x's alone."""
+    if not torch.is_grad_enabled():
+        return torch.maximum(x, y)
     return torch.where((x >= y) | torch.isnan(x), x, y)
 
 
 def _minimum(x: TorchTensor, y: TorchTensor) -> TorchTensor:
+    if not torch.is_grad_enabled():
+        return torch.minimum(x, y)
     return torch.where((x <= y) | torch.isnan(x), x, y)
 
 

@@ -6,6 +6,7 @@ vectors of every gate, in cuDNN's order: i, f, j, o for the LSTM, r, u, candidat
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from recurra.tf1 import dtypes
@@ -14,7 +15,7 @@ from recurra.tf1.layers.base import InputSpec, Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.registry import op
-from recurra.tf1.rnn.sequence import sequence_call
+from recurra.tf1.rnn.sequence_call import SequenceCall
 from recurra.tf1.shapes import TensorShape
 
 __all__ = ["CudnnGRU", "CudnnLSTM", "CudnnRNNRelu", "CudnnRNNTanh"]
@@ -22,8 +23,11 @@ __all__ = ["CudnnGRU", "CudnnLSTM", "CudnnRNNRelu", "CudnnRNNTanh"]
 tf = space("")
 
 
+_sequence_call = cache(SequenceCall)
+
+
 def _run(inputs: Any, state: list[Any], params: list[Any], *, family: str, fields: Any, options: Any) -> Any:
-    outputs, final = sequence_call(family, fields, options)(inputs, state, params)
+    outputs, final = _sequence_call(family, fields, options)(inputs, state, params)
     return (outputs, *final)
 
 

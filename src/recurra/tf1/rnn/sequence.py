@@ -8,16 +8,13 @@ anything else in it runs step by step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 
-from recurra.cells.lstm import LSTMState
-from recurra.kernels import run_sequence
 from recurra.tf1.constants import constant_value, group_inputs
 from recurra.tf1.plan import needed_ops
-from recurra.tf1.rnn.steps import FAMILIES
+from recurra.tf1.rnn.sequence_call import SequenceCall
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.tensor_array import ArrayState
 from recurra.tf1.values import to_torch
@@ -63,25 +60,10 @@ _RANDOM = ("RandomUniform", "RandomStandardNormal", "TruncatedNormal")
 Run = Callable[[list[Any]], Any]
 
 
-@cache
-def sequence_call(family: str, fields: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    """(inputs [T, B, I], state tensors, parameter tensors, lengths) -> (outputs [T, B, H], final state tensors)."""
-    known = FAMILIES[family]
-    chosen = None if known.options is None else known.options(**dict(options))
-
-    def run(inputs: Any, state: list[Any], params: list[Any], lengths: Any = None) -> tuple[Any, tuple[Any, ...]]:
-        packed = known.params(**dict(zip(fields, params, strict=True)))
-        first = LSTMState(*state) if known.pair else state[0]
-        outputs, final = run_sequence(known.recurrence, packed, inputs, first, lengths, options=chosen)
-        return outputs, tuple(final) if known.pair else (final,)
-
-    return run
-
-
 def call_of(step: Operation) -> Callable[..., Any]:
-    """The sequence call of a CellStep."""
+    """The sequence call of a CellStep; each has its own, as each has its own parameters."""
     attrs = step.attrs
-    return sequence_call(attrs["family"], attrs["fields"], attrs["options"])
+    return SequenceCall(attrs["family"], attrs["fields"], attrs["options"])
 
 
 class _Step(NamedTuple):
