@@ -43,6 +43,48 @@ def test_losses(expected):
         np.testing.assert_allclose(value, expected[key], rtol=1e-5, atol=1e-6, err_msg=key)
 
 
+def test_metrics_that_add_up(expected):
+    for key, value in keras_models.metrics(tf).items():
+        np.testing.assert_allclose(value, expected[key], rtol=1e-5, atol=1e-6, err_msg=key)
+
+
+def test_metrics_with_variables_begin_anew_with_every_epoch():
+    class Hits(tf.keras.metrics.Metric):
+        def __init__(self, name="hits"):
+            super().__init__(name=name)
+            self.seen = self.add_weight(name="seen", initializer="zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.seen.assign_add(tf.reduce_sum(y_true))
+
+        def result(self):
+            return self.seen
+
+    truth = np.array([[1], [0], [1], [1]], "float32")
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, activation="sigmoid", input_shape=(2,))])
+    model.compile("sgd", "binary_crossentropy", metrics=[Hits(), tf.keras.metrics.Recall(), "AUC"])
+    history = model.fit(np.ones((4, 2)), truth, batch_size=2, epochs=3, verbose=0).history
+    assert history["hits"] == [3.0] * 3 and set(history["recall"]) <= {0.0, 1.0}
+    assert model.metrics_names == ["loss", "hits", "recall", "auc"]
+    assert model.train_on_batch(np.ones((4, 2)), truth)[1] == 3.0
+    assert model.test_on_batch(np.ones((4, 2)), truth)[1] == 3.0
+
+
+def test_a_cell_is_given_constants():
+    class Cell(tf.keras.layers.Layer):
+        state_size = 3
+
+        def call(self, inputs, states, constants=None):
+            h = tf.tanh(inputs + states[0] + constants[0])
+            return h, [h]
+
+    entry, shift = tf.keras.layers.Input((2, 3)), tf.keras.layers.Input((3,))
+    model = tf.keras.Model([entry, shift], tf.keras.layers.RNN(Cell())(entry, constants=[shift]))
+    x = keras_models.SERIES
+    found = model.predict([x[:, :2], x[:, 2]])
+    np.testing.assert_allclose(found, np.tanh(x[:, 1] + np.tanh(x[:, 0] + x[:, 2]) + x[:, 2]), rtol=1e-5)
+
+
 def small(keras, optimizer="adam"):
     rows = [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.Bidirectional(keras.layers.GRU(3)),
             keras.layers.Dense(3, activation="softmax")]  # fmt: skip

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from keras_models import MODELS, losses, run
+from keras_models import MODELS, losses, metrics, run
 
 
 def main():
@@ -17,6 +17,7 @@ def main():
         return tf.keras.backend.eval(loss(tf.constant(target), tf.constant(output)))
 
     found.update(losses(tf.keras, evaluate))
+    found.update(metrics(tf))
     np.savez(os.path.join(os.path.dirname(os.path.abspath(__file__)), "keras.npz"), **found)
 
 

@@ -44,7 +44,15 @@ def _of_tf_layers(name: str, *more: str, masking: bool = False) -> None:
 for _name in ("Dense", "Dropout", "BatchNormalization"):
     _of_tf_layers(_name, masking=True)
 _of_tf_layers("Flatten")
-for _name in ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "SeparableConv1D", "SeparableConv2D"):
+for _name in (
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Conv2DTranspose",
+    "Conv3DTranspose",
+    "SeparableConv1D",
+    "SeparableConv2D",
+):
     _of_tf_layers(_name, _name.replace("Conv", "Convolution"))
 for _rank in (1, 2, 3):
     _of_tf_layers(f"MaxPooling{_rank}D", f"MaxPool{_rank}D")
@@ -391,8 +399,10 @@ def _global(name: str, reduce: str, axes: list[int], *more: str) -> None:
 
 _global("GlobalMaxPooling1D", "reduce_max", [1], "GlobalMaxPool1D")
 _global("GlobalMaxPooling2D", "reduce_max", [1, 2], "GlobalMaxPool2D")
+_global("GlobalMaxPooling3D", "reduce_max", [1, 2, 3], "GlobalMaxPool3D")
 _global("GlobalAveragePooling1D", "reduce_mean", [1], "GlobalAvgPool1D")
 _global("GlobalAveragePooling2D", "reduce_mean", [1, 2], "GlobalAvgPool2D")
+_global("GlobalAveragePooling3D", "reduce_mean", [1, 2, 3], "GlobalAvgPool3D")
 
 
 def _pairs(value: Any, axes: int) -> list[list[int]]:
@@ -424,8 +434,8 @@ def _bordering(axes: int) -> None:
         _served(type(f"{kind}{axes}D", (Layer,), {"__init__": start, "call": call}))
 
 
-_bordering(1)
-_bordering(2)
+for _axes in (1, 2, 3):
+    _bordering(_axes)
 
 
 def _upsampling(axes: int) -> None:
@@ -443,5 +453,5 @@ def _upsampling(axes: int) -> None:
     _served(type(f"UpSampling{axes}D", (Layer,), {"__init__": start, "call": call}))
 
 
-_upsampling(1)
-_upsampling(2)
+for _axes in (1, 2, 3):
+    _upsampling(_axes)

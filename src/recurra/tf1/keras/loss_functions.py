@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1.keras import state
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import export, lookup, tf_export
 from recurra.tf1.namespace import space
 
 tf = space("")
@@ -236,7 +236,12 @@ def get_loss(identifier: Any) -> Any:
 
 @tf_export("keras.metrics.get", "keras.metrics.deserialize")
 def get_metric(identifier: Any) -> Any:
-    """A metric from its name, or itself."""
+    """A metric from its name, or itself; the name of a class gives an object of it."""
+    if isinstance(identifier, str) and identifier not in METRICS and identifier[:1].isupper():
+        try:
+            return lookup(f"keras.metrics.{identifier}")()
+        except KeyError:
+            pass
     return _found(identifier, METRICS, "metric")
 
 

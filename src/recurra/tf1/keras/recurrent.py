@@ -140,6 +140,7 @@ class RNN(Layer):
         self.supports_masking = True
         self.input_spec = [InputSpec(ndim=3)]
         self.states: Any = None
+        self._constants, self._given = 0, []  # how many constants the cell is given at every step, and which
 
     def build(self, input_shape: Any) -> None:
         shape = TensorShape(input_shape[0] if isinstance(input_shape, list | tuple) else input_shape)
@@ -175,20 +176,27 @@ class RNN(Layer):
             variable.load(value + 0 * session.run(variable), session)
 
     def __call__(self, inputs: Any, initial_state: Any = None, constants: Any = None, **kwargs: Any) -> Any:
-        if constants is not None:
-            raise NotImplementedError("keras.layers.RNN with constants is not implemented in recurra")
         if isinstance(inputs, list | tuple):
-            inputs, initial_state = inputs[0], list(inputs[1:])
-        if initial_state is None:
+            inputs, rest = inputs[0], list(inputs[1:])
+            if self._constants and constants is None:
+                rest, constants = rest[: -self._constants], rest[-self._constants :]
+            initial_state = rest or initial_state
+        constants = [] if constants is None else list(constants)
+        if constants and isinstance(self, _OwnRNN):
+            raise TypeError(f"{type(self).__name__} takes no constants: its cell has none")
+        self._constants = len(constants)
+        if initial_state is None and not constants:
             return super().__call__(inputs, **kwargs)
         self.input_spec = None
-        whole = [inputs, *nest.flatten(initial_state)]
+        whole = [inputs, *([] if initial_state is None else nest.flatten(initial_state)), *constants]
         kwargs.setdefault("mask", mask_of(inputs))
         return super().__call__(whole, **kwargs)
 
     def call(self, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
         if isinstance(inputs, list | tuple):
-            inputs, initial_state = inputs[0], list(inputs[1:])
+            inputs, *rest = inputs
+            border = len(rest) - self._constants
+            initial_state, self._given = rest[:border], rest[border:]
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         if self.time_major:
             inputs = tf.transpose(inputs, [1, 0, 2])
@@ -215,7 +223,8 @@ class RNN(Layer):
         """All outputs, the last one, and the final state, by a loop over any cell."""
         size = self.cell.state_size
         count = tf.shape(inputs)[1]
-        steps = tf.transpose(inputs, [1, 0, 2])
+        swap = [1, 0, *range(2, inputs.shape.ndims)]
+        steps = tf.transpose(inputs, swap)
         steps = tf.reverse(steps, [0]) if self.go_backwards else steps
         masks = None if mask is None else tf.transpose(tf.reverse(mask, [1]) if self.go_backwards else mask)
         first, _ = self._step(steps[0], state, size, training)
@@ -230,8 +239,8 @@ class RNN(Layer):
             return (t + 1, array.write(t, output), output, *new)
 
         done = tf.while_loop(lambda t, *_: t < count, body, (tf.constant(0), outputs, tf.zeros_like(first), *state))
-        whole = tf.transpose(done[1].stack(), [1, 0, 2])
-        whole.set_shape([inputs.shape[0], inputs.shape[1], first.shape[-1]])
+        whole = tf.transpose(done[1].stack(), [1, 0, *range(2, first.shape.ndims + 1)])
+        whole.set_shape([inputs.shape[0], inputs.shape[1], *first.shape.as_list()[1:]])
         return whole, done[2], list(done[3:])
 
     def _step(self, inputs: Any, state: list[Any], size: Any, training: Any) -> tuple[Any, list[Any]]:
@@ -240,6 +249,8 @@ class RNN(Layer):
         else:  # Keras' own cells take a list, those of tf.nn.rnn_cell the tensor
             packed = state[0] if hasattr(self.cell, "_is_tf_rnn_cell") else state
         more = {"training": training} if getattr(self.cell, "_call_takes", lambda _: False)("training") else {}
+        if self._given:
+            more["constants"] = self._given
         call = (
             self.cell.call if isinstance(self.cell, tf.keras.layers.Layer) or hasattr(self.cell, "call") else self.cell
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.tf1.keras import hooks as calls
 from recurra.tf1.keras import loss_functions as known
-from recurra.tf1.keras import state, update_rules
+from recurra.tf1.keras import metric_objects, state, update_rules
 from recurra.tf1.keras.feeding import Batches, Data, class_weights
 from recurra.tf1.keras.layer import mask_of
 from recurra.tf1.namespace import space
@@ -37,6 +37,7 @@ class Trainable:
         self.stop_training = False
         self._steps: dict[str, _Step] = {}
         self._targets: list[Any] = []
+        self._kept: dict[str, Any] = {}  # the metrics with variables
 
     # -- compile -------------------------------------------------------------------------------------------------------
     def compile(
@@ -60,7 +61,7 @@ class Trainable:
         self.loss, self.metrics, self.loss_weights = loss, metrics or [], loss_weights
         self.weighted_metrics, self.sample_weight_mode = weighted_metrics or [], sample_weight_mode
         self._per_output(loss, "loss")  # a wrong name is told here
-        self._steps, self._targets = {}, []
+        self._steps, self._targets, self._kept = {}, [], {}
 
     def _per_output(self, given: Any, what: str) -> list[Any]:
         names = ["output_1"] if self.outputs == [None] else self.output_names
@@ -120,8 +121,12 @@ class Trainable:
             chosen = _metrics_of(listed, self.output_names)
             for i, (output, metrics) in enumerate(zip(self.outputs, chosen, strict=True)):
                 for metric in metrics:
+                    metric = known.get_metric(metric) if metric not in ("acc", "accuracy") else metric
                     label, value = self._metric(metric, losses[i], i, output, weighted)
-                    fetches[f"{self.output_names[i]}_{label}" if several else label] = value
+                    key = f"{self.output_names[i]}_{label}" if several else label
+                    fetches[key] = value
+                    if isinstance(metric, metric_objects.Metric):
+                        self._kept[key] = metric
         return fetches
 
     def _metric(self, metric: Any, loss: Any, i: int, output: Any, weighted: bool) -> tuple[str, Any]:
@@ -129,8 +134,10 @@ class Trainable:
         named = metric if isinstance(metric, str) else getattr(metric, "name", None) or getattr(metric, "__name__", "")
         label = "acc" if is_accuracy else named
         function = known.accuracy_for(loss, output) if is_accuracy else known.get_metric(metric)
-        values = function(self._targets[i], output)
         mask = mask_of(output)
+        if isinstance(function, metric_objects.Metric):
+            return function.name, self._kept_metric(function, i, output, weighted, mask)
+        values = function(self._targets[i], output)
         weights = None if mask is None else tf.cast(mask, values.dtype)
         if weighted:
             own = self._sample_weights[i]
@@ -139,6 +146,19 @@ class Trainable:
             return label, tf.reduce_mean(values)
         weights = _spread(weights, values) + tf.zeros_like(values)
         return label, tf.stack([tf.reduce_sum(values * weights), tf.reduce_sum(weights)])
+
+    def _kept_metric(self, metric: Any, i: int, output: Any, weighted: bool, mask: Any) -> Any:
+        """The value after this batch of a metric that adds up over batches."""
+        weights = None if mask is None else tf.cast(mask, tf.float32)
+        if weighted:
+            own = _spread(self._sample_weights[i], output)
+            weights = own if weights is None else weights * own
+        return metric(self._targets[i], output, **({} if weights is None else {"sample_weight": weights}))
+
+    def reset_metrics(self) -> None:
+        """Let metrics that add up begin anew."""
+        for metric in self._kept.values():
+            metric.reset_states()
 
     def _step(self, kind: str) -> _Step:
         self._built_steps()
@@ -185,11 +205,17 @@ class Trainable:
                        reset_metrics: bool = True) -> Any:  # fmt: skip
         """One step of learning; gives the loss, and the metrics where there are any."""
         data = self._data(x, y, sample_weight, class_weight)
-        return self._plain(self._run("train", *data.rows(None)))
+        return self._plain(self._once("train", data, reset_metrics))
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, reset_metrics: bool = True) -> Any:
         """The loss, and the metrics, of a batch."""
-        return self._plain(self._run("test", *self._data(x, y, sample_weight).rows(None)))
+        return self._plain(self._once("test", self._data(x, y, sample_weight), reset_metrics))
+
+    def _once(self, kind: str, data: Data, reset_metrics: bool) -> dict[str, float]:
+        found = self._run(kind, *data.rows(None))
+        if reset_metrics:
+            self.reset_metrics()
+        return found
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for a batch."""
@@ -259,6 +285,7 @@ class Trainable:
         """Means over the epoch's batches, by their sizes."""
         totals: dict[str, Any] = {}
         count = 0
+        self.reset_metrics()
         for i, (x, y, weights) in enumerate(batches):
             size = len(x[0])
             if called is not None:
@@ -266,7 +293,7 @@ class Trainable:
             found = self._run(kind, x, y, weights)
             for key, value in found.items():  # a weighted metric comes as its sum and the sum of its weights
                 part = np.array([value * size, size]) if np.ndim(value) == 0 else value
-                totals[key] = totals.get(key, 0.0) + part
+                totals[key] = value if key in self._kept else totals.get(key, 0.0) + part
             count += size
             if called is not None:
                 logs = calls.Logs({"batch": i, "size": size, **_ratios(found)})

@@ -54,7 +54,7 @@ class Optimizer:
     def get_gradients(self, loss: Any, params: list[Any]) -> list[Any]:
         """Gradients, dense, clipped as asked; ValueError for a parameter that the loss does not depend on."""
         grads = tf.gradients(loss, params)
-        if all(g is None for g in grads):
+        if params and all(g is None for g in grads):
             raise ValueError("No gradients provided for any variable: the loss does not depend on the weights.")
         self._rows = [_touched(g) if isinstance(g, tf.IndexedSlices) else None for g in grads]
         grads = [None if g is None else tf.convert_to_tensor(g) for g in grads]
