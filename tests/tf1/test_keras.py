@@ -66,6 +66,7 @@ def test_metrics_with_variables_begin_anew_with_every_epoch():
     history = model.fit(np.ones((4, 2)), truth, batch_size=2, epochs=3, verbose=0).history
     assert history["hits"] == [3.0] * 3 and set(history["recall"]) <= {0.0, 1.0}
     assert model.metrics_names == ["loss", "hits", "recall", "auc"]
+    model.reset_metrics()
     assert model.train_on_batch(np.ones((4, 2)), truth)[1] == 3.0
     assert model.test_on_batch(np.ones((4, 2)), truth)[1] == 3.0
 
