@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,7 +70,7 @@ def ctc_beam_search(
         raise InputError(f"`top_paths` ({top_paths}) must not exceed `beam_width` ({beam_width})")
     frames, ends, blank = _frames(logits, lengths, blank, time_major)
     log_probs = torch.log_softmax(frames.detach().double(), -1)
-    rows = [_search(log_probs[:end, row].tolist(), beam_width, blank)[:top_paths] for row, end in enumerate(ends)]
+    rows = [_search(log_probs[:end, row].cpu().numpy(), beam_width, blank)[:top_paths] for row, end in enumerate(ends)]
     paths = []
     for k in range(top_paths):
         found = [row[k] if k < len(row) else _Prefix(None, -1) for row in rows]
@@ -117,19 +120,19 @@ class _Prefix:
         return path[::-1]
 
 
-def _search(frames: list[list[float]], beam_width: int, blank: int) -> list[_Prefix]:
+def _search(frames: np.ndarray, beam_width: int, blank: int) -> list[_Prefix]:
     root = _Prefix(None, -1)
     root.blank = root.total = 0.0
     beam = [root]
-    for frame in frames:
+    starts = frames.copy()
+    starts[:, blank] = NEVER  # no label begins with a blank
+    for frame, start in zip(frames.tolist(), starts, strict=True):
         branches = sorted(beam, key=lambda prefix: -prefix.total)
         for prefix in branches:
             prefix.old = (prefix.blank, prefix.lasting, prefix.total)
         for prefix in branches:
             _carry_on(prefix, frame, blank)
-        beam = list(branches)
-        for prefix in branches:
-            _extend(prefix, frame, blank, beam, beam_width)
+        beam = _grow(branches, start, beam_width)
     return sorted(beam, key=lambda prefix: -prefix.total)
 
 
@@ -149,29 +152,37 @@ def _carry_on(prefix: _Prefix, frame: list[float], blank: int) -> None:
     prefix.total = _log_add(prefix.blank, prefix.lasting)
 
 
-def _extend(prefix: _Prefix, frame: list[float], blank: int, beam: list[_Prefix], beam_width: int) -> None:
-    """The frame begins a new label; it enters the beam where it beats the weakest."""
+def _grow(branches: list[_Prefix], start: np.ndarray, beam_width: int) -> list[_Prefix]:
+    """The beam after this frame: the branches, and the labels that begin in it where they beat the weakest.
 
-    def enters(total: float) -> bool:
-        return total > NEVER and (len(beam) < beam_width or total > min(other.total for other in beam))
-
-    if not enters(prefix.old[2]):
-        return
-    for label, log_prob in enumerate(frame):
-        if label == blank:
-            continue
-        child = prefix.child(label)
-        if child.total > NEVER:
-            continue
-        total = log_prob + _arriving(prefix, label)
-        if not enters(total):
-            continue
-        child.lasting = child.total = total
-        if len(beam) == beam_width:
-            weakest = min(beam, key=lambda other: other.total)
-            weakest.leave()
-            beam.remove(weakest)
-        beam.append(child)
+    `start` is the frame with no weight for the blank. The weakest weight only rises once the beam is full, and the branches
+    come in falling order: where the best label of one does not enter, none of the later ones does.
+    """
+    order = itertools.count()  # settles ties: of the equally weak, the one that came first leaves
+    heap = [(prefix.total, next(order), prefix) for prefix in branches]
+    heapq.heapify(heap)
+    best = float(start.max())
+    for prefix in branches:
+        weakest = heap[0][0] if len(heap) == beam_width else NEVER
+        if prefix.old[2] + best <= weakest or prefix.old[2] <= weakest:
+            break
+        totals = start + prefix.old[2]
+        if prefix.parent is not None:
+            totals[prefix.label] = start[prefix.label] + _arriving(prefix, prefix.label)
+        for label in np.flatnonzero(totals > weakest).tolist():
+            total = float(totals[label])
+            if len(heap) == beam_width and total <= heap[0][0]:
+                continue
+            child = prefix.child(label)
+            if child.total > NEVER:
+                continue
+            child.lasting = child.total = total
+            entry = (total, next(order), child)
+            if len(heap) == beam_width:
+                heapq.heapreplace(heap, entry)[2].leave()
+            else:
+                heapq.heappush(heap, entry)
+    return [prefix for _, _, prefix in heap]
 
 
 def _log_add(a: float, b: float) -> float:

@@ -182,9 +182,25 @@ def _sklearn_preprocessing(module: ModuleType, patches: Patches) -> None:
     )
 
 
+def _sklearn_manifold(module: ModuleType, patches: Patches) -> None:
+    tsne = module.TSNE  # type: ignore[attr-defined]
+
+    class TSNE(tsne):
+        """`n_iter` is `max_iter` since scikit-learn 1.7."""
+
+        @functools.wraps(tsne.__init__)
+        def __init__(self, *args: Any, n_iter: int | None = None, **kwargs: Any) -> None:
+            if n_iter is not None:
+                kwargs["max_iter"] = n_iter
+            super().__init__(*args, **kwargs)
+
+    patches.set(module, "TSNE", TSNE)
+
+
 AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
     "pandas": _pandas,
     "matplotlib.pyplot": _pyplot,
     "scipy.stats": _scipy_stats,
+    "sklearn.manifold": _sklearn_manifold,
     "sklearn.preprocessing": _sklearn_preprocessing,
 }

@@ -71,12 +71,15 @@ def assert_like_rnncell(cell_name: str, cell: Any) -> None:
         raise TypeError(f"The argument {cell_name!r} ({cell}) is not an RNNCell: {', '.join(missing)}.")
 
 
+export(like_rnncell, "python.ops.rnn_cell_impl._like_rnncell")
 export(assert_like_rnncell, "python.ops.rnn_cell_impl.assert_like_rnncell", "nn.rnn_cell.assert_like_rnncell")
 
 
 def state_shape(batch: Any, size: Any, static: bool = False) -> Any:
     """[batch] + size, as a list of Python numbers where static, else as what tf.zeros takes."""
     dims = TensorShape(size if isinstance(size, TensorShape | list | tuple) else [size])
+    if isinstance(batch, TensorLike) and not isinstance(batch, Tensor):  # programs of 0.x keep it in a variable
+        batch = convert_to_tensor(batch)
     known = constant_value(batch) if isinstance(batch, Tensor) else batch
     if static:
         return [None if known is None else int(known), *dims.as_list()]
