@@ -270,3 +270,15 @@ def test_raw_rnn_stops_when_all_rows_are_done():
         got = session.run(emitted.stack())
     assert got.shape == (2, 2, 2)
     assert not got[1, 1].any()
+
+
+def test_the_batch_size_may_be_a_variable():
+    """Programs of 0.x keep it in one (TensorFlow 1.15 refuses it)."""
+    with Graph().as_default(), tf.Session() as session:
+        size = tf.Variable(3, trainable=False)
+        state = tf.nn.rnn_cell.BasicLSTMCell(4).zero_state(size, tf.float32)
+        session.run(tf.global_variables_initializer())
+        assert state.c.shape.as_list() == [None, 4]
+        assert session.run(state.h).shape == (3, 4)
+        session.run(size.assign(2))
+        assert session.run(state.h).shape == (2, 4)

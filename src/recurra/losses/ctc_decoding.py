@@ -155,8 +155,8 @@ def _carry_on(prefix: _Prefix, frame: list[float], blank: int) -> None:
 def _grow(branches: list[_Prefix], start: np.ndarray, beam_width: int) -> list[_Prefix]:
     """The beam after this frame: the branches, and the labels that begin in it where they beat the weakest.
 
-    `start` is the frame with no weight for the blank. The weakest weight only rises once the beam is full, and the branches
-    come in falling order: where the best label of one does not enter, none of the later ones does.
+    `start` is the frame with no weight for the blank. The weakest weight only rises once the beam is full, and the
+    branches come in falling order: where the best label of one does not enter, none of the later ones does.
     """
     order = itertools.count()  # settles ties: of the equally weak, the one that came first leaves
     heap = [(prefix.total, next(order), prefix) for prefix in branches]

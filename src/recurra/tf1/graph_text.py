@@ -15,6 +15,7 @@ import numpy as np
 from recurra.tf1 import contexts, names, registry
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.graph import Graph
+from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.rnn import sequence
 from recurra.tf1.shapes import TensorShape
 from recurra.tf1.tensor import Operation, Tensor
@@ -31,8 +32,8 @@ _CONTEXTS = {
 class Encoder:
     """One graph as JSON text; `objects` are the values that have no data form."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, saved: dict[str, Any] | None = None):
+        self.graph, self.saved = graph, saved
         self.ops: list[Operation] = []
         self.index: dict[Operation, int] = {}
         self.contexts: dict[int, int] = {}
@@ -50,6 +51,7 @@ class Encoder:
             for key in self.graph.collections
             if isinstance(key, str)
         ]
+        saved = self.value(self.saved)
         rows = []
         done = 0
         while done < len(self.ops):  # encoding an operation may reach further hidden ones
@@ -61,6 +63,7 @@ class Encoder:
             "collections": collections,
             "shared": self.shared_rows,
             "seed": self.graph.seed,
+            "saved": saved,
         }
         return zlib.compress(json.dumps(text).encode())
 
@@ -155,7 +158,7 @@ def _array_in(row: Any) -> np.ndarray:
 
 
 class Decoder:
-    """Adds an encoded graph to `graph`, names under `prefix`."""
+    """Adds an encoded graph to `graph`, names under `prefix`; `saved` is {name in the checkpoint: variable} then."""
 
     def __init__(self, data: bytes, graph: Graph, prefix: str, objects: list[Any] | None, clear_devices: bool):
         self.text = json.loads(zlib.decompress(data))
@@ -163,6 +166,8 @@ class Decoder:
         self.ops: list[Operation] = []
         self.contexts: list[Any] = []
         self.shared: dict[int, Any] = {}
+        self.taken: dict[Operation, Operation] = {}
+        self.saved: dict[str, Variable] | None = None
 
     def decode(self) -> None:
         """Operations, contexts and collections."""
@@ -178,24 +183,37 @@ class Decoder:
             op._control_inputs = [self.ops[i] for i in row["controls"]]
             op._attrs.update((k, self.value(v)) for k, v in row["attrs"])
             op._context = None if row["context"] is None else self.contexts[row["context"]]
+        known = {v.op: v for v in self.graph.get_collection(GraphKeys.GLOBAL_VARIABLES) if isinstance(v, Variable)}
         for key, items in self.text["collections"]:
             for item in items:
-                value = self.value(item)
+                value = self._by_name(self.value(item), known)
                 if value is not _LOST:
                     self.graph.add_to_collection(key, value)
+        self.saved = self.value(self.text.get("saved"))
         if self.graph.seed is None:
             self.graph.seed = self.text["seed"]
         self.graph._touch()
 
+    def _by_name(self, item: Any, known: dict[Operation, Variable]) -> Any:
+        """A collection holds names: where the graph had an operation of that name before, they mean that one."""
+        if isinstance(item, Variable):
+            return known.get(self.taken.get(item.op, item.op), item)
+        if isinstance(item, Tensor) and item.op in self.taken:
+            return self.taken[item.op].outputs[item.value_index]
+        return self.taken.get(item, item) if isinstance(item, Operation) else item
+
     def _operation(self, row: Any) -> Operation:
         name = self.prefix + row["name"]
-        if row["listed"] and name in self.graph._ops:
+        before = self.graph._ops.get(name) if row["listed"] else None
+        if before is not None:
             name = self.graph.unique_name_absolute(name)
         made = Operation(self.graph, row["type"], name, (), {}, registry.get(row["type"]))
         made._device = "" if self.clear else row["device"]
         made._outputs = [
             Tensor(made, i, as_dtype(kind), TensorShape(dims)) for i, (kind, dims) in enumerate(row["outputs"])
         ]
+        if before is not None:
+            self.taken[made] = before
         if row["listed"]:
             self.graph._ops[name] = made
             self.graph._op_list.append(made)

@@ -58,7 +58,8 @@ def export_meta_graph(
     keys = collection_list if collection_list is not None else graph.get_all_collection_keys()
     for key in keys:
         _add_collection(meta, key, graph.get_collection(key), export_scope)
-    encoder = Encoder(graph)
+    saver = graph.extra.get("savers", {}).get(_saver_scope(meta)) if saver_def is not None else None
+    encoder = Encoder(graph, saver and saver.saved_names())
     data = encoder.encode()
     tag = f"{id(graph)}:{graph.version}"
     _objects[tag] = encoder.objects
@@ -123,25 +124,28 @@ def import_meta_graph(
     )
     graph = get_default_graph()
     prefix = f"{import_scope}/" if import_scope else ""
-    foreign = _KEY not in meta.collection_def
-    if foreign:
-        _import_foreign(meta, graph, prefix, clear_devices, **kwargs)
-    else:
+    present = dict(graph.extra.get("savers", {}))
+    if _KEY in meta.collection_def:
         data, tag = meta.collection_def[_KEY].bytes_list.value
-        Decoder(data, graph, prefix, _objects.get(tag.decode()), clear_devices).decode()
+        decoder = Decoder(data, graph, prefix, _objects.get(tag.decode()), clear_devices)
+        decoder.decode()
+        saved = decoder.saved
+    else:
+        importer = _import_foreign(meta, graph, prefix, clear_devices, **kwargs)
+        saved = _stored_variables(meta, graph, importer)
+    make = names.lookup("train.Saver")
+    options = {"name": import_scope} if import_scope else {}
+    if meta.HasField("saver_def"):
+        options["saver_def"] = meta.saver_def
+        scope = prefix + _saver_scope(meta)
+        if scope in present:  # the operations that a SaverDef names are those of a saver the program made before
+            return make(present[scope]._var_list, **options)
     variables = [
         v
         for k in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.SAVEABLE_OBJECTS)
         for v in graph.get_collection(k, import_scope)
     ]
-    if not variables:
-        return None
-    stored = _stored_variables(meta, graph, prefix, variables) if foreign else None
-    make = names.lookup("train.Saver")
-    options = {"name": import_scope} if import_scope else {}
-    if foreign and meta.HasField("saver_def"):
-        return make(stored or variables, saver_def=meta.saver_def, **options)
-    return make(variables, **options) if import_scope else make()
+    return make(saved or variables, **options) if variables else None
 
 
 def _import_foreign(
@@ -152,7 +156,7 @@ def _import_foreign(
     input_map: dict[str, Any] | None = None,
     return_elements: Any = None,
     **unused: Any,
-) -> None:
+) -> Importer:
     """The graph and the collections of a MetaGraphDef that TensorFlow wrote."""
     if unused:
         raise TypeError(f"import_meta_graph() got an unexpected keyword argument {min(unused)!r}")
@@ -164,6 +168,7 @@ def _import_foreign(
     for key in sorted(meta.collection_def):
         for item in _collected(graph, key, meta.collection_def[key], prefix):
             graph.add_to_collection(key, item)
+    return importer
 
 
 _VARIABLES = {k for k in vars(GraphKeys).values() if isinstance(k, str) and "variables" in k} | {GraphKeys.GLOBAL_STEP}
@@ -199,24 +204,43 @@ def _variable(graph: Graph, data: bytes, prefix: str) -> Variable:
     return found
 
 
-def _stored_variables(meta: Any, graph: Graph, prefix: str, variables: list[Any]) -> dict[str, Any] | None:
+def _stored_variables(meta: Any, graph: Graph, importer: Importer) -> dict[str, Any] | None:
     """{name in the checkpoint: variable} as the graph's own save operation has it; None where it does not say."""
-    for op in graph.get_operations():
-        if op.type not in ("SaveV2", "SaveSlices") or not op.name.startswith(prefix + _saver_scope(meta)):
+    variables = _imported_variables(meta, importer)
+    for name, op in importer.ops.items():
+        if op.type not in ("SaveV2", "SaveSlices") or not name.startswith(f"{_saver_scope(meta)}/"):
             continue
         keys = constant_value(op.inputs[1])
         tensors = op.inputs[3:]
         if keys is None or len(tensors) != keys.size:
             return None
-        owners = {v.op: v for v in variables if isinstance(v, Variable)}
-        found = {k.decode(): owners.get(_origin(t)) for k, t in zip(keys.reshape(-1), tensors, strict=True)}
-        parts = any(isinstance(v, Variable) and v._save_slice_info is not None for v in variables)
+        found = {k.decode(): variables.get(_origin(t)) for k, t in zip(keys.reshape(-1), tensors, strict=True)}
+        parts = any(v._save_slice_info is not None for v in variables.values())
         return None if parts or None in found.values() else found
     return None
 
 
+def _imported_variables(meta: Any, importer: Importer) -> dict[Operation, Variable]:
+    """The variables that came with the graph, also where their names had to change."""
+    kind = message("variable_pb2", "VariableDef")
+    found = {}
+    for key in _VARIABLES & set(meta.collection_def):
+        for data in meta.collection_def[key].bytes_list.value:
+            proto = kind.FromString(data)
+            op = importer.ops.get(proto.variable_name.rpartition(":")[0])
+            if op is None or op in found:
+                continue
+            for field in ("variable_name", "initializer_name", "snapshot_name", "initial_value_name"):
+                name, colon, index = getattr(proto, field).rpartition(":")
+                own = importer.ops.get(name if colon else index)
+                if own is not None:
+                    setattr(proto, field, f"{own.name}{colon}{index}" if colon else own.name)
+            found[op] = Variable.from_proto(proto)
+    return found
+
+
 def _saver_scope(meta: Any) -> str:
-    return meta.saver_def.save_tensor_name.rpartition("/")[0] + "/" if meta.HasField("saver_def") else "save/"
+    return meta.saver_def.save_tensor_name.rpartition("/")[0] if meta.HasField("saver_def") else "save"
 
 
 def _origin(tensor: Tensor) -> Operation:

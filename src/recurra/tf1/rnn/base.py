@@ -71,7 +71,6 @@ def assert_like_rnncell(cell_name: str, cell: Any) -> None:
         raise TypeError(f"The argument {cell_name!r} ({cell}) is not an RNNCell: {', '.join(missing)}.")
 
 
-export(like_rnncell, "python.ops.rnn_cell_impl._like_rnncell")
 export(assert_like_rnncell, "python.ops.rnn_cell_impl.assert_like_rnncell", "nn.rnn_cell.assert_like_rnncell")
 
 

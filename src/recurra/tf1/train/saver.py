@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 import weakref
@@ -77,6 +78,7 @@ class Saver:
         self._last_checkpoints: list[tuple[str, float]] = []
         self._checkpoints_to_be_deleted: list[tuple[str, float]] = []
         self._saveables: list[Saveable] | None = None
+        self._scope = name or "save"
         self._given_def = saver_def
         if saver_def is not None:
             self._sharded, self._max_to_keep = saver_def.sharded, saver_def.max_to_keep
@@ -96,6 +98,9 @@ class Saver:
         if not var_list and not self._allow_empty:
             raise ValueError("No variables to save")
         self._saveables = saveables_of(var_list)
+        self._var_list = var_list
+        if self._given_def is None:
+            self._scope = _enter(self, self._scope)
 
     def _check_built(self) -> list[Saveable]:
         if self._saveables is None:
@@ -112,7 +117,7 @@ class Saver:
 
     def as_saver_def(self) -> Any:
         """A SaverDef with the names TensorFlow's builder gives."""
-        scope = self._name or "save"
+        scope = self._scope
         return message("saver_pb2", "SaverDef")(
             filename_tensor_name=f"{scope}/Const:0",
             save_tensor_name=f"{scope}/control_dependency:0",
@@ -136,6 +141,11 @@ class Saver:
     def from_graph_state(cls, state: dict[str, Any]) -> Saver:
         """The saver of an imported graph."""
         return cls(allow_empty=True, **state)
+
+    def saved_names(self) -> dict[str, Any] | None:
+        """{name in a checkpoint: variable}, None where a part of a variable or something else is saved, too."""
+        named = {s.key: s.variable for s in self._saveables or []}
+        return named if named and all(v is not None for v in named.values()) else None
 
     @staticmethod
     def from_proto(saver_def: Any, import_scope: str | None = None) -> Saver:
@@ -283,6 +293,15 @@ class Saver:
         except KeyError:
             text = f"{_MISSING}Key {key} not found in checkpoint"
             raise errors.NotFoundError(None, None, text) from None
+
+
+def _enter(saver: Saver, name: str) -> str:
+    """The scope of a saver's operations in TensorFlow's graph: an imported graph's saver is found by it."""
+    savers = tf.get_default_graph().extra.setdefault("savers", {})
+    scopes = itertools.chain([name], (f"{name}_{k}" for k in itertools.count(1)))
+    scope = next(scope for scope in scopes if scope not in savers)
+    savers[scope] = saver
+    return scope
 
 
 def mismatch(text: str) -> errors.OpError:
