@@ -197,10 +197,26 @@ def _sklearn_manifold(module: ModuleType, patches: Patches) -> None:
     patches.set(module, "TSNE", TSNE)
 
 
+def _yaml(yaml: ModuleType, patches: Patches) -> None:
+    """`yaml.load(stream)`: the loader became an argument without a default in PyYAML 6."""
+    for name in ("load", "load_all"):
+        real = getattr(yaml, name)
+        patches.set(yaml, name, _with_loader(real, yaml.FullLoader))  # type: ignore[attr-defined]
+
+
+def _with_loader(real: Callable, default: Any) -> Callable:
+    @functools.wraps(real)
+    def load(stream: Any, Loader: Any = default) -> Any:
+        return real(stream, Loader=Loader)
+
+    return load
+
+
 AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
     "pandas": _pandas,
     "matplotlib.pyplot": _pyplot,
     "scipy.stats": _scipy_stats,
     "sklearn.manifold": _sklearn_manifold,
     "sklearn.preprocessing": _sklearn_preprocessing,
+    "yaml": _yaml,
 }
