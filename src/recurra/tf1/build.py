@@ -93,6 +93,8 @@ def constant(
     graph = get_default_graph()
     definition = get("Const")
     op = graph.add_op("Const", name, [], {"value": array, "dtype": kind}, definition)
+    if graph.eager and graph.run_now(op, [kind]):
+        return op._outputs[0]
     tensor = Tensor(op, 0, kind, TensorShape(array.shape))
     op._outputs.append(tensor)
     return tensor
@@ -519,6 +521,8 @@ def _finish(
 ) -> Operation:
     op = graph.add_op(definition.type, name or definition.type, inputs, attrs, definition)
     kinds = dtypes_out if dtypes_out is not None else output_dtypes(definition, attrs)
+    if graph.eager and graph.run_now(op, kinds):
+        return op
     op._outputs.extend(Tensor(op, i, as_dtype(kind)) for i, kind in enumerate(kinds))
     try:
         for tensor, shape in zip(op.outputs, infer_shapes(op), strict=True):

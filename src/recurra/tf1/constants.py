@@ -19,6 +19,8 @@ def constant_value(tensor: Any, partial: bool = False) -> np.ndarray | None:
     """The numpy value of a tensor that does not depend on feeds, state or randomness; None when unknown (or large)."""
     if not isinstance(tensor, Tensor):
         return None
+    if type(tensor) is not Tensor and tensor.graph.eager:
+        return _held_value(tensor)
     op = tensor.op
     if op.type == "Const":
         return op.attrs["value"]
@@ -30,6 +32,11 @@ def constant_value(tensor: Any, partial: bool = False) -> np.ndarray | None:
         if found is None:
             del memo[tensor]
     return found
+
+
+def _held_value(tensor: Any) -> np.ndarray | None:
+    held = tensor._held
+    return np.asarray(to_numpy(held)) if isinstance(held, torch.Tensor | np.ndarray) else None
 
 
 def _evaluate(tensor: Tensor) -> np.ndarray | None:

@@ -151,6 +151,8 @@ def while_loop(
     return_same_structure: bool = False,
 ) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`."""
+    if _all_known(loop_vars):
+        return _loop_now(cond, body, loop_vars, maximum_iterations)
     with name_scope(name, "while", [v for v in nest.flatten(loop_vars) if isinstance(v, Tensor)]):
         if not loop_vars:
             raise ValueError("No loop variables provided")
@@ -173,6 +175,30 @@ def while_loop(
             get_default_graph().add_to_collection(GraphKeys.WHILE_CONTEXT, context)
         result = _build_loop(context, cond, body, loop_vars, shape_invariants, same, back_prop)
         return result if maximum_iterations is None else result[1]
+
+
+def _all_known(loop_vars: Any) -> bool:
+    """Whether eager execution goes on here: every loop variable has a value."""
+    graph = get_default_graph()
+    if not graph.eager or graph.symbolic:
+        return False
+    return not any(type(v) is Tensor for v in nest.flatten(loop_vars))
+
+
+def _loop_now(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any) -> Any:
+    """The loop as Python's own."""
+    packed, done = nest.map_structure(_known, loop_vars), 0
+    limit = None if maximum_iterations is None else int(maximum_iterations)
+    while (limit is None or done < limit) and bool(_call(cond, packed)):
+        following = _call(body, packed)
+        if not nest.is_nested(following) or (len(following) != len(packed) and len(packed) == 1):
+            following = (following,)
+        packed, done = nest.map_structure(_known, nest.pack_sequence_as(packed, nest.flatten(following))), done + 1
+    return packed
+
+
+def _known(value: Any) -> Any:
+    return value if isinstance(value, TensorArray) or _is_composite(value) else convert_to_tensor(value)
 
 
 def _limited(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any, same: bool) -> tuple[Any, Any, Any]:
@@ -431,6 +457,8 @@ def cond(
         raise TypeError("true_fn must be callable.")
     if not callable(false_fn):
         raise TypeError("false_fn must be callable.")
+    if get_default_graph().eager and type(pred) is not Tensor:
+        return true_fn() if pred else false_fn()
     with name_scope(name, "cond", [pred]):
         if isinstance(pred, bool):
             raise TypeError("pred must not be a Python bool")

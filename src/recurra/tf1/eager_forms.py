@@ -11,6 +11,7 @@ from typing import Any
 from recurra.tf1 import dtypes, nest
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.constants import constant_value
+from recurra.tf1.eager import Recording, wrap
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
@@ -37,38 +38,75 @@ def function(func: Any = None, input_signature: Any = None, **options: Any) -> A
 
 @tf_export("GradientTape")
 class GradientTape:
-    """`with tf.GradientTape() as tape: …; tape.gradient(y, x)`; a graph remembers by itself, so that this is tf.gradients."""  # noqa: E501
+    """`with tf.GradientTape() as tape: …; tape.gradient(y, x)`; a graph remembers by itself, so that there this is tf.gradients."""  # noqa: E501
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
-        self._persistent = persistent
+        self._persistent, self._used = persistent, False
+        self._recording = Recording() if get_default_graph().eager else None
 
     def __enter__(self) -> GradientTape:
+        if self._recording is not None:
+            self._recording.start()
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        pass
+        if self._recording is not None:
+            self._recording.stop()
 
     def watch(self, tensor: Any) -> None:
-        pass
+        """Follow a tensor (variables are followed by themselves)."""
+        if self._recording is not None:
+            for leaf in nest.flatten(tensor):
+                self._recording.watch(leaf)
 
     def reset(self) -> None:
-        pass
+        """Forget what was recorded."""
+        if self._recording is not None:
+            self._recording.reads.clear()
 
     @contextlib.contextmanager
     def stop_recording(self) -> Iterator[None]:
-        yield
+        """Nothing inside is recorded."""
+        if self._recording is None:
+            yield
+            return
+        self._recording.stop()
+        try:
+            yield
+        finally:
+            self._recording.start()
 
     def watched_variables(self) -> tuple[Any, ...]:
+        if self._recording is not None:
+            read = [getattr(op, "variable", None) for op in self._recording.reads]
+            return tuple(v for v in read if v is not None and v.trainable)
         return tuple(tf.trainable_variables())
 
     def gradient(
         self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: Any = None
     ) -> Any:
         """d(target)/d(each source), in the structure of `sources`."""
+        if self._recording is not None:
+            return self._gradient_now(target, sources, output_gradients, unconnected_gradients)
         more = {} if unconnected_gradients is None else {"unconnected_gradients": unconnected_gradients}
         seeds = None if output_gradients is None else nest.flatten(output_gradients)
         found = tf.gradients(nest.flatten(target), nest.flatten(sources), seeds, **more)
         return nest.pack_sequence_as(sources, found)
+
+    def _gradient_now(self, target: Any, sources: Any, seeds: Any, unconnected: Any) -> Any:
+        if self._used and not self._persistent:
+            raise RuntimeError("GradientTape.gradient can only be called once on non-persistent tapes.")
+        self._used = True
+        flat = nest.flatten(sources)
+        targets = [convert_to_tensor(t) for t in nest.flatten(target)]
+        given = None if seeds is None else [convert_to_tensor(s) for s in nest.flatten(seeds)]
+        found = self._recording.gradient(targets, flat, given)
+        zero = str(getattr(unconnected, "value", unconnected)).lower() == "zero"
+        grads = [
+            (tf.zeros_like(s) if zero else None) if g is None else wrap(g, s.dtype.base_dtype)
+            for g, s in zip(found, flat, strict=True)
+        ]
+        return nest.pack_sequence_as(sources, grads)
 
     def jacobian(self, target: Any, sources: Any, **_: Any) -> Any:
         """d(target)/d(source) for every element of `target`, whose size must be static."""

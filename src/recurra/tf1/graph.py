@@ -36,6 +36,9 @@ class _ControlDependencies:
 class Graph:
     """A dataflow graph under construction."""
 
+    eager = False  # whether operations run when they are made
+    symbolic = 0  # of an eager graph: how many open blocks only build
+
     def __init__(self) -> None:
         self._ops: dict[str, Operation] = {}
         self._op_list: list[Operation] = []
@@ -489,6 +492,12 @@ def get_default_graph() -> Graph:
     return _global_default
 
 
+def set_global_default(graph: Graph) -> None:
+    """Make `graph` what is built in where no other graph is the default."""
+    global _global_default
+    _global_default = graph
+
+
 @tf_export("reset_default_graph")
 def reset_default_graph() -> None:
     """Replace the process's default graph by an empty one."""
@@ -546,7 +555,6 @@ def _export_graph_functions() -> None:
 
 
 _export_graph_functions()
-export(lambda: False, "executing_eagerly")
 # What programs kept alive after 2019 begin with; graphs are all there is here, so there is nothing to switch off.
 for _switch in (
     "disable_v2_behavior",

@@ -24,6 +24,7 @@ MODULES: list[str] = [
     "core_ops",
     "session",
     "session_handles",
+    "eager",
     "variables",
     "variable_functions",
     "variables_v2",

@@ -158,6 +158,9 @@ class _Compiler:
         )
         differentiated = {t for op in self.gradient_ops for t in gradient_targets(op)}
         for op in ops:
+            if op.graph.eager and _was_run(op):  # what a symbolic part of an eager graph takes from the rest
+                self.known.update((t, constant_value(t)) for t in op.outputs if t not in self.given)
+                continue
             if op.type == "Const":
                 known = op.outputs[0] not in self.given
             elif op.type in ("Shape", "Size", "Rank", "ShapeN"):
@@ -245,6 +248,11 @@ class _Compiler:
         return Plan(
             written.function(), (self.args, self.results, self.targets), ops, written.loops, Workload(ops, self.args)
         )
+
+
+def _was_run(op: Operation) -> bool:
+    """Whether eager execution gave the outputs of an operation their values (a variable is read in the plan)."""
+    return bool(op.outputs) and all(type(t) is not Tensor for t in op.outputs) and op.type != "VarHandleOp"
 
 
 def _rank(op: Operation) -> int:

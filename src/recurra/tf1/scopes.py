@@ -41,6 +41,8 @@ def resource_variables_enabled() -> bool:
 def default_variable_creator() -> bool:
     """Whether tf.Variable makes resource variables here."""
     chosen = get_variable_scope().use_resource
+    if get_default_graph().eager:
+        return True
     return _resource_by_default if chosen is None else chosen
 
 

@@ -180,7 +180,7 @@ class VariableStore:
         partition_info: Any = None,
     ) -> Any:
         shape = as_shape(shape)
-        if name in self._vars:
+        if name in self._vars and (reuse or not get_default_graph().eager):
             return self._found(name, shape, dtype, reuse)
         if reuse is True:
             raise ValueError(

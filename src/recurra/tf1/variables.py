@@ -18,6 +18,7 @@ from recurra.tf1.initial_values import uncycled
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.shapes import TensorShape, as_shape
 from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
+from recurra.tf1.values import to_numpy
 
 
 # -- enumerations ----------------------------------------------------------------------------------------------------
@@ -421,6 +422,14 @@ class ResourceVariable(Variable):
     _handle_name: str
 
     def _make(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
+        graph = get_default_graph()
+        if graph.eager and type(initial_value) is Tensor:  # made where a model's graph grows
+            initial_value = graph.session.run(initial_value)
+        with graph.running() if graph.eager else contextlib.nullcontext():
+            self._make_all(scope, initial_value, dtype, validate_shape, shape)
+        self._handle.op.variable = self
+
+    def _make_all(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
         with name_scope("Initializer") if callable(initial_value) else contextlib.nullcontext():
             raw = initial_value() if callable(initial_value) else initial_value
             self._initial_value = convert_to_tensor(raw, name="initial_value", dtype=dtype)
@@ -438,7 +447,8 @@ class ResourceVariable(Variable):
             self._initializer_op = apply_op(
                 "AssignVariableOp", self._handle, uncycled(self._initial_value), name="Assign", dtype=kind
             )
-            with name_scope("Read"):
+            graph = get_default_graph()
+            with name_scope("Read"), graph.only_building() if graph.eager else contextlib.nullcontext():
                 self._snapshot = apply_op("ReadVariableOp", self._handle, dtype=kind)
 
     def _from_proto(self, proto: Any, import_scope: str | None) -> None:
@@ -483,6 +493,12 @@ class ResourceVariable(Variable):
         with name_scope("Read"):
             value = self._read_variable_op()
         return apply_op("Identity", value)
+
+    def numpy(self) -> Any:
+        """The value now; NotImplementedError where a graph is built."""
+        if not self.graph.eager:
+            raise NotImplementedError("numpy() is only available when eager execution is enabled.")
+        return to_numpy(self.graph.session.cell(self._handle.op))
 
     def sparse_read(self, indices: Any, name: str | None = None) -> Tensor:
         with name_scope("Gather" if name is None else name) as scope:

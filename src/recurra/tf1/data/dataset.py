@@ -6,8 +6,9 @@ initializer evaluates them, and `stream(run)` iterates with these values.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,14 @@ class Function:
         return stream
 
 
+def _elements(dataset: Dataset) -> Iterator[Any]:
+    """The elements of a dataset, one after the other, where operations run when they are made."""
+    iterator = tf.data.make_one_shot_iterator(dataset)
+    with contextlib.suppress(tf.errors.OutOfRangeError):
+        while True:
+            yield iterator.get_next()
+
+
 def to_tensors_again(result: Any, leaves: list[Any]) -> Any:
     """The traced result with tensors in its leaves."""
     return pack(result, leaves)
@@ -109,6 +118,8 @@ class Dataset:
         return f"<DatasetV1Adapter shapes: {self.output_shapes}, types: {self.output_types}>"
 
     def __iter__(self) -> Any:
+        if tf.executing_eagerly():
+            return _elements(self)
         raise RuntimeError("__iter__() is only supported inside of tf.function or when eager execution is enabled.")
 
     # -- sources -----------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ class Layer(base.Layer):
         mask = kwargs.get("mask")
         if mask is None:
             mask = nest.map_structure(mask_of, inputs)
-        with name_scope(self._name):
+        with state.building(nest.flatten(inputs)), name_scope(self._name):
             if not self.built:
                 self._build_for(inputs)
             if self._call_takes("mask") and kwargs.get("mask") is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
+from recurra.tf1.tensor import Tensor
 
 tf = space("")
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
@@ -32,7 +34,10 @@ for _name in _settings:
 @tf_export("keras.backend.learning_phase")
 def learning_phase() -> Any:
     """Whether the graph runs for training: a placeholder that is False where nothing is fed, or what was set."""
-    extra = get_default_graph().extra
+    graph = get_default_graph()
+    extra = graph.extra
+    if graph.eager and not graph.symbolic and not isinstance(extra.get("keras_phase"), bool):
+        return False
     if "keras_phase" not in extra:
         with get_default_graph().control_dependencies(None), tf.name_scope(""):
             extra["keras_phase"] = tf.placeholder_with_default(False, [], name="keras_learning_phase")
@@ -53,10 +58,20 @@ def phase_feed(training: bool) -> dict[Any, Any]:
     return {} if isinstance(phase, bool) else {phase: training}
 
 
+def building(tensors: Any = None) -> Any:
+    """A block in which a model's graph grows, under eager execution too (where any of `tensors` is symbolic)."""
+    graph = get_default_graph()
+    if not graph.eager or (tensors is not None and not any(type(t) is Tensor for t in tensors)):
+        return contextlib.nullcontext()
+    return graph.only_building()
+
+
 @tf_export("keras.backend.get_session", "compat.v1.keras.backend.get_session")
 def get_session(op_input_list: Any = ()) -> Any:
     """The default session, the one that was set, or the graph's own; variables without a value are initialised."""
     graph = get_default_graph()
+    if graph.eager:
+        return graph.session
     session = tf.get_default_session() or graph.extra.get("keras_session")
     if session is None:
         session = graph.extra["keras_session"] = tf.Session(graph=graph)
@@ -88,6 +103,9 @@ def set_session(session: Any) -> None:
 @tf_export("keras.backend.clear_session")
 def clear_session() -> None:
     """Forget the graph, its session and all names."""
+    if get_default_graph().eager:
+        get_default_graph().extra.clear()
+        return
     tf.reset_default_graph()
 
 

@@ -184,8 +184,9 @@ class Trainable:
         return {**feeds, **state.phase_feed(training)}
 
     def _run(self, kind: str, x: list[Any], y: list[Any], weights: list[Any]) -> dict[str, float]:
-        self._prepare(x)
-        step = self._step(kind)
+        with state.building():
+            self._prepare(x)
+            step = self._step(kind)
         y = [_as_target(t, v) for t, v in zip(self._targets, y, strict=True)]
         session = state.get_session()
         feeds = self._feeds(x, y, weights, kind == "train")
@@ -193,8 +194,9 @@ class Trainable:
         return found
 
     def _predict(self, x: list[Any]) -> list[Any]:
-        self._prepare(x)
-        updates = [getattr(u, "op", u) for u in self._state_updates()]
+        with state.building():
+            self._prepare(x)
+            updates = [getattr(u, "op", u) for u in self._state_updates()]
         fetched = state.get_session().run([self.outputs, updates], self._feeds(x, [], [], False))[0]
         return list(fetched)
 

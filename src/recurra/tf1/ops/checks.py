@@ -320,10 +320,3 @@ def verify_tensor_all_finite(
         return with_dependencies(
             [apply_op("CheckNumerics", tensor, message=msg if message is None else message)], tensor
         )
-
-
-def _graph_only(*_: Any, **__: Any) -> bool:
-    return False
-
-
-export(_graph_only, "executing_eagerly")

@@ -16,13 +16,26 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from recurra.tf1 import errors
+from recurra.tf1 import errors, nest
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 
 tf = space("")
 SEED = 87654321
 _HALF = ("float16", "bfloat16")
+
+
+def _value_now(value: Any) -> Any:
+    """What an eager tensor or variable holds; composites as the tuples that a session gives."""
+    if isinstance(value, tf.IndexedSlices):
+        return tf.IndexedSlicesValue(*(None if v is None else v.numpy() for v in value))
+    if isinstance(value, tf.SparseTensor):
+        return tf.SparseTensorValue(value.indices.numpy(), value.values.numpy(), value.dense_shape.numpy())
+    if isinstance(value, tf.Operation) or value is None:
+        return None
+    if callable(value) and not hasattr(value, "numpy"):
+        return nest.map_structure(_value_now, value())
+    return value.numpy() if hasattr(value, "numpy") else value
 
 
 class _CheckedThread:
@@ -135,6 +148,8 @@ class TensorFlowTestCase(absltest.TestCase):
 
     def evaluate(self, tensors: Any) -> Any:
         """The values of a nest of tensors, in the default session."""
+        if tf.executing_eagerly():
+            return nest.map_structure(_value_now, tensors)
         sess = tf.get_default_session()
         if sess is None:
             with self.test_session() as sess:

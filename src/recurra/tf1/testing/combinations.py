@@ -11,6 +11,7 @@ from typing import Any
 
 from absl.testing import parameterized
 
+from recurra.tf1.eager import eager_mode
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 
@@ -59,7 +60,7 @@ def _letters(value: Any) -> str:
 
 @tf_export(f"{_HOME}.generate", "python.framework.test_combinations.generate")
 def generate(combinations: Any, test_combinations: Any = ()) -> Callable[..., Any]:
-    """A decorator: one test per combination, named after it. Eager mode and TensorFlow 2's behaviour are refused."""
+    """A decorator: one test per combination, named after it. TensorFlow 2's behaviour is refused."""
 
     def decorator(test: Callable[..., Any]) -> Any:
         named = []
@@ -74,9 +75,12 @@ def generate(combinations: Any, test_combinations: Any = ()) -> Callable[..., An
         def decorated(self: Any, **kwargs: Any) -> None:
             if kwargs.get("tf_api_version", 1) == 2:
                 self.skipTest("TensorFlow 2's behaviour is outside recurra's scope")
-            if kwargs.get("mode") == "eager":
-                raise NotImplementedError("recurra builds graphs: eager mode is outside its scope")
             given = {k: v for k, v in kwargs.items() if k in takes or k not in _ENVIRONMENT}
+            if kwargs.get("mode") == "eager":
+                with eager_mode():
+                    tf.set_random_seed(87654321)
+                    test(self, **given)
+                return
             with tf.Graph().as_default() as graph:
                 graph.seed = 87654321
                 test(self, **given)

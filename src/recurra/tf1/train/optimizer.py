@@ -80,6 +80,8 @@ class Optimizer:
         grad_loss: Any = None,
     ) -> list[tuple[Any, Any]]:
         """[(gradient or None, variable)] of `loss` for the trainable variables, or those of `var_list`."""
+        if tf.executing_eagerly():
+            return self._gradients_now(loss, var_list, grad_loss)
         if callable(loss):
             loss = loss()
         if gate_gradients not in (self.GATE_NONE, self.GATE_OP, self.GATE_GRAPH):
@@ -110,6 +112,18 @@ class Optimizer:
         pairs = list(zip(grads, variables, strict=True))
         self._assert_valid_dtypes([v for g, v in pairs if g is not None and v.dtype != tf.resource])
         return pairs
+
+    def _gradients_now(self, loss: Any, var_list: Any, grad_loss: Any) -> list[tuple[Any, Any]]:
+        if not callable(loss):
+            raise RuntimeError("`loss` passed to Optimizer.compute_gradients should be a function when eager execution "
+                               "is enabled.")  # fmt: skip
+        with tf.GradientTape() as tape:
+            if var_list is not None:
+                tape.watch(var_list)
+            value = loss()
+        variables = list(tape.watched_variables() if var_list is None else _flat(var_list))
+        grads = tape.gradient(value, variables, grad_loss)
+        return list(zip(grads, variables, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[Any], global_step: Any = None, name: str | None = None) -> Any:
         """One operation that updates every variable with a gradient, then adds 1 to `global_step`."""
