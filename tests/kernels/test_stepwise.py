@@ -64,6 +64,20 @@ class Turned(rc.BaseCell):
         return 2 * state, state
 
 
+class Delay(rc.BaseCell):
+    """Hands its state on, part by part; gives out the oldest input, a weighted mean, and what it was given."""
+
+    def __init__(self, I, H):
+        super().__init__()
+        self.input_size, self.output_size, self.state_size = I, (I, I), (I, I, I)
+        self.w = nn.Parameter(torch.randn(3))
+
+    def recur(self, x, state, masks=None):
+        first, second, third = state
+        mean = (self.w[0] * first + self.w[1] * second + self.w[2] * third).relu_()
+        return (third, mean), (x, first, second)
+
+
 class Widening(rc.BaseCell):
     """Its state is of another dtype after the first step."""
 
@@ -151,6 +165,38 @@ def test_cells_that_no_kernel_knows(name, traced):
 @pytest.mark.parametrize("name", CELLS)
 def test_cells_that_no_kernel_knows_compiled_to_the_end(name):
     check(CELLS[name])
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 2, 0]])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_state_that_is_only_handed_on(traced, lengths, reverse):
+    cell, inputs = rc.compile_cell(Delay(3, 3)), torch.randn(3, 6, 3, requires_grad=True)
+    lengths = None if lengths is None else torch.tensor(lengths)
+
+    def run():
+        start = tuple(torch.full((3, 3), float(n), requires_grad=True) for n in range(3))
+        (oldest, mean), final = rc.unroll(cell, inputs, start, lengths=lengths, reverse=reverse)
+        results = [oldest, mean, *final]
+        loss = sum((result * torch.linspace(-1, 1, result.numel()).view_as(result)).sum() for result in results)
+        return [*results, *torch.autograd.grad(loss, [inputs, *start, cell.w])]
+
+    found = run()
+    with plain():
+        expected = run()
+    assert rc.explain(cell, inputs).decisions[0].road == COMPILED
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_outputs_may_be_written_to_before_backward(traced):
+    """What backward reads is not what is given out."""
+    cell, inputs = rc.compile_cell(PeepholeLSTM(3, 5)), torch.randn(2, 4, 3)
+    rc.unroll(cell, inputs)[0].mul_(2).sum().backward()
+    found = cell.h.weight.grad.clone()
+    cell.zero_grad()
+    with plain():
+        rc.unroll(cell, inputs)[0].mul_(2).sum().backward()
+    torch.testing.assert_close(found, cell.h.weight.grad)
 
 
 def check(make):

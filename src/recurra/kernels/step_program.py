@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 
-Program = Callable[[list[Any]], Sequence[Any]]
-"""Takes its arguments in a list, which it empties."""
+from recurra.kernels.step_memory import Program, Stored, Value, fresh, store_values
 
 
 class Uncompilable(Exception):
@@ -30,43 +29,48 @@ class Deferred(NamedTuple):
     """A gradient that sums over the rows of all steps: a product of two operands, or the sum of one."""
 
     operands: tuple[int, ...]
-    """Results of the gradient program."""
+    """Values of the gradient program."""
     keepdim: bool | None
     """Of the sum; None for a product."""
     rest: tuple[tuple[Any, tuple[Any, ...]], ...]
     """Views of the result, innermost first."""
 
-    def finish(self, steps: list[list[Tensor]]) -> Tensor:
-        """The gradient, from each operand's value at every step."""
-        rows = [torch.cat(values) for values in steps]
-        found = rows[0].t() @ rows[1] if self.keepdim is None else rows[0].sum(0, keepdim=self.keepdim)
+    def finish(self, rows: list[Tensor]) -> Tensor:
+        """The gradient, from the rows of each operand over all steps."""
+        found = _product(rows[0], rows[1]) if self.keepdim is None else rows[0].sum(0, keepdim=self.keepdim)
         for target, arguments in self.rest:
             found = target(found, *arguments)
         return found
 
 
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    found = fresh((left.shape[1], right.shape[1]), left.dtype)
+    return torch.mm(left.t(), right, out=found)
+
+
 class StepProgram(NamedTuple):
-    """A compiled step; `gradient` is None where no gradient was asked for."""
+    """A compiled step."""
 
     forward: Program
     """The step's arguments -> its results, then what the gradient needs."""
     gradient: Program | None
-    """What forward kept, then the gradients of the differentiable results -> values."""
+    """What forward kept, then the gradients of the differentiable results -> values. None: none was asked for."""
     differentiable: tuple[bool, ...]
     """Of each result of the step."""
     places: tuple[int | Deferred | None, ...]
     """Where each argument's gradient is among the values."""
-    strides: tuple[tuple[int, ...], ...]
-    """That the gradient program wants of the results' gradients."""
 
 
-def compile_step(step: Callable[..., list[Tensor]], arguments: list[Tensor], shared: int) -> StepProgram:
+def compile_step(
+    step: Callable[..., list[Tensor]], arguments: list[Tensor], counts: tuple[int, int, int]
+) -> StepProgram:
     """Compile `step(*arguments) -> results`; gradients flow into the arguments that require one.
 
     Args:
-        step: a function of its arguments alone.
+        step: a function of its arguments alone; the new state is the end of its results.
         arguments: of the first step.
-        shared: how many of the last arguments are the same at every step.
+        counts: of inputs, with which the arguments begin; of the state's parts, which follow; and of the last
+            arguments, which are the same at every step.
 
     Raises:
         Uncompilable: no compiler, an operator that cannot be traced, or other numbers than the plain step's.
@@ -75,7 +79,7 @@ def compile_step(step: Callable[..., list[Tensor]], arguments: list[Tensor], sha
         raise Uncompilable("no C++ compiler was found")
     try:
         with _settings():
-            return _compile(step, arguments, shared)
+            return _compile(step, arguments, counts)
     except Uncompilable:
         raise
     except Exception as error:  # whatever torch's compiler meets: the plain loop runs it
@@ -84,7 +88,10 @@ def compile_step(step: Callable[..., list[Tensor]], arguments: list[Tensor], sha
 
 
 def _settings() -> Any:
-    """Of the compiler: nothing checked per call that the first call has checked, tanh by exp as the kernels have it."""
+    """Of the compiler: nothing checked per call that the first call has checked, tanh by exp as the kernels have it.
+
+    Its pattern matcher would join a product and a sum to `addmm`, which first copies what is added.
+    """
     from torch._inductor import config
 
     wanted = {
@@ -92,55 +99,80 @@ def _settings() -> Any:
         "alignment_asserts": False,
         "scalar_asserts": False,
         "cpp.use_decompose_tanh": True,
+        "pattern_matcher": False,
     }
     known = config.get_config_copy()
     return config.patch({name: value for name, value in wanted.items() if name in known})
 
 
-def _compile(step: Callable[..., list[Tensor]], arguments: list[Tensor], shared: int) -> StepProgram:
+def _compile(step: Callable[..., list[Tensor]], arguments: list[Tensor], counts: tuple[int, int, int]) -> StepProgram:
     from functorch.compile import aot_function, make_boxed_func, min_cut_rematerialization_partition
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
 
     made: dict[str, Any] = {}
+    inputs, states, shared = counts
+    first = len(arguments) - shared
 
     def forward(graph: fx.GraphModule, examples: Any) -> Any:
-        made["forward"] = compile_fx_inner(graph, examples)
-        return made["forward"]
+        changed = copy.deepcopy(graph)
+        results = range(made["results"])
+        lasting, values, buffers = store_values(changed, examples, own=results, lent=results[-states:])
+        made["forward"] = Program(_run_of(compile_fx_inner(changed, lasting)), values, buffers)
+        return make_boxed_func(graph.forward)
 
     def gradient(graph: fx.GraphModule, examples: Any) -> Any:
         changed = copy.deepcopy(graph)
-        made["places"] = _defer(changed, len(arguments) - shared)
-        made["tangents"] = [value for node, value in zip(_inputs(graph), examples, strict=True) if _is_tangent(node)]
-        made["gradient"] = compile_fx_inner(changed, examples)
+        made["places"] = places = _defer(changed, first)
+        if not all(
+            value.is_contiguous() for node, value in zip(_inputs(graph), examples, strict=True) if _is_tangent(node)
+        ):
+            raise Uncompilable("its gradient has another form than expected")
+        kept = made["forward"].values[made["results"] :]
+        examples = [*map(_dense, _inputs(changed), kept, examples), *examples[len(kept) :]]
+        given = len(examples) - sum(made["differentiable"][-states:])
+        own = [place for place in places[inputs : inputs + states] if isinstance(place, int)]
+        lasting, values, buffers = store_values(changed, examples, own=own, passing=range(given, len(examples)))
+        made["gradient"] = Program(_run_of(compile_fx_inner(changed, lasting)), values, buffers)
         return make_boxed_func(graph.forward)
 
     examples = [argument.detach().clone().requires_grad_(argument.requires_grad) for argument in arguments]
-    traced = aot_function(
-        lambda *values: step(*values),
-        fw_compiler=forward,
-        bw_compiler=gradient,
-        partition_fn=min_cut_rematerialization_partition,
-        decompositions=select_decomp_table(),
-    )
     with torch.enable_grad():
+        plain = step(*examples)
+        made["results"] = len(plain)
+        made["differentiable"] = differentiable = tuple(result.requires_grad for result in plain)
+        traced = aot_function(
+            lambda *values: step(*values),
+            fw_compiler=forward,
+            bw_compiler=gradient,
+            partition_fn=min_cut_rematerialization_partition,
+            decompositions=select_decomp_table(),
+        )
         results = traced(*examples)
         seeds = [torch.linspace(-1, 1, max(1, r.numel()), dtype=r.dtype)[: r.numel()].view(r.shape)
                  if r.requires_grad else None for r in results]  # fmt: skip
         wanted = [example for example in examples if example.requires_grad]
-        differentiable = tuple(result.requires_grad for result in results)
+        expected: list[Tensor] = []
         if any(differentiable):
             _grad(results, seeds, wanted)
-        plain = step(*examples)
-        expected = _grad(plain, seeds, wanted) if any(differentiable) else []
-    strides = tuple(tuple(value.stride()) for value in made.get("tangents", ()))
-    if len(strides) != (sum(differentiable) if "gradient" in made else 0):
-        raise Uncompilable("its gradient has another form than expected")
+            expected = _grad(plain, seeds, wanted)
     program = StepProgram(
-        made["forward"], made.get("gradient"), differentiable, made.get("places", (None,) * len(arguments)), strides
+        made["forward"], made.get("gradient"), differentiable, made.get("places", (None,) * len(arguments))
     )
     _compare(program, examples, plain, seeds, expected)
     return program
+
+
+def _dense(node: fx.Node, value: Value, example: Tensor) -> Tensor:
+    """An argument of the gradient program as forward leaves it: what was written is dense."""
+    if isinstance(value, Stored):
+        example = node.meta["val"] = example.contiguous()
+    return example
+
+
+def _run_of(compiled: Any) -> Callable[[list[Any]], Any]:
+    """What a compiled graph runs, without what its own call looks up before."""
+    return getattr(compiled, "current_callable", None) or compiled
 
 
 def _grad(results: Any, seeds: list[Tensor | None], wanted: list[Tensor]) -> list[Tensor]:
@@ -160,14 +192,12 @@ def _compare(
     expected: list[Tensor],
 ) -> None:
     with torch.no_grad():
-        values = program.forward([example.detach() for example in examples])
-        results, kept = values[: len(plain)], list(values[len(plain) :])
-        pairs = list(zip(results, plain, strict=True))
+        values = program.forward.alone([example.detach() for example in examples])
+        pairs = list(zip(values[: len(plain)], plain, strict=True))
         if program.gradient is not None:
-            given = [seed for seed in seeds if seed is not None]
-            found = program.gradient([*kept, *laid(given, program.strides)])
+            found = program.gradient.alone([*values[len(plain) :], *(seed for seed in seeds if seed is not None)])
             wanted = [place for example, place in zip(examples, program.places, strict=True) if example.requires_grad]
-            pairs += zip([gathered(place, [found]) for place in wanted], expected, strict=True)
+            pairs += zip([_found(place, found) for place in wanted], expected, strict=True)
         for value, right in pairs:
             tolerance = 1e-4 if right.dtype is torch.float32 else 1e-9 if right.dtype is torch.float64 else 1e-2
             value = torch.zeros_like(right) if value is None else value
@@ -177,26 +207,11 @@ def _compare(
                 )
 
 
-def laid(tensors: list[Tensor], strides: tuple[tuple[int, ...], ...]) -> list[Tensor]:
-    """The tensors, copied where they do not lie as the program wants."""
-    return [
-        tensor
-        if tensor.stride() == stride
-        else torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype).copy_(tensor)
-        for tensor, stride in zip(tensors, strides, strict=True)
-    ]
-
-
-def gathered(place: int | Deferred | None, steps: list[Sequence[Any]]) -> Tensor | None:
-    """One argument's gradient, from the gradient program's values at every step."""
-    if place is None:
-        return None
-    if isinstance(place, Deferred):
-        return place.finish([[values[index] for values in steps] for index in place.operands])
-    total = steps[0][place]
-    for values in steps[1:]:
-        total = total + values[place]
-    return total
+def _found(place: int | Deferred | None, values: list[Tensor]) -> Any:
+    """One argument's gradient, from the gradient program's values at a single step."""
+    if place is None or isinstance(place, int):
+        return None if place is None else values[place]
+    return place.finish([values[operand] for operand in place.operands])
 
 
 def _inputs(graph: fx.GraphModule) -> list[fx.Node]:

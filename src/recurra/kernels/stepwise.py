@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,54 +13,12 @@ from recurra._typing import Masks, State
 from recurra.kernels.decisions import COMPILED, PLAIN, note
 from recurra.kernels.dispatch import refused_context
 from recurra.kernels.native import library
-from recurra.kernels.scan import longest, mask_inputs, masks_at, select, valid_steps
-from recurra.kernels.step_program import StepProgram, Uncompilable, compile_step, gathered, laid
+from recurra.kernels.scan import longest, mask_inputs, select, valid_steps
+from recurra.kernels.step_program import Uncompilable, compile_step
+from recurra.kernels.step_sequence import Call, Step, forward, gradient
 
 MOST_STEPS = 16
 """Of one cell: each batch size, dtype and set of wanted gradients is compiled for itself."""
-
-
-class Step(NamedTuple):
-    """A cell's step, compiled."""
-
-    program: StepProgram
-    plain: Callable[..., list[Tensor]]
-    """The same over flat tensors, in torch."""
-    output: Any
-    """How its output nests."""
-
-    def outputs(self) -> int:
-        """Leaves of the output."""
-        return len(_nest.flatten(self.output))
-
-
-class Call(NamedTuple):
-    """A sequence call, besides its differentiable tensors; a step's arguments follow each other in this order."""
-
-    projected: Any
-    """`[steps, B, ...]`"""
-    state: Any
-    masks: Masks
-    valid: Tensor | None
-    names: tuple[str, ...]
-    """Of the parameters and buffers."""
-    steps: int
-    total: int
-    """Steps of the outputs; those that nobody ran are zeros."""
-    reverse: bool
-
-    def counts(self) -> tuple[int, int, int]:
-        """Leaves of the projected inputs, the state and the masks."""
-        return len(_nest.flatten(self.projected)), len(_nest.flatten(self.state)), len(_nest.flatten(self.masks))
-
-    def arguments(self, t: int, x: list[Tensor], state: list[Tensor], shared: Sequence[Tensor]) -> list[Tensor]:
-        """A step's arguments."""
-        masks = _nest.flatten(masks_at(self.masks, t))
-        return [*x, *state, *masks, *(() if self.valid is None else (self.valid[t],)), *shared]
-
-    def order(self) -> Any:
-        """The steps as they run."""
-        return reversed(range(self.steps)) if self.reverse else range(self.steps)
 
 
 class Compiled:
@@ -122,7 +80,7 @@ def _compile(cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
         return [leaf.clone(memory_format=torch.contiguous_format) for leaf in leaves]
 
     try:
-        program = compile_step(plain, arguments, shared=len(call.names))
+        program = compile_step(plain, arguments, (*counts[:2], len(call.names)))
     except Uncompilable as reason:
         return str(reason)
     return Step(program, plain, nesting["output"])
@@ -177,7 +135,7 @@ def run_compiled(
         results = _Steps.apply(step, call, *tensors)
     else:
         with torch.no_grad():
-            results, _kept = _run(step.program.forward, step.outputs(), call, tensors)
+            results, _kept = forward(step, call, tensors, training=False)
     states = call.counts()[1]
     return _nest.pack_as(step.output, results[:-states]), _nest.pack_as(state, results[-states:])
 
@@ -201,7 +159,8 @@ def _examples(call: Call, tensors: list[Tensor]) -> list[Tensor]:
         return row.requires_grad_(some and (carried or tensor.requires_grad))
 
     rows = [example(index, tensor) for index, tensor in enumerate(tensors)]
-    return call.arguments(0, rows[:inputs], rows[inputs : inputs + states], rows[inputs + states :])
+    first = inputs + states
+    return [*rows[:first], *(column.at[0] for column in call.constants()), *rows[first:]]
 
 
 def _refused(values: Any, extras: bool) -> str | None:
@@ -218,31 +177,10 @@ def _refused(values: Any, extras: bool) -> str | None:
     return None
 
 
-def _run(forward: Any, count: int, call: Call, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Any]]:
-    """Outputs (`count` of them) and final state of the whole sequence, and what each step's gradient needs."""
-    inputs, states, _ = call.counts()
-    columns = [leaf.unbind(0) for leaf in tensors[:inputs]]
-    state, shared = list(tensors[inputs : inputs + states]), tensors[inputs + states :]
-    outputs: list[Any] = [None] * call.steps
-    kept: list[Any] = [None] * call.steps
-    for t in call.order():
-        found = forward(call.arguments(t, [column[t] for column in columns], state, shared))
-        outputs[t], state, kept[t] = found[:count], list(found[count : count + states]), found[count + states :]
-    stacked = [_padded(leaves, call.total) for leaves in zip(*outputs, strict=True)]
-    return [*stacked, *state], kept
-
-
-def _padded(steps: Sequence[Tensor], total: int) -> Tensor:
-    rows = torch.stack(tuple(steps))
-    if len(steps) == total:
-        return rows
-    return torch.cat([rows, rows.new_zeros(total - len(steps), *rows.shape[1:])])
-
-
 class _Steps(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, step: Step, call: Call, *tensors: Tensor) -> Any:
-        results, ctx.kept = _run(step.program.forward, step.outputs(), call, tensors)
+        results, ctx.kept = forward(step, call, tensors, training=True)
         ctx.step, ctx.call = step, call
         ctx.save_for_backward(*tensors)  # also: refuse a gradient after they were written into
         return tuple(results)
@@ -252,37 +190,13 @@ class _Steps(torch.autograd.Function):
         tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
             return None, None, *_differentiable(ctx.step, ctx.call, tensors, grads, wanted)
-        return None, None, *_gradient(ctx.step.program, ctx.call, ctx.kept, grads, wanted)
-
-
-def _gradient(program: StepProgram, call: Call, kept: list[Any], grads: Any, wanted: Any) -> list[Tensor | None]:
-    assert program.gradient is not None
-    inputs, states, _ = call.counts()
-    results = len(program.differentiable)
-    columns = [grad[: call.steps].unbind(0) for grad in grads[: results - states]]
-    d_state = list(grads[results - states :])
-    found: list[Any] = [None] * call.steps
-    before = program.places[inputs : inputs + states]
-    for t in reversed(list(call.order())):
-        given = [*(column[t] for column in columns), *d_state]
-        given = [grad for grad, has in zip(given, program.differentiable, strict=True) if has]
-        found[t] = program.gradient([*kept[t], *laid(given, program.strides)])
-        d_state = [
-            torch.zeros_like(old) if place is None else found[t][place]
-            for old, place in zip(d_state, before, strict=True)
-        ]
-    d_inputs = [
-        None if place is None else _padded([values[place] for values in found], call.steps)
-        for place in program.places[:inputs]
-    ]
-    shared = [gathered(place, found) for place in program.places[len(program.places) - len(call.names) :]]
-    together = [*d_inputs, *d_state, *shared]
-    return [grad if want else None for grad, want in zip(together, wanted, strict=True)]
+        found = gradient(ctx.step.program, ctx.call, ctx.kept, grads)
+        return None, None, *[grad if want else None for grad, want in zip(found, wanted, strict=True)]
 
 
 def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: Any) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the plain step."""
-    results, _kept = _run(lambda arguments: step.plain(*arguments), step.outputs(), call, tensors)
+    results = _plain(step, call, tensors)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if result.requires_grad]
     targets = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
     found = iter(
@@ -291,3 +205,24 @@ def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: An
         )
     )
     return [next(found) if want else None for want in wanted]
+
+
+def _plain(step: Step, call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Outputs and final state, step by step in torch."""
+    inputs, states, _ = call.counts()
+    count = step.outputs()
+    columns = [*(leaf.unbind(0) for leaf in tensors[:inputs])]
+    extra = [column.at for column in call.constants()]
+    state, shared = list(tensors[inputs : inputs + states]), tensors[inputs + states :]
+    outputs: list[Any] = [None] * call.steps
+    for t in call.order():
+        found = step.plain(*(at[t] for at in columns), *state, *(at[t] for at in extra), *shared)
+        outputs[t], state = found[:count], found[count:]
+    return [*(_padded(leaves, call.total) for leaves in zip(*outputs, strict=True)), *state]
+
+
+def _padded(steps: Sequence[Tensor], total: int) -> Tensor:
+    rows = torch.stack(tuple(steps))
+    if len(steps) == total:
+        return rows
+    return torch.cat([rows, rows.new_zeros(total - len(steps), *rows.shape[1:])])
