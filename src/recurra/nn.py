@@ -7,7 +7,8 @@ torch's own computation runs.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from recurra.cells.activations import resolve
 from recurra.cells.checks import autocast_enabled
 from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
-from recurra.kernels import Recurrence, run_sequence
+from recurra.kernels import Recurrence, freeze, run_sequence, run_unroll, thaw, wants_halves
 from recurra.kernels.dispatch import refusal
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -76,14 +77,79 @@ def torch_gru_recur(
     return h, h
 
 
+class _Direction:
+    """One layer and direction, as prepared calls and `freeze` see a cell; it holds no parameter of its own."""
+
+    def __init__(self, layers: _Layers, index: int) -> None:
+        directions = 2 if layers.bidirectional else 1
+        below = (layers.proj_size or layers.hidden_size) * directions
+        self.layers, self.index = layers, index
+        self.recurrence = layers.recurrence
+        self.options = layers._options
+        self.reverse = index % directions == 1
+        self.input_size = layers.input_size if index < directions else below
+        self.halves = False
+
+    def params(self) -> TorchParams:
+        return self.layers._layer_params(self.index)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.layers.parameters()
+
+    def modules(self) -> Iterator[nn.Module]:
+        return self.layers.modules()
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros."""
+        first = next(self.parameters())
+        return self.layers._layer_state([first.new_zeros(batch_size, size) for size in self.layers._widths()])
+
+
 class _Layers(nn.RNNBase):
     """The shared forward: layer by layer, direction by direction, over time-major rows."""
 
     recurrence: Recurrence
     _state_parts = 1
 
+    def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
+        """Switch to inference, with weights packed once, as `recurra.BaseCell.freeze`; `train()` ends it.
+
+        Args:
+            dtype: `torch.bfloat16` lets the kernels round the operands of their products to bfloat16.
+
+        Raises:
+            InputError: this machine, or this build, has no such products.
+        """
+        halves = wants_halves(dtype)
+        self.eval().requires_grad_(False)
+        for direction in self._directions():
+            direction.halves = halves
+            freeze(direction)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            for direction in self.__dict__.get("_views", ()):
+                direction.halves = False
+                thaw(direction)
+        return super().train(mode)
+
+    def _directions(self) -> tuple[_Direction, ...]:
+        views = self.__dict__.get("_views")
+        if views is None:
+            count = self.num_layers * (2 if self.bidirectional else 1)
+            views = self.__dict__["_views"] = tuple(_Direction(self, index) for index in range(count))
+        return views
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the views, which the copy makes for itself; what they say of `freeze` stays behind with them."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_views"}  # type: ignore[no-untyped-call]
+
     def forward(self, input: Any, hx: Any = None) -> Any:
         """As torch's: `input [T, B, I]`, `[B, T, I]` (batch_first), `[T, I]` or packed -> (output, final state)."""
+        prepared = self._forward_prepared(input, hx)
+        if prepared is not None:
+            return prepared
         if self._refused(input, hx) is not None:
             return super().forward(input, hx)
         if isinstance(input, PackedSequence):
@@ -96,6 +162,23 @@ class _Layers(nn.RNNBase):
         if not batched:
             return output.squeeze(1), self._joined([part.squeeze(1) for part in finals])
         return self._time_major(output), self._joined(finals)
+
+    def _forward_prepared(self, input: Any, hx: Any) -> Any:
+        """A plain batch through calls prepared before; None where the call must be looked at."""
+        if type(input) is not Tensor or input.dim() != 3 or input.dtype is not torch.float32 or not input.is_cpu:
+            return None
+        rows = input.transpose(0, 1) if self.batch_first else input
+        shapes = [(len(self._all_weights), rows.shape[1], size) for size in self._widths()]
+        parts = self._parts(rows, None) if hx is None else list(hx) if isinstance(hx, tuple) else [hx]
+        for part, shape in zip(parts, shapes, strict=False):
+            if type(part) is not Tensor or part.shape != shape or not part.is_contiguous():
+                return None
+        if len(parts) != len(shapes) or isinstance(hx, tuple) != (hx is not None and len(shapes) > 1):
+            return None
+        if torch.compiler.is_compiling() or autocast_enabled(input.device):
+            return None
+        found = self._run(rows, parts, None, prepared=True)
+        return None if found is None else (self._time_major(found[0]), self._joined(found[1]))
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         data, batch_sizes, order, back = packed
@@ -111,28 +194,42 @@ class _Layers(nn.RNNBase):
             finals = [part.index_select(1, back) for part in finals]
         return result, self._joined(finals)
 
-    def _run(self, rows: Tensor, parts: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        directions = 2 if self.bidirectional else 1
+    def _run(self, rows: Tensor, parts: list[Tensor], lengths: Tensor | None, *, prepared: bool = False) -> Any:
+        """The layers one by one; with `prepared`, None where one of them has no prepared call."""
+        columns = [part.unbind(0) for part in parts]
+        last = self.num_layers * (2 if self.bidirectional else 1) - 1
         finals = []
-        for layer in range(self.num_layers):
+        outputs: list[Tensor] = []
+        for direction, *state in zip(self._directions(), *columns, strict=True):
+            found = self._run_direction(direction, rows, self._layer_state(state), lengths, prepared)
+            if found is None:
+                return None
+            outputs.append(found[0])
+            finals.append(self._layer_parts(found[1]))
+            if self.bidirectional and not direction.reverse:
+                continue
+            rows = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             outputs = []
-            for direction in range(directions):
-                index = layer * directions + direction
-                output, final = run_sequence(
-                    self.recurrence,
-                    self._layer_params(index),
-                    rows,
-                    self._layer_state([part[index] for part in parts]),
-                    lengths,
-                    options=self._options,
-                    reverse=direction == 1,
-                )
-                outputs.append(output)
-                finals.append(self._layer_parts(final))
-            rows = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
+            if self.dropout and self.training and direction.index < last:
                 rows = nn.functional.dropout(rows, self.dropout)
         return rows, [torch.stack(column) for column in zip(*finals, strict=True)]
+
+    def _run_direction(
+        self, direction: _Direction, rows: Tensor, state: State, lengths: Tensor | None, prepared: bool
+    ) -> Any:
+        found = run_unroll(direction, rows, state, lengths, direction.reverse)
+        if found is not None or prepared:
+            return found
+        return run_sequence(
+            self.recurrence,
+            direction.params(),
+            rows,
+            state,
+            lengths,
+            options=direction.options,
+            reverse=direction.reverse,
+            halves=direction.halves,
+        )
 
     def _layer_params(self, index: int) -> TorchParams:
         weights = [getattr(self, name) for name in self._all_weights[index]]
@@ -181,9 +278,11 @@ class _Layers(nn.RNNBase):
         """The initial state's parts, h first, each `[layers * directions, B, n]`."""
         if hx is not None:
             return list(hx) if isinstance(hx, tuple) else [hx]
-        count = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self._state_parts]
-        return [rows.new_zeros(count, rows.shape[1], size) for size in sizes]
+        return [rows.new_zeros(len(self._all_weights), rows.shape[1], size) for size in self._widths()]
+
+    def _widths(self) -> list[int]:
+        """Of the state's parts, h first."""
+        return [self.proj_size or self.hidden_size, self.hidden_size][: self._state_parts]
 
     def _layer_state(self, parts: list[Tensor]) -> State:
         return parts[0]

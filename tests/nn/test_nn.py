@@ -5,9 +5,12 @@ import pickle
 
 import pytest
 import torch
+from torch.nn.utils import prune
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import recurra.nn
+from recurra.kernels.native import library
+from recurra.kernels.prepared import frozen_of
 
 KINDS = ["LSTM", "GRU", "RNN"]
 OPTIONS = [
@@ -185,3 +188,62 @@ def test_a_state_of_the_other_kind_raises_what_torch_raises(kind):
 def test_shapes_on_the_meta_device(kind):
     model = getattr(recurra.nn, kind)(5, 7, device="meta")
     assert model(torch.zeros(4, 3, 5, device="meta"))[0].shape == (4, 3, 7)
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 2, "bidirectional": True}, {"batch_first": True}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_layers_give_the_same_numbers_until_they_change(kind, options):
+    ours, theirs = pair(kind, 5, 20, **options)
+    x = torch.randn(4, 3, 5)
+    hx = state_of(theirs, 4 if options.get("batch_first") else 3, kind)
+    with torch.no_grad():
+        expected = leaves(theirs(x, hx))
+        assert ours.freeze() is ours and not ours.training
+        assert all(frozen_of(direction) is not None for direction in ours._directions())
+        torch.testing.assert_close(leaves(ours(x, hx)), expected, rtol=1e-5, atol=1e-5)
+        for model in (ours, theirs):
+            model.weight_hh_l0.mul_(0.5)
+        torch.testing.assert_close(leaves(ours(x, hx)), leaves(theirs(x, hx)), rtol=1e-5, atol=1e-5)
+    ours.train().requires_grad_(True)
+    assert all(frozen_of(direction) is None for direction in ours._directions())
+    same(ours, theirs, x)
+
+
+@pytest.mark.skipif(not library.halves(), reason="no bfloat16 products on this machine or build")
+def test_frozen_to_bfloat16():
+    ours, theirs = pair("LSTM", 16, 32, num_layers=2)
+    x = torch.randn(6, 4, 16)
+    with torch.no_grad():
+        found, expected = ours.freeze(dtype=torch.bfloat16)(x)[0], theirs(x)[0]
+    assert 0 < (found - expected).abs().max() < 5e-3
+    ours.train().requires_grad_(True)
+    same(ours, theirs, x)
+
+
+def test_freezing_to_another_dtype_is_refused():
+    with pytest.raises(ValueError, match=r"`dtype` must be torch.bfloat16 or torch.float32, got torch.float16"):
+        recurra.nn.LSTM(2, 3).freeze(dtype=torch.float16)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_that_are_replaced_or_pruned_are_seen(kind):
+    ours, theirs = pair(kind, 5, 7)
+    x = torch.randn(4, 3, 5)
+    same(ours, theirs, x)
+    for model in (ours, theirs):
+        model.weight_ih_l0 = torch.nn.Parameter(torch.full_like(model.weight_ih_l0, 0.1))
+    same(ours, theirs, x)
+    for model in (ours, theirs):
+        prune.l1_unstructured(model, "weight_hh_l0", amount=0.5)
+    torch.testing.assert_close(leaves(ours(x)), leaves(theirs(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_copies_read_their_own_weights():
+    ours, _ = pair("GRU", 5, 7)
+    x = torch.randn(4, 3, 5)
+    before = ours.freeze()(x)[0]
+    for twin in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        with torch.no_grad():
+            twin.weight_hh_l0.zero_()
+        assert not torch.equal(twin(x)[0], before)
+        assert torch.equal(ours(x)[0], before)

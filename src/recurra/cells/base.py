@@ -30,8 +30,8 @@ from recurra.kernels import (
     runs,
     scan,
     thaw,
+    wants_halves,
 )
-from recurra.kernels.native import library
 from recurra.kernels.scan import After, masks_at
 
 
@@ -181,13 +181,7 @@ class BaseCell(nn.Module):
         Raises:
             InputError: this machine, or this build, has no such products.
         """
-        if dtype not in (None, torch.float32, torch.bfloat16):
-            raise InputError(f"`dtype` must be torch.bfloat16 or torch.float32, got {dtype}")
-        halves = dtype is torch.bfloat16
-        if halves and not library.halves():
-            raise InputError(
-                "`dtype` is torch.bfloat16, but this machine or build has no bfloat16 products (AVX512_BF16)"
-            )
+        halves = wants_halves(dtype)
         self.eval().requires_grad_(False)
         for cell in self.modules():
             if isinstance(cell, BaseCell):

@@ -5,7 +5,7 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 """
 
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
-from recurra.kernels.prepared import freeze, run_unroll, thaw
+from recurra.kernels.prepared import freeze, run_unroll, thaw, wants_halves
 from recurra.kernels.random import draw_mask
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 from recurra.kernels.step import make_stepper, run_step
@@ -28,4 +28,5 @@ __all__ = [
     "runs",
     "scan",
     "thaw",
+    "wants_halves",
 ]

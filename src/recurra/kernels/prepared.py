@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import State
+from recurra.errors import InputError
 from recurra.kernels import argument, decisions, ops
 from recurra.kernels.argument import Words
 from recurra.kernels.dispatch import plain_only, refusal, sequence_of
@@ -238,6 +239,19 @@ class Frozen:
             if tensor.requires_grad:  # somebody means to train it
                 return False
         return True
+
+
+def wants_halves(dtype: torch.dtype | None) -> bool:
+    """Whether `freeze(dtype=…)` asks for bfloat16 products.
+
+    Raises:
+        InputError: for another dtype, or where this machine or build has no such products.
+    """
+    if dtype not in (None, torch.float32, torch.bfloat16):
+        raise InputError(f"`dtype` must be torch.bfloat16 or torch.float32, got {dtype}")
+    if dtype is torch.bfloat16 and not library.halves():
+        raise InputError("`dtype` is torch.bfloat16, but this machine or build has no bfloat16 products (AVX512_BF16)")
+    return dtype is torch.bfloat16
 
 
 def packed_for_steps(cell: Any) -> Frozen | None:
