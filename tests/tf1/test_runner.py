@@ -343,11 +343,22 @@ from sklearn.manifold import TSNE
 print(TSNE(n_components=2, n_iter=300).max_iter)
 import yaml
 print(yaml.load("a: [1, 2]"))
+from future.utils import iteritems
+from past.builtins import xrange
+print(list(iteritems({1: 2})), xrange(3))
 """
     path = write(tmp_path, "o.py", source.replace("'a.npy'", repr(str(tmp_path / "a.npy"))))
     assert runner.run(path, options=QUIET) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["3 3.5 True object", "True True True 0.5 [0.5]", "{}", "(2, 2)", "300", "{'a': [1, 2]}"]
+    assert lines == [
+        "3 3.5 True object",
+        "True True True 0.5 [0.5]",
+        "{}",
+        "(2, 2)",
+        "300",
+        "{'a': [1, 2]}",
+        "[(1, 2)] range(0, 3)",
+    ]
     assert not hasattr(np, "PINF") and "scipy.misc" not in {
         n for n in sys.modules if "imresize" in vars(sys.modules[n])
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.tf1.compat import pandas_names
 from recurra.tf1.compat.patches import Patches
 
 
@@ -104,6 +105,42 @@ def _ipython_display(module: ModuleType) -> None:
     vars(module).update(kinds, display=display, clear_output=lambda wait=False: None)
 
 
+def _future_utils(module: ModuleType) -> None:
+    """What the package `future` is mostly imported for: the names that work under Python 2 and 3."""
+    members: dict[str, Any] = {
+        "PY2": False,
+        "PY3": True,
+        "iteritems": lambda mapping: iter(mapping.items()),
+        "iterkeys": lambda mapping: iter(mapping.keys()),
+        "itervalues": lambda mapping: iter(mapping.values()),
+        "listitems": lambda mapping: list(mapping.items()),
+        "lmap": lambda *args: list(map(*args)),
+        "lrange": lambda *args: list(range(*args)),
+        "lzip": lambda *args: list(zip(*args, strict=False)),
+        "python_2_unicode_compatible": lambda kind: kind,
+        "text_type": str,
+        "string_types": (str,),
+        "integer_types": (int,),
+    }
+    vars(module).update(members)
+
+
+def _standard_library(module: ModuleType) -> None:
+    vars(module).update(install_aliases=lambda: None, install_hooks=lambda: None)
+
+
+def _past_builtins(module: ModuleType) -> None:
+    members = {
+        "xrange": range,
+        "unicode": str,
+        "basestring": str,
+        "long": int,
+        "raw_input": input,
+        "reduce": functools.reduce,
+    }
+    vars(module).update(members)
+
+
 STAND_INS: dict[str, Callable[[ModuleType], None]] = {
     "scipy.misc": _scipy_misc,
     "sklearn.cross_validation": _sklearn_alias("sklearn.model_selection"),
@@ -112,43 +149,17 @@ STAND_INS: dict[str, Callable[[ModuleType], None]] = {
     "sklearn.externals": lambda module: None,
     "sklearn.externals.joblib": _sklearn_alias("joblib"),
     "sklearn.externals.six": _sklearn_alias("six"),
+    "future": lambda module: None,
+    "future.utils": _future_utils,
+    "future.standard_library": _standard_library,
+    "past": lambda module: None,
+    "past.builtins": _past_builtins,
     "IPython": _ipython,
     "IPython.display": _ipython_display,
     "IPython.core.display": _ipython_display,
 }
 # stand in even where the real one can be imported (scipy.misc of 1.12+ is an empty shell)
 ALWAYS = {"scipy.misc"}
-
-
-def _pandas(pandas: ModuleType, patches: Patches) -> None:
-    frame, series = pandas.DataFrame, pandas.Series  # type: ignore[attr-defined]
-
-    def append(self: Any, other: Any, ignore_index: bool = False, **kwargs: Any) -> Any:
-        if isinstance(other, dict):
-            other = frame([other])
-        elif isinstance(other, series) and isinstance(self, frame):
-            other = other.to_frame().T
-        items = other if isinstance(other, list) else [other]
-        return pandas.concat([self, *items], ignore_index=ignore_index)  # type: ignore[attr-defined]
-
-    for kind in (frame, series):
-        patches.add(kind, "append", append)
-        patches.add(kind, "as_matrix", lambda self, columns=None: (self if columns is None else self[columns]).values)
-        patches.add(kind, "ix", property(lambda self: self.loc))
-        patches.add(kind, "iteritems", kind.items)
-    patches.set(frame, "drop", _positional_axis(frame.drop))
-    patches.add(frame, "get_value", lambda self, index, column: self.at[index, column])
-
-
-def _positional_axis(drop: Callable) -> Callable:
-    """frame.drop(labels, 1): arguments were positional up to pandas 1."""
-
-    @functools.wraps(drop)
-    def wrapper(self: Any, labels: Any = None, axis: Any = 0, *rest: Any, **kwargs: Any) -> Any:
-        named = dict(zip(("index", "columns", "level", "inplace", "errors"), rest, strict=False))
-        return drop(self, labels, axis=axis, **named, **kwargs)
-
-    return wrapper
 
 
 def _scipy_stats(stats: ModuleType, patches: Patches) -> None:
@@ -213,7 +224,7 @@ def _with_loader(real: Callable, default: Any) -> Callable:
 
 
 AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
-    "pandas": _pandas,
+    "pandas": pandas_names.adapt,
     "matplotlib.pyplot": _pyplot,
     "scipy.stats": _scipy_stats,
     "sklearn.manifold": _sklearn_manifold,
