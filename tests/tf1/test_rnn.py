@@ -282,3 +282,14 @@ def test_the_batch_size_may_be_a_variable():
         assert session.run(state.h).shape == (3, 4)
         session.run(size.assign(2))
         assert session.run(state.h).shape == (2, 4)
+
+
+@pytest.mark.parametrize("leading", [[3], (3,), tf.TensorShape([3]), np.array([3])], ids=str)
+def test_the_batch_size_may_be_a_list_of_sizes(leading):
+    """As TensorFlow 1.15's zero_state takes it: the sizes before those of the state."""
+    with Graph().as_default(), tf.Session() as session:
+        cell = tf.nn.rnn_cell.GRUCell(4)
+        sizes = tf.constant(leading) if isinstance(leading, np.ndarray) else leading
+        assert cell.zero_state(sizes, tf.float32).shape.as_list() == [3, 4]
+        fed = tf.placeholder(tf.int32, [1])
+        assert session.run(cell.zero_state(fed, tf.float32), {fed: [5]}).shape == (5, 4)

@@ -75,20 +75,35 @@ export(assert_like_rnncell, "python.ops.rnn_cell_impl.assert_like_rnncell", "nn.
 
 
 def state_shape(batch: Any, size: Any, static: bool = False) -> Any:
-    """[batch] + size, as a list of Python numbers where static, else as what tf.zeros takes."""
+    """[batch] + size, as a list of Python numbers where static, else as what tf.zeros takes.
+
+    `batch` is a number, a scalar tensor or variable, or the leading sizes: a list, a shape, a tensor of rank 1.
+    """
     dims = TensorShape(size if isinstance(size, TensorShape | list | tuple) else [size])
     if isinstance(batch, TensorLike) and not isinstance(batch, Tensor):  # programs of 0.x keep it in a variable
         batch = convert_to_tensor(batch)
-    known = constant_value(batch) if isinstance(batch, Tensor) else batch
+    leading = _leading(batch)
     if static:
-        return [None if known is None else int(known), *dims.as_list()]
+        return [*leading, *dims.as_list()]
     if not dims.is_fully_defined():
         raise ValueError(f"Shape {dims} must be fully defined")
-    if known is not None:
-        return [int(known), *dims.as_list()]
-    batch_vector = names.lookup("expand_dims")(batch, 0)
+    if None not in leading:
+        return [*leading, *dims.as_list()]
+    batch_vector = batch if batch.shape.rank == 1 else names.lookup("expand_dims")(batch, 0)
     rest = names.lookup("constant")(dims.as_list(), dtype=batch.dtype.base_dtype)
     return names.lookup("concat")([batch_vector, rest], 0)
+
+
+def _leading(batch: Any) -> list[int | None]:
+    """The sizes before a state's own; None for those not known while the graph is built."""
+    if isinstance(batch, Tensor):
+        known = constant_value(batch)
+        if batch.shape.rank == 1:
+            return [None] * (batch.shape.values[0] or 1) if known is None else [int(n) for n in known]
+        return [None if known is None else int(known)]
+    if isinstance(batch, list | tuple | TensorShape):
+        return TensorShape(batch).as_list()
+    return [None if batch is None else int(batch)]
 
 
 def zero_state_tensors(size: Any, batch_size: Any, dtype: Any) -> Any:
