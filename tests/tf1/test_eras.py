@@ -22,6 +22,16 @@ CASES = {  # source after the import -> (version answered, a word of the reason)
         "side by side",
     ),
     "c = tf.nn.rnn_cell.BasicLSTMCell(5)\ntf.nn.rnn(c, x)\ntf.global_variables_initializer()": ("0.12.1", "tf.nn.rnn"),
+    "o, s = tf.contrib.seq2seq.dynamic_decode(d)\ntf.contrib.seq2seq.TrainingHelper(x, n)": ("1.1.0", "two values"),
+    "o, s, n = tf.contrib.seq2seq.dynamic_decode(d)\ntf.contrib.seq2seq.TrainingHelper(x, n)": (
+        "1.8.0",
+        "dynamic_decode on line 2",
+    ),
+    "c = tf.nn.rnn_cell.BasicLSTMCell(4)\ntf.nn.rnn(c, x)\nc.zero_state(2, tf.float32).eval()": (
+        "0.10.0",
+        "side by side",
+    ),
+    "c = tf.nn.rnn_cell.BasicLSTMCell(4)\ntf.nn.rnn(c, x)\ns.run(c.zero_state(2, tf.float32))": ("0.12.1", "no mark"),
     "from tensorflow.models.rnn import rnn_cell\nrnn_cell.GRUCell(3)": ("0.8.0", "models.rnn"),
     "tf.contrib.rnn.core_rnn_cell.GRUCell(3)": ("1.1.0", "core_rnn_cell"),
     "tf.contrib.seq2seq.simple_decoder_fn_train(s)": ("1.1.0", "simple_decoder"),

@@ -131,3 +131,13 @@ def test_ties_go_where_tensorflow_sends_them():
 def test_complex_ys_need_seeds():
     with pytest.raises(TypeError, match="must set grad_ys"):
         tf.gradients(tf.complex(tf.constant(1.0), 0.0), [tf.constant(1.0)])
+
+
+def test_classes_are_drawn_from_logits_that_are_being_differentiated():
+    """Scheduled sampling: what is drawn from the logits of one step enters the next."""
+    weights = tf.Variable([[9.0, 0.0], [0.0, 9.0]])
+    drawn = tf.multinomial(tf.matmul([[1.0, 0.0]], weights), 1, seed=3)
+    loss = tf.reduce_sum(tf.matmul(tf.one_hot(drawn[:, 0], 2), weights))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(tf.gradients(loss, weights)[0]).tolist() == [[1.0, 1.0], [0.0, 0.0]]

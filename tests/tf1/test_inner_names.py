@@ -133,3 +133,35 @@ def test_a_file_of_contrib_is_a_module_though_it_holds_a_function_of_its_name():
     with pytest.raises(KeyError):
         surface.lookup("contrib.recurrent.python.ops.functional_rnn")
     assert callable(surface.lookup("contrib.recurrent.python.ops.functional_rnn.functional_rnn"))
+
+
+def test_names_that_copies_of_tensorflows_recurrent_files_import():
+    attend = surface.lookup("contrib.seq2seq.python.ops.attention_wrapper._compute_attention")
+    memory = tf.constant(np.arange(12, dtype=np.float32).reshape(1, 3, 4))
+    mechanism = tf.contrib.seq2seq.LuongAttention(4, memory)
+    assert [t.shape.as_list() for t in attend(mechanism, tf.ones([1, 4]), None, None)[:2]] == [[1, 4], [1, 3]]
+    assert inner("ops.rnn._infer_state_dtype")(None, (tf.ones([2]), tf.ones([3]))) == tf.float32
+    assert inner("ops.rnn_cell_impl._like_rnncell")(tf.nn.rnn_cell.GRUCell(2))
+    assert inner("shape") is tf.shape  # from tensorflow.python import shape
+    assert surface.lookup("contrib.rnn.array_ops.concat") is tf.concat
+    assert {"embedding_attention_seq2seq", "rnn_decoder"} <= surface.exported(
+        "contrib.legacy_seq2seq.python.ops.seq2seq"
+    )
+    assert "EmbeddingWrapper" in surface.exported("contrib.rnn.python.ops.core_rnn_cell")
+
+
+def test_the_scope_of_a_cell_of_release_1_0():
+    checked = surface.lookup("contrib.rnn.python.ops.core_rnn_cell_impl._checked_scope")
+
+    class Cell:
+        pass
+
+    cell = Cell()
+    with checked(cell, "mine") as scope:
+        assert scope.name == "mine" and tf.get_variable("weights", [2]).name == "mine/weights:0"
+    with checked(cell, "mine", reuse=True):
+        assert tf.get_variable("weights", [2]).name == "mine/weights:0"
+    with pytest.raises(ValueError, match="different variable scope than its first use"), checked(cell, "other"):
+        pass
+    with pytest.raises(ValueError, match="already has weights"), checked(Cell(), "mine"):
+        pass

@@ -293,3 +293,22 @@ def test_the_batch_size_may_be_a_list_of_sizes(leading):
         assert cell.zero_state(sizes, tf.float32).shape.as_list() == [3, 4]
         fed = tf.placeholder(tf.int32, [1])
         assert session.run(cell.zero_state(fed, tf.float32), {fed: [5]}).shape == (5, 4)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_one_cell_repeated_over_inputs_of_another_depth_has_variables_for_every_layer(wrapped):
+    """`[cell] * n` of release 1.0; 1.2 and later share one kernel, where that can be built at all."""
+    cell = tf.nn.rnn_cell.BasicLSTMCell(4)
+    cell = tf.nn.rnn_cell.DropoutWrapper(cell, output_keep_prob=1.0) if wrapped else cell
+    tf.nn.dynamic_rnn(tf.nn.rnn_cell.MultiRNNCell([cell] * 2), tf.zeros([2, 3, 7]), dtype=tf.float32)
+    shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables() if "kernel" in v.op.name}
+    name = "rnn/multi_rnn_cell/cell_{}/basic_lstm_cell/kernel"
+    assert shapes == {name.format(0): [11, 16], name.format(1): [8, 16]}
+
+
+def test_one_cell_repeated_over_inputs_of_its_own_depth_is_shared():
+    cell = tf.nn.rnn_cell.BasicLSTMCell(4)
+    tf.nn.dynamic_rnn(tf.nn.rnn_cell.MultiRNNCell([cell] * 2), tf.zeros([2, 3, 4]), dtype=tf.float32)
+    assert [v.op.name for v in tf.trainable_variables() if "kernel" in v.op.name] == [
+        "rnn/multi_rnn_cell/cell_0/basic_lstm_cell/kernel"
+    ]

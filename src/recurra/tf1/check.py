@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.tf1 import eras, program, runner, surface
+from recurra.tf1 import eras, runner, surface
 from recurra.tf1.missing import nearest
 
 
@@ -35,7 +35,7 @@ class Report:
 
 def check(path: str | Path, tf_version: str | None = None, use_python2: bool | None = None) -> Report:
     """Compare a program's names with the table. Raises FileNotFoundError, SyntaxError, ValueError (version)."""
-    source = program.load(path, use_python2)
+    source = runner.load(path, use_python2)
     guess = runner.guess_era(source, tf_version)
     places: dict[str, list[str]] = {}
     for use in runner.scan_all(source).uses:

@@ -89,6 +89,9 @@ def bounds(found: Scan) -> tuple[Bound | None, Bound | None]:
         since = Bound((1, 15), "import tensorflow.compat.v1")
     if since and since.version < (1, 2) and since.version >= (1, 0) and _uses(found, r"nn\.rnn_cell\..*"):
         since = Bound((1, 2), f"tf.nn.rnn_cell beside {since.reason}")
+    pair = next(filter(None, map(_decodes_to_a_pair, found.trees)), None)
+    if pair and until is None and (since is None or since.version <= (1, 1)):
+        until = Bound((1, 1), pair)
     old_flags = next(filter(None, map(_old_flags, found.trees)), None)
     if old_flags and until is None and (since is None or since.version <= (1, 4)):
         until = Bound((1, 4), old_flags)
@@ -104,6 +107,19 @@ def _old_flags(tree: ast.AST) -> str | None:
         name = node.attr if isinstance(node, ast.Attribute) else node.value if isinstance(node, ast.Constant) else None
         if isinstance(name, str) and name in ("_parse_flags", "__flags"):
             return f"FLAGS.{name} on line {node.lineno}"  # type: ignore[attr-defined]
+    return None
+
+
+def _decodes_to_a_pair(tree: ast.AST) -> str | None:
+    """outputs, state = dynamic_decode(…): release 1.2 answered with the lengths, too."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.targets) == 1):
+            continue
+        function, target = node.value.func, node.targets[0]
+        called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+        parts = target.elts if isinstance(target, ast.Tuple) else []
+        if called == "dynamic_decode" and len(parts) == 2 and not any(isinstance(p, ast.Starred) for p in parts):
+            return f"dynamic_decode gives two values on line {node.lineno}"
     return None
 
 
@@ -133,8 +149,11 @@ def tuple_states(found: Scan) -> Bound:
 
 
 def _joined_state(tree: ast.AST) -> bool:
-    """Whether a shape says `2 * n` or `cell.state_size`: the one-tensor state of releases up to 0.10."""
+    """Whether a shape says `2 * n` or `cell.state_size`, or a state is asked for its value: the one-tensor state of
+    releases up to 0.10."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "eval" and _is_first_state(node.value):
+            return True
         if not isinstance(node, ast.List | ast.Tuple):
             continue
         for item in node.elts:
@@ -145,6 +164,13 @@ def _joined_state(tree: ast.AST) -> bool:
                 if any(isinstance(side, ast.Constant) and side.value == 2 for side in sides):
                     return True
     return False
+
+
+def _is_first_state(node: ast.AST) -> bool:
+    """`cell.zero_state(…)`, `model.initial_state`: what `.eval()` cannot be asked of where states are tuples."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "zero_state"
+    return isinstance(node, ast.Attribute) and node.attr.lstrip("_") in ("initial_state", "zero_state")
 
 
 def _uses(found: Scan, pattern: str) -> bool:

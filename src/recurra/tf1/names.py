@@ -64,6 +64,7 @@ MODULES: list[str] = [
     "testing",
     "generated",
     "inner_names",
+    "inner_rnn",
 ]
 
 

@@ -51,8 +51,8 @@ class Program:
     futures: set[str] = field(default_factory=set)  # a notebook's later cells keep what one imported from __future__
 
 
-def load(path: str | Path, use_python2: bool | None = None) -> Program:
-    """Read a program. `use_python2`: True rewrites, False never, None when the source cannot be Python 3."""
+def load(path: str | Path, use_python2: bool | None = None, why: str = "asked for") -> Program:
+    """Read a program. `use_python2`: True rewrites (`why` is told), False never, None when it cannot be Python 3."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"program {str(path)!r} does not exist")
@@ -61,7 +61,7 @@ def load(path: str | Path, use_python2: bool | None = None) -> Program:
     reason = next(filter(None, (_python2_reason(name, text, path) for name, text in cells)), None)
     program.python2 = use_python2 if use_python2 is not None else reason is not None
     if program.python2:
-        told = "asked for" if use_python2 else reason
+        told = why if use_python2 else reason
         program.remarks.append(f"Python 2 source ({told}), rewritten in memory")
     for name, text in cells:
         program.parts.append(_part(program, name, text))
@@ -103,12 +103,12 @@ def prepare(
 ) -> Part:
     """One part: rewritten from Python 2 where asked, tabs and old calls adapted, a cell's last value shown."""
     lines = 0
-    if rewrite:
-        new = python2.rewrite(text, name, futures)
+    new = _as_python3(name, text, futures) if rewrite else None
+    if new is not None:
         lines = sum(a != b for a, b in zip(text.splitlines(), new.splitlines(), strict=False))
         text = new
     tree = _parse(text, name)
-    divisions = python2.adapt(tree, futures) if rewrite else 0
+    divisions = python2.adapt(tree, futures) if new is not None else 0
     if remarks is not None and (lines or divisions):
         remarks.append(f"{name}: {lines} lines rewritten, {divisions} divisions as Python 2 divides")
     _OldNumpy().visit(tree)
@@ -117,6 +117,18 @@ def prepare(
         _show_last(tree)
     ast.fix_missing_locations(tree)
     return Part(name, text, tree)
+
+
+def _as_python3(name: str, text: str, futures: Collection[str]) -> str | None:
+    """The source rewritten from Python 2, None for one that is Python 3 alone (a module of a program of both)."""
+    try:
+        return python2.rewrite(text, name, futures)
+    except SyntaxError as error:
+        try:
+            _parse(text, name)
+        except SyntaxError:
+            raise error from None
+        return None
 
 
 def read_text(path: Path) -> str:

@@ -47,7 +47,7 @@ def run(path: str | Path, arguments: Sequence[str] = (), options: Options | None
     as Python prints it, without the runner's frames, and gives exit code 1.
     """
     options = options or Options()
-    source = program.load(path, options.python2)
+    source = load(path, options.python2)
     guess = guess_era(source, options.tf_version)
     if not options.quiet:
         for remark in [*source.remarks[:_MOST_REMARKS], guess.line.removeprefix("recurra: ")]:
@@ -62,6 +62,13 @@ def run(path: str | Path, arguments: Sequence[str] = (), options: Options | None
 
 
 _MOST_REMARKS = 6
+
+
+def load(path: str | Path, use_python2: bool | None = None) -> program.Program:
+    """A program made ready; where one of its modules is Python 2, so is it all."""
+    source = program.load(path, use_python2)
+    reason = scan_all(source).python2 if use_python2 is None and not source.python2 else None
+    return source if reason is None else program.load(path, True, reason)
 
 
 def guess_era(source: program.Program, tf_version: str | None = None) -> eras.Guess:
@@ -85,8 +92,12 @@ def scan_all(source: program.Program) -> sourcescan.Scan:
         if file in seen:
             continue
         seen.add(file)
+        text = program.read_text(file)
+        reason = None if source.python2 else python2.looks_like_python2(text)
+        if reason and found.python2 is None:
+            found.python2 = f"{reason} of {file.name}"
         try:
-            part = program.prepare(str(file), program.read_text(file), source.python2)
+            part = program.prepare(str(file), text, source.python2 or reason is not None)
         except SyntaxError:  # met again, and reported, if the program really imports it
             continue
         more = sourcescan.scan(part.tree, part.name)
@@ -116,7 +127,7 @@ def _install(
     patches.set(sys, "path", [str(folder), *sys.path])
     if options.data_dir is not None:
         patches.entry(os.environ, DATA_VARIABLE, str(Path(options.data_dir).resolve()))
-    compat.apply(patches)
+    compat.apply(patches, source.python2)
     Hook(folder, source.python2, patches, usage).install()
     return main
 

@@ -34,6 +34,7 @@ class Scan:
     attributes: set[str] = field(default_factory=set)
     compares_version_text: bool = False
     trees: list[ast.AST] = field(default_factory=list)
+    python2: str | None = None  # where a module of the program says that it is Python 2
 
     def merge(self, other: Scan) -> None:
         """Add another file's findings to these."""

@@ -186,6 +186,8 @@ def exported(base: str) -> set[str]:
     """What `from tensorflow.<base> import *` gives: members of the module, or of the public ones that it stands for."""
     parts = base.split(".")
     inner = _INNER.get(".".join(parts[1:]), ()) if parts[0] == "python" else ()
+    if parts[0] == "contrib" and "python" in parts:  # contrib.legacy_seq2seq.python.ops.seq2seq
+        inner = (".".join(parts[: parts.index("python")]),)
     names_below = {name for module in (base, *inner) for name in members(module) if not name.startswith("_")}
     return {name for name in names_below if _found(f"{base}.{name}" if base else name)}
 
@@ -200,6 +202,8 @@ def _found(dotted: str) -> bool:
 
 def is_module(dotted: str) -> bool:
     """Whether `import tensorflow.<dotted>` gives a module that holds, or may hold, something."""
+    if _leaked(dotted.split(".")):
+        return True
     if dotted in ("compat", "compat.v1", "_api", "_api.v1") or table.has_prefix(canonical(dotted)):
         return True
     parts = dotted.split(".")
@@ -220,9 +224,18 @@ def is_module(dotted: str) -> bool:
     return parts[0] in ("models", "examples") and len(parts) < 4
 
 
+def _leaked(parts: list[str]) -> bool:
+    """contrib.rnn.array_ops: a file of python.ops that another module imports, and shows where it hides nothing."""
+    if len(parts) < 3 or parts[0] != "contrib" or "python" in parts:
+        return False
+    return f"ops.{parts[-1]}" in _INNER or (parts[-1].endswith("_ops") and not _is_generated(parts[-1]))
+
+
 def _inner_depth(parts: list[str]) -> bool:
     """python.<package>, python.<package>.<file> are modules; what is below a file is a member."""
     if not parts or ".".join(parts) in _INNER_PACKAGES or ".".join(parts) in _INNER:
+        return True
+    if len(parts) == 1 and parts[0].endswith("_ops"):  # tensorflow.python shows the files of its package ops
         return True
     if parts[0] == "keras":
         return table.has_prefix(".".join(parts))
@@ -243,12 +256,16 @@ def _candidates(dotted: str) -> list[str]:
     """Public names that an inner or moved name may mean, best first."""
     parts = dotted.split(".")
     last = parts[-1]
+    if _leaked(parts[:-1]):
+        return _candidates(f"python.ops.{parts[-2]}.{last}")
     if parts[:2] == ["contrib", "keras"]:  # the place of tf.keras in 1.1 to 1.3
         inner = [p for p in parts[2:] if p not in ("api", "keras", "python")]
         return [f"keras.{'.'.join(inner)}"]
     if parts[0] == "keras" and len(parts) > 3:  # keras.layers.recurrent.LSTM, keras.utils.np_utils.to_categorical
         return [".".join([*parts[:-2], last])]
-    if parts[0] == "python" and len(parts) > 2:
+    if parts[0] == "python" and len(parts) == 2:  # from tensorflow.python import shape
+        return [last, f"nn.{last}"]
+    if parts[0] == "python":
         module = ".".join(parts[1:-1])
         if module.startswith("keras"):
             return [f"keras.{'.'.join(parts[2:])}", *(f"{c}.{last}" for c in ("keras.layers", "keras"))]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recurra.tf1 import errors
+from recurra.tf1.compat import python2_files
 from recurra.tf1.dtypes import DType, bfloat16
 
 
@@ -44,7 +45,7 @@ def to_numpy(value: Any) -> Any:
     if isinstance(value, Cell):
         return to_numpy(value.read())
     if isinstance(value, np.ndarray):
-        return _unwrap(value.copy())
+        return _unwrap(python2_files.strings(value) if python2_files.in_force else value.copy())
     if hasattr(value, "fetch_value"):
         return value.fetch_value()
     return value

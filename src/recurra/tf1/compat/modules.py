@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1.compat import pandas_names
+from recurra.tf1.compat import pandas_names, python2
 from recurra.tf1.compat.patches import Patches
 
 
@@ -82,7 +82,11 @@ def _sklearn_alias(*names: str) -> Callable[[ModuleType], None]:
 
 
 def _ipython(module: ModuleType) -> None:
-    vars(module)["get_ipython"] = lambda: None
+    vars(module).update(get_ipython=lambda: None, version_info=(8, 24, 0, ""), __version__="8.24.0")
+
+
+def _empty(module: ModuleType) -> None:
+    """A package that only holds others."""
 
 
 def _ipython_display(module: ModuleType) -> None:
@@ -137,6 +141,7 @@ def _past_builtins(module: ModuleType) -> None:
         "long": int,
         "raw_input": input,
         "reduce": functools.reduce,
+        "old_div": python2.divide,
     }
     vars(module).update(members)
 
@@ -146,14 +151,15 @@ STAND_INS: dict[str, Callable[[ModuleType], None]] = {
     "sklearn.cross_validation": _sklearn_alias("sklearn.model_selection"),
     "sklearn.grid_search": _sklearn_alias("sklearn.model_selection"),
     "sklearn.learning_curve": _sklearn_alias("sklearn.model_selection"),
-    "sklearn.externals": lambda module: None,
+    "sklearn.externals": _empty,
     "sklearn.externals.joblib": _sklearn_alias("joblib"),
     "sklearn.externals.six": _sklearn_alias("six"),
-    "future": lambda module: None,
+    "future": _empty,
     "future.utils": _future_utils,
     "future.standard_library": _standard_library,
-    "past": lambda module: None,
+    "past": _empty,
     "past.builtins": _past_builtins,
+    "past.utils": _past_builtins,
     "IPython": _ipython,
     "IPython.display": _ipython_display,
     "IPython.core.display": _ipython_display,

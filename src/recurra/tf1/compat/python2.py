@@ -1,7 +1,7 @@
 """Python 2 sources: rewritten in memory with fissix, and integer division kept as Python 2 had it.
 
 Python 2's str is both text and bytes. Here it is text: `s.decode("utf-8")` and `s.encode("utf-8")` on text give the
-text itself; bytes that are read from a file in "rb" mode still decode.
+text itself. `python2_files.py` has its files, `python2_names.py` the names that it had and Python 3 has not.
 """
 
 from __future__ import annotations
@@ -16,10 +16,31 @@ from typing import Any
 
 import numpy as np
 
+from recurra.tf1.compat import python2_names
+
 DIVIDE, DECODE, ENCODE = "__recurra_divide__", "__recurra_decode__", "__recurra_encode__"
-_FIXES_LEFT_OUT = {"future", "import"}  # `import` would turn local imports into relative ones: the program is a script
-_TELLTALE_NAMES = {"xrange", "raw_input", "unicode", "basestring", "unichr"}
+SORTED, SORT, TRANSLATE, MESSAGE = (f"__recurra_{name}__" for name in ("sorted", "sort", "translate", "message"))
+# `import` would turn local imports into relative ones: the program is a script; the others are `python2_names.BUILTINS`
+_FIXES_LEFT_OUT = {"future", "import", "map", "filter", "zip"}
+_TELLTALE_NAMES = {
+    "xrange",
+    "raw_input",
+    "unicode",
+    "basestring",
+    "unichr",
+    "reduce",
+    "reload",
+    "execfile",
+    "cmp",
+    "long",
+}
 _TELLTALE_METHODS = {"iteritems", "itervalues", "iterkeys", "has_key"}
+_TELLTALE_MEMBERS = {
+    "string": {"letters", "lowercase", "uppercase", "maketrans", "join"},
+    "itertools": {"izip", "imap", "ifilter", "izip_longest"},
+    "sys": {"maxint", "setdefaultencoding"},
+    "os": {"getcwdu"},
+}
 _TELLTALE_MODULES = {
     "cPickle",
     "urllib2",
@@ -87,6 +108,8 @@ def _telltale(node: ast.AST, assigned: set[str]) -> str | None:
             return func.id
         if isinstance(func, ast.Attribute) and func.attr in _TELLTALE_METHODS:
             return f".{func.attr}()"
+    if isinstance(node, ast.Attribute) and node.attr in _TELLTALE_MEMBERS.get(getattr(node.value, "id", ""), ()):
+        return f"{node.value.id}.{node.attr}"  # type: ignore[attr-defined]
     if isinstance(node, ast.Import):
         return next((a.name for a in node.names if a.name.partition(".")[0] in _TELLTALE_MODULES), None)
     if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "") in _TELLTALE_MODULES:
@@ -95,7 +118,7 @@ def _telltale(node: ast.AST, assigned: set[str]) -> str | None:
 
 
 class _Semantics(ast.NodeTransformer):
-    """Division and the encode/decode of text as Python 2 meant them."""
+    """Division, literals of bytes and what text and lists were asked for, as Python 2 meant them."""
 
     def __init__(self, true_division: bool) -> None:
         self.true_division = true_division
@@ -121,11 +144,47 @@ class _Semantics(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute) and node.func.attr in ("encode", "decode"):
-            helper = ENCODE if node.func.attr == "encode" else DECODE
-            call = ast.Call(ast.Name(helper, ast.Load()), [node.func.value, *node.args], node.keywords)
-            return ast.copy_location(call, node)
+        function, asked = node.func, {k.arg for k in node.keywords}
+        if isinstance(function, ast.Name) and function.id == "sorted" and (len(node.args) > 1 or "cmp" in asked):
+            return _helped(SORTED, node)
+        if not isinstance(function, ast.Attribute):
+            return node
+        if function.attr in ("encode", "decode"):
+            return _helped(ENCODE if function.attr == "encode" else DECODE, node, function.value)
+        if function.attr == "sort" and (node.args or "cmp" in asked):
+            return _helped(SORT, node, function.value)
+        if function.attr == "translate" and len(node.args) == 2:
+            return _helped(TRANSLATE, node, function.value)
         return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, bytes) and node.value.isascii():
+            return ast.copy_location(ast.Constant(node.value.decode("ascii")), node)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self.generic_visit(node)
+        for inner in node.body if node.name else ():
+            _Messages(str(node.name)).visit(inner)
+        return node
+
+
+class _Messages(ast.NodeTransformer):
+    """error.message inside of its handler."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr == "message" and isinstance(node.value, ast.Name) and node.value.id == self.error:
+            return ast.copy_location(_call(MESSAGE, node.value), node)
+        return node
+
+
+def _helped(name: str, call: ast.Call, *first: ast.expr) -> ast.AST:
+    """The call made on a helper, which gets the object of a method first."""
+    return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [*first, *call.args], call.keywords), call)
 
 
 def _call(name: str, *args: ast.expr) -> ast.Call:
@@ -161,14 +220,12 @@ def _integral(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "iub"
 
 
-def decode(value: Any, *args: Any, **kwargs: Any) -> Any:
-    """value.decode(…), and text as it is."""
-    return value if isinstance(value, str) else value.decode(*args, **kwargs)
-
-
-def encode(value: Any, *args: Any, **kwargs: Any) -> Any:
-    """value.encode(…), and text as it is: this is what text files and str() of such a program take."""
-    return value if isinstance(value, str) else value.encode(*args, **kwargs)
-
-
-HELPERS: dict[str, Any] = {DIVIDE: divide, DECODE: decode, ENCODE: encode}
+HELPERS: dict[str, Any] = {
+    DIVIDE: divide,
+    DECODE: python2_names.decode,
+    ENCODE: python2_names.encode,
+    SORTED: python2_names.sorted_by,
+    SORT: python2_names.sort_by,
+    TRANSLATE: python2_names.translate,
+    MESSAGE: python2_names.message,
+} | python2_names.BUILTINS

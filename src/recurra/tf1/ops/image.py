@@ -538,7 +538,7 @@ def _encoder(label: str) -> Callable[..., np.ndarray]:
     def encode(image: TorchTensor, quality: int = 95) -> np.ndarray:
         from PIL import Image
 
-        array = image.numpy()
+        array = image.detach().numpy()
         picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
         buffer = io.BytesIO()
         picture.save(buffer, label, **({"quality": quality} if label == "JPEG" else {}))

@@ -237,7 +237,7 @@ def non_max_suppression_overlaps(
 def _recompressed(image: TorchTensor, quality: TorchTensor) -> TorchTensor:
     from PIL import Image
 
-    array = image.numpy()
+    array = image.detach().numpy()
     buffer = io.BytesIO()
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "JPEG", quality=int(quality))
     again = np.array(Image.open(buffer))

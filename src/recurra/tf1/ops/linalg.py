@@ -151,7 +151,7 @@ def _logm(input: TorchTensor) -> TorchTensor:
 
 
 def _by_matrix(function: Callable[[np.ndarray], np.ndarray], input: TorchTensor) -> TorchTensor:
-    flat = input.reshape(-1, *input.shape[-2:]).numpy()
+    flat = input.detach().reshape(-1, *input.shape[-2:]).numpy()
     results = [function(m.astype(np.complex128 if np.iscomplexobj(m) else np.float64)) for m in flat]
     real = [r if input.is_complex() else np.real(r) for r in results]
     return torch.from_numpy(np.stack(real)).to(input.dtype).reshape(input.shape) if results else input

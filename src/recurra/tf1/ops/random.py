@@ -110,7 +110,7 @@ def _bind_multinomial(operation: Any, session: Any) -> Callable[..., TorchTensor
 
     def draw(logits: TorchTensor, count: TorchTensor) -> TorchTensor:
         source = stream or Philox(*torch.randint(1, 2**31, (2,)).tolist())
-        return torch.from_numpy(source.multinomial(logits.numpy(), int(count), kind))
+        return torch.from_numpy(source.multinomial(logits.detach().numpy(), int(count), kind))
 
     return draw
 
@@ -143,7 +143,7 @@ def _bind_gamma(operation: Any, session: Any) -> Callable[..., TorchTensor]:
     generator = _numpy_generator(operation, session)
 
     def draw(shape: TorchTensor, alpha: TorchTensor) -> TorchTensor:
-        values = generator.gamma(alpha.numpy(), size=(*shape.tolist(), *alpha.shape))
+        values = generator.gamma(alpha.detach().numpy(), size=(*shape.tolist(), *alpha.shape))
         return torch.from_numpy(np.asarray(values)).to(alpha.dtype)
 
     return draw
@@ -158,7 +158,7 @@ def _bind_poisson(operation: Any, session: Any) -> Callable[..., TorchTensor]:
     generator = _numpy_generator(operation, session)
     kind = operation.attrs["dtype"].torch
     return lambda shape, rate: torch.from_numpy(
-        np.asarray(generator.poisson(rate.numpy(), (*shape.tolist(), *rate.shape)))
+        np.asarray(generator.poisson(rate.detach().numpy(), (*shape.tolist(), *rate.shape)))
     ).to(kind)
 
 
@@ -178,7 +178,9 @@ def _stateless_multinomial(
     logits: TorchTensor, count: TorchTensor, seed: TorchTensor, output_dtype: Any
 ) -> TorchTensor:
     stream = StatelessPhilox(*(int(s) & (2**64 - 1) for s in seed))
-    return torch.from_numpy(stream.multinomial(logits.numpy(), int(count), np.dtype(output_dtype.as_numpy_dtype)))
+    return torch.from_numpy(
+        stream.multinomial(logits.detach().numpy(), int(count), np.dtype(output_dtype.as_numpy_dtype))
+    )
 
 
 for _type, _method in (

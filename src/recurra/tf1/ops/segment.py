@@ -261,7 +261,7 @@ def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Any:
 
 def _unique(x: Any, out_idx: Any, counts: bool = False) -> tuple[Any, ...]:
     """Distinct values in the order of their first appearance."""
-    array = x if isinstance(x, np.ndarray) else x.numpy()
+    array = x if isinstance(x, np.ndarray) else x.detach().numpy()
     values, first, inverse, count = np.unique(array, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty_like(order)
@@ -287,7 +287,7 @@ op(
 
 
 def _listdiff(x: Any, y: Any, out_idx: Any) -> tuple[Any, TorchTensor]:
-    array, other = (v if isinstance(v, np.ndarray) else v.numpy() for v in (x, y))
+    array, other = (v if isinstance(v, np.ndarray) else v.detach().numpy() for v in (x, y))
     keep = np.nonzero(~np.isin(array, other))[0]
     left = array[keep]
     return left if isinstance(x, np.ndarray) else torch.from_numpy(left), torch.from_numpy(keep).to(out_idx.torch)

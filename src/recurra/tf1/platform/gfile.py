@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recurra.tf1 import errors
+from recurra.tf1.compat import python2_files
 from recurra.tf1.names import export, tf_export
 
 
@@ -67,14 +68,19 @@ class GFile:
         if self._file is None:
             text = {} if "b" in self.mode else {"encoding": "utf-8", "newline": ""}
             with _raising:
-                self._file = open(self.name, self.mode, **text)  # noqa: SIM115 - closed by close()
+                if python2_files.in_force:
+                    self._file = python2_files.open_file(self.name, self.mode)
+                else:
+                    self._file = open(self.name, self.mode, **text)  # noqa: SIM115 - closed by close()
         return self._file
 
     def read(self, n: int = -1) -> Any:
         return self._open().read(n)
 
     def write(self, file_content: Any) -> None:
-        if "b" in self.mode and isinstance(file_content, str):
+        if python2_files.in_force:
+            pass  # takes both
+        elif "b" in self.mode and isinstance(file_content, str):
             file_content = file_content.encode("utf-8")
         elif "b" not in self.mode and isinstance(file_content, bytes):
             file_content = file_content.decode("utf-8")

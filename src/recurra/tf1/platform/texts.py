@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from recurra.tf1.compat import python2_files
 from recurra.tf1.names import export, tf_export
 
 
 @tf_export("compat.as_bytes")
-def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
-    """`bytes_or_text` as bytes; TypeError for anything else."""
+def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> Any:
+    """`bytes_or_text` as bytes, which to a Python 2 program is its text; TypeError for anything else."""
+    if python2_files.in_force:
+        return as_text(bytes_or_text, encoding)
     if isinstance(bytes_or_text, bytearray):
         return bytes(bytes_or_text)
     if isinstance(bytes_or_text, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from recurra.tf1 import eras, names, nest
@@ -464,6 +465,7 @@ class MultiRNNCell(RNNCell):
         pattern = "cell_%d" if eras.current() >= (1, 0) else "Cell%d"
         if self._state_is_tuple and not nest.is_nested(state):
             raise ValueError(f"Expected state to be a tuple of length {len(self.state_size)}, but received: {state}")
+        self._cells = _of_fitting_depth(self._cells, inputs)
         for i, cell in enumerate(self._cells):
             with variable_scope(pattern % i):
                 if self._state_is_tuple:
@@ -474,6 +476,26 @@ class MultiRNNCell(RNNCell):
                 current, new = cell(current, mine)
                 new_states.append(new)
         return current, tuple(new_states) if self._state_is_tuple else tf("concat")(new_states, 1)
+
+
+def _of_fitting_depth(cells: list[Any], inputs: Any) -> list[Any]:
+    """The cells, with copies for `[cell] * n` over inputs that are as deep as no output of the cell.
+
+    Release 1.0 gave every layer variables of its own; later ones share the kernel, which cannot be built then.
+    """
+    depth = inputs.shape.as_list()[-1] if isinstance(inputs, Tensor) and inputs.shape.rank else None
+    if depth is None or len(set(map(id, cells))) == len(cells) or depth == cells[0].output_size:
+        return cells
+    return [_copied(cell) if any(cell is c for c in cells[:i]) else cell for i, cell in enumerate(cells)]
+
+
+def _copied(cell: Any) -> Any:
+    """A cell that is not built yet once more, and the one inside of a wrapper with it."""
+    twin = copy.copy(cell)
+    inside = [(name, value) for name, value in vars(cell).items() if isinstance(value, RNNCell)]
+    copies = {id(value): _copied(value) for _, value in inside}
+    vars(twin).update({name: copies[id(value)] for name, value in inside})
+    return twin
 
 
 def _unique_weights(weights: list[Any]) -> list[Any]:
