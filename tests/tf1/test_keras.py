@@ -237,3 +237,21 @@ def test_mistakes(act, error, message):
     with pytest.raises(error, match=message):
         act(model)
         model.fit(keras_models.WORDS, keras_models.ONE_HOT, verbose=0)
+
+
+def test_output_shapes_are_found_by_calling_the_layer():
+    with tf.Graph().as_default():
+        rnn = tf.keras.layers.LSTM(4, return_state=True)
+        assert [s.as_list() for s in rnn.compute_output_shape((None, 5, 3))] == [[None, 4]] * 3
+        swap = tf.keras.layers.Lambda(lambda pair: (pair[1]["a"], {"b": pair[0]}))
+        found = swap.compute_output_shape(((10, 20), {"a": (10, 5)}))
+        assert found[0].as_list() == [10, 5] and found[1]["b"].as_list() == [10, 20]
+        spec = tf.keras.layers.Embedding(9, 2).compute_output_signature(tf.TensorSpec([None, 4], tf.int32))
+        assert spec.shape.as_list() == [None, 4, 2] and spec.dtype == tf.float32
+
+
+def test_a_cell_is_made_again_from_a_layers_configuration():
+    with tf.Graph().as_default():
+        layer = tf.keras.layers.RNN(tf.keras.layers.LSTMCell(3), return_sequences=True)
+        again = tf.keras.layers.RNN.from_config(layer.get_config())
+        assert type(again.cell) is tf.keras.layers.LSTMCell and again.cell.units == 3 and again.return_sequences

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
+import numpy as np
 import pytest
 from absl.testing import parameterized
 
@@ -83,3 +84,38 @@ def test_a_fake_writer_keeps_what_hooks_write() -> None:
     fake.assert_summaries(case, expected_logdir="folder", expected_summaries={0: {"loss": 2.0}})
     with pytest.raises(AssertionError):
         fake.assert_summaries(case, expected_summaries={0: {"loss": 3.0}})
+
+
+def test_a_test_of_keras_runs_in_every_mode_and_for_every_kind_of_model() -> None:
+    names = ("keras_parameterized.TestCase", "keras_parameterized.run_all_keras_modes",
+             "keras_parameterized.run_with_all_model_types", "testing_utils.get_small_mlp",
+             "testing_utils.should_run_eagerly")  # fmt: skip
+    base, modes, kinds, small, eagerly = (surface.lookup(f"python.keras.{name}") for name in names)
+    seen: list[Any] = []
+
+    class Case(base):
+        @modes
+        @kinds(exclude_models="subclass")
+        def testFit(self) -> None:
+            model = small(4, 2, input_dim=3)
+            model.compile("sgd", "mse", run_eagerly=eagerly())
+            model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+            seen.append((tf.executing_eagerly(), eagerly()))
+
+    result = _run(Case)
+    assert not result.failures and not result.errors
+    assert sorted(seen) == [(False, False)] * 2 + [(True, False)] * 4 + [(True, True)] * 2
+
+
+def test_layer_test_tells_what_is_wrong_with_a_layer() -> None:
+    layer_test = surface.lookup("python.keras.testing_utils.layer_test")
+
+    class Wrong(tf.keras.layers.Dense):
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return tf.TensorShape([None, 7])
+
+    with tf.Graph().as_default(), tf.Session():
+        assert layer_test(tf.keras.layers.Dense, {"units": 3}, input_shape=(4, 5)).shape == (4, 3)
+        layer_test(tf.keras.layers.GRU, {"units": 3, "return_sequences": True}, input_shape=(4, 5, 2))
+        with pytest.raises(AssertionError, match="compute_output_shape"):
+            layer_test(Wrong, {"units": 3}, input_shape=(4, 5))

@@ -241,7 +241,8 @@ export(enable_eager_execution, "contrib.eager.enable_eager_execution", "enable_v
            "python.eager.context.executing_eagerly", "python.eager.context.in_eager_mode")  # fmt: skip
 def executing_eagerly() -> bool:
     """Whether operations run when they are made."""
-    return get_default_graph().eager
+    graph = get_default_graph()
+    return graph.eager and not graph.symbolic
 
 
 @tf_export("python.eager.context.eager_mode")

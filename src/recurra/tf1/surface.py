@@ -129,7 +129,11 @@ _KERAS_FILES = {f"keras.{name}" for name in (
     "layers.normalization", "layers.wrappers", "layers.noise", "layers.advanced_activations",
     "layers.convolutional_recurrent", "layers.cudnn_recurrent", "utils.np_utils", "utils.data_utils",
     "utils.generic_utils", "utils.vis_utils", "engine",
-    "engine.topology", "engine.base_layer", "engine.training", "legacy", "wrappers", "applications",
+    "engine.topology", "engine.base_layer", "engine.training", "engine.network", "engine.sequential",
+    "engine.input_layer", "engine.input_spec", "legacy", "wrappers", "applications", "layers.local",
+    "layers.dense_attention", "layers.recurrent_v2", "optimizer_v2", "optimizer_v2.gradient_descent",
+    "optimizer_v2.adam", "optimizer_v2.rmsprop", "optimizer_v2.adagrad", "optimizer_v2.adadelta",
+    "optimizer_v2.adamax", "optimizer_v2.nadam", "optimizer_v2.optimizer_v2",
 )}  # fmt: skip
 _OPEN_PACKAGES = ("contrib", "python", "core", "models", "examples", "tools", "compiler")
 
@@ -238,7 +242,7 @@ def _inner_depth(parts: list[str]) -> bool:
     if len(parts) == 1 and parts[0].endswith("_ops"):  # tensorflow.python shows the files of its package ops
         return True
     if parts[0] == "keras":
-        return table.has_prefix(".".join(parts))
+        return table.has_prefix(".".join(parts)) or ".".join(parts) in _KERAS_FILES
     package, dotted = ".".join(parts[:-1]), ".".join(parts)
     return package in _INNER_PACKAGES and dotted not in _PUBLIC_MEMBERS and not parts[-1][:1].isupper()
 
@@ -267,6 +271,8 @@ def _candidates(dotted: str) -> list[str]:
         return [last, f"nn.{last}"]
     if parts[0] == "python":
         module = ".".join(parts[1:-1])
+        if module.startswith("keras.optimizer_v2"):
+            return [f"keras.optimizers.{last}"]
         if module.startswith("keras"):
             return [f"keras.{'.'.join(parts[2:])}", *(f"{c}.{last}" for c in ("keras.layers", "keras"))]
         public = _INNER.get(module, ())

@@ -13,6 +13,7 @@ from recurra.tf1.keras import metric_counts as metric_counts
 from recurra.tf1.keras import metric_objects as metric_objects
 from recurra.tf1.keras import model as model
 from recurra.tf1.keras import recurrent as recurrent
+from recurra.tf1.keras import recurrent_v2 as recurrent_v2
 from recurra.tf1.keras import saving as saving
 from recurra.tf1.keras import state as state
 from recurra.tf1.keras import update_rules as update_rules

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from recurra.tf1 import nest
-from recurra.tf1.keras.layer import Layer, mask_of
+from recurra.tf1.keras.layer import Layer, map_shapes, mask_of
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.shapes import TensorShape
@@ -242,7 +243,7 @@ class Embedding(Layer):
         return tf.nn.embedding_lookup(self.embeddings, indices)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*TensorShape(input_shape).as_list(), self.output_dim)
+        return TensorShape([*TensorShape(input_shape).as_list(), self.output_dim])
 
 
 @tf_export("keras.layers.Reshape")
@@ -291,13 +292,24 @@ class Lambda(Layer):
                  **kwargs: Any) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.function, self.arguments, self.mask = function, arguments or {}, mask
-        self.supports_masking = mask is not None
+        self.supports_masking, self._output_shape = mask is not None, output_shape
+        self._takes = set(inspect.signature(function).parameters) if callable(function) else set()
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def call(self, inputs: Any) -> Any:
-        return self.function(inputs, **self.arguments)
+    def call(self, inputs: Any, mask: Any = None, training: Any = None) -> Any:
+        more = {k: v for k, v in (("mask", mask), ("training", training)) if k in self._takes}
+        return self.function(inputs, **{**more, **self.arguments})
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        given = self._output_shape
+        if given is None:
+            return super().compute_output_shape(input_shape)
+        if callable(given):
+            return map_shapes(lambda shape: shape, given(input_shape))
+        rows = nest.flatten(map_shapes(lambda shape: shape, input_shape))[0].as_list()[0]
+        return map_shapes(lambda shape: TensorShape([rows, *shape.as_list()]), given)
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------

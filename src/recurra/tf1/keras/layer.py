@@ -28,6 +28,7 @@ class Node:
 
     def __init__(self, layer: Layer, inputs: Any, outputs: Any, kwargs: dict[str, Any]):
         self.layer, self.inputs, self.outputs, self.kwargs = layer, inputs, outputs, kwargs
+        self.input_tensors, self.output_tensors = inputs, outputs
 
 
 def regularizer_of(given: Any) -> Any:
@@ -49,9 +50,10 @@ class Layer(base.Layer):
     def __init__(self, trainable: bool = True, name: Any = None, dtype: Any = None, **kwargs: Any) -> None:
         options = {key: kwargs.pop(key) for key in _INPUT_OPTIONS if key in kwargs}
         super().__init__(trainable=trainable, name=name, dtype=dtype, **kwargs)
-        self.batch_input_shape = _batch_shape(options)
+        self.batch_input_shape = self._batch_input_shape = _batch_shape(options)
         self._initial_weights = options.get("weights")
         self._nodes: list[Node] = []
+        self._inbound_nodes = self._nodes
 
     def _make_unique_name(self, *_: Any, **__: Any) -> tuple[str, str]:
         name = state.unique_name(base.to_snake_case(type(self).__name__))
@@ -91,6 +93,8 @@ class Layer(base.Layer):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Build on the first call, then `call`, with the masks of the inputs and the learning phase where wanted."""
         inputs = nest.map_structure(_as_tensor, inputs)
+        named = dict(zip(self._later_parameters(), args, strict=False))
+        args, kwargs = args[len(named) :], {**named, **kwargs}
         given = dict(kwargs)
         mask = kwargs.get("mask")
         if mask is None:
@@ -110,6 +114,11 @@ class Layer(base.Layer):
             self._set_masks(inputs, outputs, mask)
         self._remember(inputs, outputs, given, args)
         return outputs
+
+    def _later_parameters(self) -> list[str]:
+        """The names of what `call` takes after the inputs, by position."""
+        parameters = list(inspect.signature(self.call).parameters.values())[1:]
+        return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     def _build_for(self, inputs: Any) -> None:
         flat = [t for t in nest.flatten(inputs) if isinstance(t, TensorLike)]
@@ -142,6 +151,26 @@ class Layer(base.Layer):
         self._nodes.append(node)
         for i, tensor in enumerate(nest.flatten(outputs)):
             tensor._keras_history = (node, i)
+
+    # -- shapes ------------------------------------------------------------------------------------------------------
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The static shape, or shapes, that the layer gives for inputs of such shapes; it is called on placeholders."""
+        kind = as_dtype(self._dtype or state.setting("floatx"))
+        with state.building(), tf.name_scope("output_shape"):
+            given = map_shapes(lambda shape: tf.placeholder(kind, shape), input_shape)
+            if not self.built:
+                self._build_for(given)
+            more = {"training": False} if self._call_takes("training") else {}
+            return nest.map_structure(lambda t: t.shape, self.call(given, **more))
+
+    def compute_output_signature(self, input_signature: Any) -> Any:
+        """TensorSpecs of the outputs for TensorSpecs of the inputs."""
+        kinds = [s.dtype for s in nest.flatten(input_signature)]
+        kind = as_dtype(self._dtype or kinds[0])
+        shapes = self.compute_output_shape(nest.map_structure(lambda s: s.shape, input_signature))
+        if isinstance(shapes, list):
+            return [tf.TensorSpec(shape=shape, dtype=kind) for shape in shapes]
+        return tf.TensorSpec(shape=shapes, dtype=kind)
 
     # -- what programs ask -------------------------------------------------------------------------------------------
     @property
@@ -205,14 +234,20 @@ class Layer(base.Layer):
         """What the layer was made with, by names, so that `from_config` makes its like."""
         from recurra.tf1.keras.saving import plain
 
-        args, kwargs = self._made_with
-        parameters = [p for p in inspect.signature(type(self).__init__).parameters if p not in ("self", "kwargs")]
-        config = {**dict(zip(parameters, args, strict=False)), **kwargs, "name": self._name}
+        config = constructor_arguments(self)
+        parameters = inspect.signature(type(self).__init__).parameters
         if self.batch_input_shape is not None:
             config = {k: v for k, v in config.items() if k not in _INPUT_OPTIONS or k in parameters}
             config["batch_input_shape"] = list(self.batch_input_shape)
         config.pop("weights", None)
         return {key: plain(value) for key, value in config.items()}
+
+
+def constructor_arguments(layer: Any) -> dict[str, Any]:
+    """What a layer was made with, by names."""
+    args, kwargs = layer._made_with
+    parameters = [p for p in inspect.signature(type(layer).__init__).parameters if p not in ("self", "kwargs")]
+    return {**dict(zip(parameters, args, strict=False)), **kwargs, "name": layer._name}
 
 
 # tf.keras.layers' own base class for programs; the wing's layers below it stay as they are
@@ -229,6 +264,16 @@ def _batch_shape(options: dict[str, Any]) -> Any:
         inner = (options["input_dim"],)
         shape = (options["input_length"], *inner) if "input_length" in options else inner
     return None if shape is None else (options.get("batch_size"), *shape)
+
+
+def map_shapes(function: Any, shapes: Any) -> Any:
+    """`function` of every shape in a nest of shapes."""
+    if isinstance(shapes, dict):
+        return {key: map_shapes(function, shape) for key, shape in shapes.items()}
+    nested = isinstance(shapes, list | tuple) and not isinstance(shapes, TensorShape)
+    if nested and not all(isinstance(d, int | np.integer | None) or hasattr(d, "value") for d in shapes):
+        return type(shapes)(map_shapes(function, shape) for shape in shapes)
+    return function(TensorShape(shapes))
 
 
 def _as_tensor(value: Any) -> Any:

@@ -134,17 +134,17 @@ class RNN(Layer):
                  go_backwards: bool = False, stateful: bool = False, unroll: bool = False, time_major: bool = False,
                  **kwargs: Any) -> None:  # fmt: skip
         super().__init__(**kwargs)
-        self.cell = tf.keras.layers.StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell
+        cell = [_cell_of(c) for c in cell] if isinstance(cell, list | tuple) else _cell_of(cell)
+        self.cell = tf.keras.layers.StackedRNNCells(cell) if isinstance(cell, list) else cell
         self.return_sequences, self.return_state = return_sequences, return_state
         self.go_backwards, self.stateful, self.unroll, self.time_major = go_backwards, stateful, unroll, time_major
         self.supports_masking = True
-        self.input_spec = [InputSpec(ndim=3)]
         self.states: Any = None
         self._constants, self._given = 0, []  # how many constants the cell is given at every step, and which
 
     def build(self, input_shape: Any) -> None:
-        shape = TensorShape(input_shape[0] if isinstance(input_shape, list | tuple) else input_shape)
-        if not self.cell.built and hasattr(self.cell, "build"):
+        shape = _first_shape(input_shape)
+        if not getattr(self.cell, "built", False) and hasattr(self.cell, "build"):
             with tf.name_scope(getattr(self.cell, "name", None) or "cell"):
                 self.cell.build(TensorShape([shape.as_list()[0], shape.as_list()[-1]]))
                 self.cell.built = True
@@ -170,6 +170,8 @@ class RNN(Layer):
 
         if not self.stateful:
             raise AttributeError("Layer must be stateful.")
+        if self.states is None:
+            self._make_states((self.batch_input_shape or (None,))[0])
         session = get_session()
         given = [0] * len(self.states) if states is None else nest.flatten(states)
         for variable, value in zip(self.states, given, strict=True):
@@ -181,7 +183,7 @@ class RNN(Layer):
             if self._constants and constants is None:
                 rest, constants = rest[: -self._constants], rest[-self._constants :]
             initial_state = rest or initial_state
-        constants = [] if constants is None else list(constants)
+        constants = [] if constants is None else list(nest.flatten(constants))
         if constants and isinstance(self, _OwnRNN):
             raise TypeError(f"{type(self).__name__} takes no constants: its cell has none")
         self._constants = len(constants)
@@ -263,6 +265,17 @@ class RNN(Layer):
         return [own, *[None] * len(nest.flatten(self.cell.state_size))] if self.return_state else own
 
 
+def _cell_of(cell: Any) -> Any:
+    """A cell, or the one that a configuration describes."""
+    return tf.keras.layers.deserialize(cell) if isinstance(cell, dict) else cell
+
+
+def _first_shape(shapes: Any) -> TensorShape:
+    """The shape of the inputs, from a shape or a list that begins with it."""
+    several = isinstance(shapes, list | tuple) and not all(isinstance(d, int | None) for d in shapes)
+    return TensorShape(shapes[0] if several else shapes)
+
+
 _TO_CELL = ("units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
             "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
             "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout",
@@ -281,6 +294,7 @@ class _OwnRNN(RNN):
         named = {**self.defaults, "units": units, **dict(zip(self.order, args, strict=False)), **kwargs}
         layer = {k: v for k, v in named.items() if k not in _TO_CELL}
         super().__init__(None, **layer)
+        self.input_spec = [InputSpec(ndim=3)]
         self.units = int(named["units"])
         self.activation = _named(named["activation"])
         self.recurrent_activation = _named(named["recurrent_activation"])
@@ -309,7 +323,7 @@ class _OwnRNN(RNN):
         return []
 
     def build(self, input_shape: Any) -> None:
-        shape = TensorShape(input_shape[0] if isinstance(input_shape, list | tuple) else input_shape).as_list()
+        shape = _first_shape(input_shape).as_list()
         width = self.gates * self.units
         self.kernel = self._add("kernel", [shape[-1], width], "glorot_uniform")
         self.recurrent_kernel = self._add("recurrent_kernel", [self.units, width], "orthogonal", "recurrent")

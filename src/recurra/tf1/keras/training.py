@@ -52,7 +52,9 @@ class Trainable:
         distribute: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Choose how the model learns."""
+        """Choose how the model learns. How TensorFlow runs it (`run_eagerly`) makes no difference here."""
+        for way in ("run_eagerly", "experimental_run_tf_function"):
+            kwargs.pop(way, None)
         if target_tensors is not None or distribute is not None:
             raise NotImplementedError("Model.compile with target_tensors or distribute is not implemented in recurra")
         if kwargs.pop("options", None) or kwargs.pop("run_metadata", None) or kwargs:
@@ -88,7 +90,8 @@ class Trainable:
             for output, loss, name in zip(self.outputs, losses, self.output_names, strict=True):
                 sparse = known.is_sparse(loss)
                 rank = output.shape.rank or 2
-                target = tf.placeholder("float32", [None] * rank if not sparse else None, name=f"{name}_target")
+                kind = output.dtype if output.dtype.is_floating else tf.float32
+                target = tf.placeholder(kind, [None] * rank if not sparse else None, name=f"{name}_target")
                 weight = tf.placeholder_with_default(1.0, None, name=f"{name}_sample_weights")
                 self._targets.append(target)
                 self._sample_weights.append(weight)
@@ -108,7 +111,7 @@ class Trainable:
         """The mean over all elements of loss · mask · sample weight."""
         function = known.get_loss(loss)
         losses = function.call(target, output) if isinstance(function, known.Loss) else function(target, output)
-        losses = losses * _spread(weight, losses)
+        losses = losses * tf.cast(_spread(weight, losses), losses.dtype)
         mask = mask_of(output)
         if mask is not None:
             losses = losses * _spread(tf.cast(mask, losses.dtype), losses)
@@ -142,6 +145,7 @@ class Trainable:
         if weighted:
             own = self._sample_weights[i]
             weights = _spread(own, values) if weights is None else weights * _spread(own, weights)
+        weights = None if weights is None else tf.cast(weights, values.dtype)
         if weights is None or values.shape.rank == 0:
             return label, tf.reduce_mean(values)
         weights = _spread(weights, values) + tf.zeros_like(values)

@@ -14,6 +14,7 @@ from recurra.tf1.layers.base import InputSpec, Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops import init, nn
 from recurra.tf1.ops.array_shape import reshape, shape
+from recurra.tf1.ops.math_unary import cast
 from recurra.tf1.ops.matmul import matmul, tensordot
 from recurra.tf1.shapes import TensorShape
 
@@ -115,6 +116,8 @@ class Dense(Layer):
 
     def call(self, inputs: Any) -> Any:
         inputs = convert_to_tensor(inputs)
+        if inputs.dtype.is_integer:
+            inputs = cast(inputs, self.kernel.dtype.base_dtype)
         static = inputs.get_shape()
         if static.ndims is not None and static.ndims > 2:
             outputs = tensordot(inputs, self.kernel, [[static.ndims - 1], [0]])

@@ -46,6 +46,18 @@ class _KerasCell(Layer):
 
     gates = 1
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls)
+        made._made_with = (args, dict(kwargs))
+        return made
+
+    def get_config(self) -> dict[str, Any]:
+        """What the cell was made with, by names, so that `from_config` makes its like."""
+        from recurra.tf1.keras.layer import constructor_arguments
+        from recurra.tf1.keras.saving import plain
+
+        return {key: plain(value) for key, value in constructor_arguments(self).items()}
+
     def __init__(
         self,
         units: int,

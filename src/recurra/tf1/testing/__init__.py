@@ -1,4 +1,4 @@
-"""tf.test: TensorFlow's TestCase, its decorators for both modes (graph mode alone here), numeric gradients."""
+"""tf.test: TensorFlow's TestCase, its decorators (for both modes: graph mode alone), numeric gradients."""
 
 from recurra.tf1.testing import (
     case,
@@ -9,6 +9,8 @@ from recurra.tf1.testing import (
     gradient_checker,
     gradient_checker_v2,
     internals,
+    keras_layers,
+    keras_modes,
 )
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     "gradient_checker",
     "gradient_checker_v2",
     "internals",
+    "keras_layers",
+    "keras_modes",
 ]

@@ -28,6 +28,17 @@ def combine(**kwargs: Any) -> list[Any]:
     return [OrderedDict(zip(keys, choice, strict=True)) for choice in itertools.product(*values)]
 
 
+@tf_export("python.framework.test_util.generate_combinations_with_testcase_name")
+def generate_combinations_with_testcase_name(**kwargs: Any) -> list[Any]:
+    """Every combination, each with a name made of its keys and values."""
+    return [
+        OrderedDict(
+            [*c.items(), ("testcase_name", "_test" + "".join(f"_{_letters(k)}_{_letters(v)}" for k, v in c.items()))]
+        )
+        for c in combine(**kwargs)
+    ]
+
+
 @tf_export(f"{_HOME}.times")
 def times(*combined: Any) -> list[Any]:
     """Every pair (triple …) of combinations, joined."""
