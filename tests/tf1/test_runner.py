@@ -346,6 +346,12 @@ print(yaml.load("a: [1, 2]"))
 from future.utils import iteritems
 from past.builtins import xrange
 print(list(iteritems({1: 2})), xrange(3))
+from sklearn.metrics.classification import accuracy_score
+from sklearn.cross_validation import KFold
+from sklearn.preprocessing import OneHotEncoder
+get_ipython().magic('matplotlib inline')
+print(accuracy_score([1, 2], [1, 1]), [test.tolist() for _, test in KFold(4, n_folds=2)])
+print(OneHotEncoder(sparse=False).fit_transform([[0], [1]]).tolist())
 """
     path = write(tmp_path, "o.py", source.replace("'a.npy'", repr(str(tmp_path / "a.npy"))))
     assert runner.run(path, options=QUIET) == 0
@@ -358,6 +364,8 @@ print(list(iteritems({1: 2})), xrange(3))
         "300",
         "{'a': [1, 2]}",
         "[(1, 2)] range(0, 3)",
+        "0.5 [[0, 1], [2, 3]]",
+        "[[1.0, 0.0], [0.0, 1.0]]",
     ]
     assert not hasattr(np, "PINF") and "scipy.misc" not in {
         n for n in sys.modules if "imresize" in vars(sys.modules[n])

@@ -114,7 +114,7 @@ def _install(
     main.__file__ = str(source.path)
     vars(main).update({"__builtins__": __builtins__, "__recurra_stem__": source.path.stem, program.SHOW: program.show})
     vars(main).update(program.HELPERS)
-    if source.path.suffix == ".ipynb":
+    if source.path.suffix == ".ipynb" or _has_magics(source):
         vars(main)["get_ipython"] = _no_ipython
     if source.python2:
         vars(main).update(python2.HELPERS)
@@ -130,6 +130,13 @@ def _install(
     compat.apply(patches, source.python2)
     Hook(folder, source.python2, patches, usage).install()
     return main
+
+
+def _has_magics(source: program.Program) -> bool:
+    """Whether a notebook was exported: its magics became `get_ipython().magic(…)`."""
+    nodes = (node for part in source.parts for node in ast.walk(part.tree) if isinstance(node, ast.Attribute))
+    calls = (node.value.func for node in nodes if isinstance(node.value, ast.Call))
+    return any(isinstance(called, ast.Name) and called.id == "get_ipython" for called in calls)
 
 
 def _package(source: program.Program) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1.compat import pandas_names, python2
+from recurra.tf1.compat import pandas_names, python2, sklearn_names
 from recurra.tf1.compat.patches import Patches
 
 
@@ -70,15 +70,6 @@ def _imresize(arr: Any, size: Any, interp: str = "bilinear", mode: str | None = 
         target = (int(size[1]), int(size[0]))
     ways = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "cubic": 3}
     return np.asarray(image.resize(target, resample=ways[interp]))
-
-
-def _sklearn_alias(*names: str) -> Callable[[ModuleType], None]:
-    def fill(module: ModuleType) -> None:
-        for name in names:
-            real = import_module(name)
-            vars(module).update({key: value for key, value in vars(real).items() if not key.startswith("__")})
-
-    return fill
 
 
 def _ipython(module: ModuleType) -> None:
@@ -148,18 +139,13 @@ def _past_builtins(module: ModuleType) -> None:
 
 STAND_INS: dict[str, Callable[[ModuleType], None]] = {
     "scipy.misc": _scipy_misc,
-    "sklearn.cross_validation": _sklearn_alias("sklearn.model_selection"),
-    "sklearn.grid_search": _sklearn_alias("sklearn.model_selection"),
-    "sklearn.learning_curve": _sklearn_alias("sklearn.model_selection"),
-    "sklearn.externals": _empty,
-    "sklearn.externals.joblib": _sklearn_alias("joblib"),
-    "sklearn.externals.six": _sklearn_alias("six"),
     "future": _empty,
     "future.utils": _future_utils,
     "future.standard_library": _standard_library,
     "past": _empty,
     "past.builtins": _past_builtins,
     "past.utils": _past_builtins,
+    **sklearn_names.STAND_INS,
     "IPython": _ipython,
     "IPython.display": _ipython_display,
     "IPython.core.display": _ipython_display,
@@ -192,28 +178,6 @@ def _pyplot(pyplot: ModuleType, patches: Patches) -> None:
     adapt_pyplot(pyplot, patches, getattr(sys.modules.get("__main__"), "__recurra_stem__", "program"))
 
 
-def _sklearn_preprocessing(module: ModuleType, patches: Patches) -> None:
-    # imported when called: sklearn.impute imports this module
-    patches.add(
-        module, "Imputer", lambda *args, **kwargs: import_module("sklearn.impute").SimpleImputer(*args, **kwargs)
-    )
-
-
-def _sklearn_manifold(module: ModuleType, patches: Patches) -> None:
-    tsne = module.TSNE  # type: ignore[attr-defined]
-
-    class TSNE(tsne):
-        """`n_iter` is `max_iter` since scikit-learn 1.7."""
-
-        @functools.wraps(tsne.__init__)
-        def __init__(self, *args: Any, n_iter: int | None = None, **kwargs: Any) -> None:
-            if n_iter is not None:
-                kwargs["max_iter"] = n_iter
-            super().__init__(*args, **kwargs)
-
-    patches.set(module, "TSNE", TSNE)
-
-
 def _yaml(yaml: ModuleType, patches: Patches) -> None:
     """`yaml.load(stream)`: the loader became an argument without a default in PyYAML 6."""
     for name in ("load", "load_all"):
@@ -233,7 +197,6 @@ AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
     "pandas": pandas_names.adapt,
     "matplotlib.pyplot": _pyplot,
     "scipy.stats": _scipy_stats,
-    "sklearn.manifold": _sklearn_manifold,
-    "sklearn.preprocessing": _sklearn_preprocessing,
+    **sklearn_names.AFTER_IMPORT,
     "yaml": _yaml,
 }
