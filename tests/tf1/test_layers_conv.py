@@ -60,3 +60,12 @@ def test_values(name: str) -> None:
     assert value.shape == shape == tuple(result.get_shape().as_list())
     np.testing.assert_allclose(value.sum(), total, atol=2e-4)
     np.testing.assert_allclose((value.ravel() * np.cos(np.arange(value.size))).sum(), weighted, atol=2e-4)
+
+
+def test_windows_may_be_dimensions():
+    """A program of 2016 pools over what is left of an axis: shape[2] - width + 1 is a Dimension."""
+    x = tf.constant(np.arange(12, dtype=np.float32).reshape(1, 1, 6, 2))
+    with tf.Session() as session:
+        assert session.run(tf.nn.max_pool(x, [1, 1, x.shape[2] - 2, 1], [1, 1, 1, 1], "VALID")).tolist() == [
+            [[[6.0, 7.0], [8.0, 9.0], [10.0, 11.0]]]
+        ]

@@ -130,3 +130,32 @@ with tf.gfile.GFile("v.txt", "rb") as f: print [line.split(" ") for line in f]
 def test_more_signs_of_python2(source):
     assert looks_like_python2(source) is not None
     assert looks_like_python2("from functools import reduce\nreduce(f, x)") is None
+
+
+def test_lists_expected_of_what_python3_gives_iterators_for():
+    assert looks_like_python2("pairs = zip(a, b)\nprint(pairs[:3])") == "a list expected of pairs on line 2"
+    assert looks_like_python2("def f(d):\n    return d.keys()[0]") is not None
+    assert looks_like_python2("pairs = list(zip(a, b))\nprint(pairs[0])") is None
+    assert looks_like_python2("pairs = zip(a, b)\ndef f(pairs):\n    return pairs[0]") is None
+    assert looks_like_python2("import pandas as pd\npd.read_csv(f).keys()[0]") is None
+
+
+def test_processes_and_settings(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names").write_text("[data]\nvocab = vocab%d.txt\nbase = d\nfile = %(base)s/x\n")
+    source = """
+import ConfigParser, subprocess
+config = ConfigParser.ConfigParser(); config.read("names")
+print config.get("data", "vocab") % 3, config.get("data", "file")
+p = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+print p.communicate("a b")[0].split(" "), subprocess.check_output(["echo", "hi"]).split("\\n")
+"""
+    assert run(tmp_path, source) == 0
+    assert capsys.readouterr().out == "vocab3.txt d/x\n['a', 'b'] ['hi', '']\n"
+
+
+def test_an_array_beside_an_empty_list_is_another_value(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "import numpy as np\nprint([x != [] for x in (np.zeros(3), [], [1])], np.ones(2) == [])"
+    assert run(tmp_path, source) == 0
+    assert capsys.readouterr().out == "[True, False, True] False\n"

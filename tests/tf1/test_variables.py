@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import recurra.tf1 as tf
+from recurra.tf1 import eras
 from recurra.tf1.graph import Graph
 
 
@@ -170,3 +171,24 @@ def test_scopes_of_variables_initialised_from_another_need_no_order():
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert session.run(b) == 6.0
+
+
+def test_slots_do_not_heed_a_scopes_reuse_in_releases_before_1_0():
+    def average():
+        with tf.Graph().as_default(), tf.variable_scope("a") as scope:
+            mean = tf.reduce_mean(tf.get_variable("w", [2]))
+            scope.reuse_variables()
+            tf.train.ExponentialMovingAverage(0.9).apply([mean])
+            return [v.op.name for v in tf.global_variables()][1:]
+
+    with eras.using(eras.parse("0.10")):
+        assert average() == ["a/a/Mean/ExponentialMovingAverage"]
+    with pytest.raises(ValueError, match="does not exist"):
+        average()
+
+
+def test_the_uniform_unit_initializer_of_a_part():
+    """`full_shape` of releases 0.x: sqrt(3 / 8) bounds what is a part of a variable of 8 rows."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        part = tf.uniform_unit_scaling_initializer(full_shape=[8, 100])([2, 100])
+        assert 0.9 * (3 / 8) ** 0.5 < np.abs(session.run(part)).max() < (3 / 8) ** 0.5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import pdb
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -74,6 +75,11 @@ def _imresize(arr: Any, size: Any, interp: str = "bilinear", mode: str | None = 
 
 def _ipython(module: ModuleType) -> None:
     vars(module).update(get_ipython=lambda: None, version_info=(8, 24, 0, ""), __version__="8.24.0")
+
+
+def _debugger(module: ModuleType) -> None:
+    """ipdb and pudb, whose import was left behind: Python's own debugger."""
+    vars(module).update(set_trace=pdb.set_trace, post_mortem=pdb.post_mortem, pm=pdb.pm)
 
 
 def _empty(module: ModuleType) -> None:
@@ -146,6 +152,8 @@ STAND_INS: dict[str, Callable[[ModuleType], None]] = {
     "past.builtins": _past_builtins,
     "past.utils": _past_builtins,
     **sklearn_names.STAND_INS,
+    "ipdb": _debugger,
+    "pudb": _debugger,
     "IPython": _ipython,
     "IPython.display": _ipython_display,
     "IPython.core.display": _ipython_display,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-TEXT = "__recurra_text__"
+import numpy as np
+
+TEXT, EMPTY = "__recurra_text__", "__recurra_is_empty_list__"
 _TEXT_METHODS = {"replace", "split", "rsplit", "strip", "lstrip", "rstrip", "startswith", "endswith", "find", "count"}
 
 
@@ -25,7 +27,12 @@ def text(value: Any) -> Any:
         return value.decode("latin1")
 
 
-HELPERS: dict[str, Any] = {TEXT: text}
+def is_empty_list(value: Any) -> bool:
+    """`value == []`, which of an array was False, with a warning, up to NumPy 1.24."""
+    return not isinstance(value, np.ndarray) and bool(value == [])
+
+
+HELPERS: dict[str, Any] = {TEXT: text, EMPTY: is_empty_list}
 
 
 class _Adapter(ast.NodeTransformer):
@@ -42,6 +49,16 @@ class _Adapter(ast.NodeTransformer):
         ):
             func.value = ast.Call(ast.Name(TEXT, ast.Load()), [func.value], [])
         return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        right = node.comparators[0]
+        if len(node.ops) > 1 or not isinstance(right, ast.List) or right.elts:
+            return node
+        call = ast.Call(ast.Name(EMPTY, ast.Load()), [node.left], [])
+        if isinstance(node.ops[0], ast.Eq):
+            return ast.copy_location(call, node)
+        return ast.copy_location(ast.UnaryOp(ast.Not(), call), node) if isinstance(node.ops[0], ast.NotEq) else node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)

@@ -91,6 +91,9 @@ def looks_like_python2(text: str) -> str | None:
     assigned |= {
         a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom | ast.Import) for a in n.names
     }
+    lazy = _used_as_lists(tree, assigned)
+    if lazy:
+        return lazy
     guarded = {id(n) for t in ast.walk(tree) if isinstance(t, ast.Try | ast.If) for n in ast.walk(t)}
     for node in ast.walk(tree):
         if id(node) in guarded and not isinstance(node, ast.Call):
@@ -99,6 +102,50 @@ def looks_like_python2(text: str) -> str | None:
         if found:
             return f"{found} on line {getattr(node, 'lineno', 0)}"
     return None
+
+
+def _used_as_lists(tree: ast.AST, assigned: set[str]) -> str | None:
+    """`pairs = zip(a, b)`, then `pairs[0]`; `d.keys()[0]`: lists in Python 2, and no sequences since."""
+    views = not {"pd", "pandas"} & assigned
+    for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Module)):
+        nodes = _statements_of(scope)
+        made = (
+            {arg.arg: False for arg in ast.walk(scope.args) if isinstance(arg, ast.arg)}
+            if hasattr(scope, "args")
+            else {}
+        )
+        for node in nodes:
+            for target in node.targets if isinstance(node, ast.Assign) else []:
+                for name in (n for n in ast.walk(target) if isinstance(n, ast.Name)):
+                    fresh = name is target and _is_lazy(node.value, assigned)  # type: ignore[attr-defined]
+                    made[name.id] = made.get(name.id, True) and fresh
+        for node in (n for n in nodes if isinstance(n, ast.Subscript)):
+            value = node.value
+            if made.get(getattr(value, "id", "")) or _is_lazy(value, assigned) or (views and _is_view(value)):
+                return f"a list expected of {ast.unparse(value)} on line {node.lineno}"
+    return None
+
+
+def _statements_of(scope: ast.AST) -> list[ast.AST]:
+    """The nodes of a module or function that are not in a function or class inside of it."""
+    found: list[ast.AST] = []
+    waiting = list(ast.iter_child_nodes(scope))
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            found.append(node)
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _is_lazy(node: ast.AST, assigned: set[str]) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id in {"zip", "map", "filter"} - assigned
+
+
+def _is_view(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) and not node.args else None
+    return isinstance(called, ast.Attribute) and called.attr in ("keys", "items")
 
 
 def _telltale(node: ast.AST, assigned: set[str]) -> str | None:

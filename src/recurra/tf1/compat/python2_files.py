@@ -38,13 +38,18 @@ def to_bytes(text: Any) -> Any:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
 
 
+def shown(data: Any) -> Any:
+    """Bytes that are text as text, everything else as it is."""
+    encoding = text_encoding(data) if isinstance(data, bytes) else None
+    return data if encoding is None else data.decode(encoding, "surrogateescape")
+
+
 def strings(array: np.ndarray) -> np.ndarray:
     """An array of bytes as a Python 2 program sees it: those that are text, as text."""
-    shown = np.empty(array.shape, array.dtype)
+    texts = np.empty(array.shape, array.dtype)
     for place, item in np.ndenumerate(array):
-        encoding = text_encoding(item) if isinstance(item, bytes) else None
-        shown[place] = item if encoding is None else item.decode(encoding)
-    return shown
+        texts[place] = shown(item)
+    return texts
 
 
 class Writer(io.BufferedWriter):
@@ -65,9 +70,7 @@ class UpdatedFile(io.BufferedRandom):
         return super().write(to_bytes(data))
 
     def read(self, size: int | None = -1) -> Any:
-        data = super().read(size)
-        encoding = text_encoding(data)
-        return data if encoding is None else data.decode(encoding, "surrogateescape")
+        return shown(super().read(size))
 
 
 def open_file(name: Any, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import codecs
+import configparser
 import decimal
 import functools
 import gzip
@@ -15,6 +16,7 @@ import math
 import pickle
 import string
 import struct
+import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,8 @@ def apply(patches: Patches) -> None:
             patches.set(module, name, _of_text(getattr(module, name)))
     for name in ("dump", "dumps", "load", "loads"):
         patches.set(json, name, _without_encoding(getattr(json, name)))
+    patches.set(configparser.ConfigParser, "_DEFAULT_INTERPOLATION", _Interpolation())
+    patches.set(subprocess, "Popen", _Process)
     patches.set(gzip, "open", python2_files.gzip_open(gzip.open))
     patches.set(io, "StringIO", python2_files.StringIO)
 
@@ -189,6 +193,26 @@ _ITERTOOLS = {
     "izip_longest": itertools.zip_longest,
     "ifilterfalse": itertools.filterfalse,
 }
+
+
+class _Interpolation(configparser.BasicInterpolation):
+    """Values of "%(name)s" alone are looked up; "vocab%d" stays."""
+
+    def before_get(self, parser: Any, section: Any, option: Any, value: str, defaults: Any) -> str:
+        return super().before_get(parser, section, option, value, defaults) if "%(" in value else value
+
+    def before_set(self, parser: Any, section: Any, option: Any, value: str) -> str:
+        return value
+
+
+class _Process(subprocess.Popen):
+    """A process that is told, and tells, text."""
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+        if self.text_mode:
+            return super().communicate(input, timeout)
+        out, err = super().communicate(python2_files.to_bytes(input), timeout)
+        return python2_files.shown(out), python2_files.shown(err)
 
 
 class _Hash:

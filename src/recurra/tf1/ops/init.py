@@ -120,13 +120,18 @@ class TruncatedNormal(RandomNormal):
 
 
 class UniformUnitScaling(Initializer):
-    """Uniform with limit sqrt(3 / product of all dimensions but the last) * factor."""
+    """Uniform with limit sqrt(3 / product of all dimensions but the last) * factor; `full_shape` (0.x) is the shape of
+    the whole of which the variable is a part."""
 
-    def __init__(self, factor: float = 1.0, seed: int | None = None, dtype: Any = dtypes.float32) -> None:
+    def __init__(
+        self, factor: float = 1.0, seed: int | None = None, dtype: Any = dtypes.float32, full_shape: Any = None
+    ) -> None:
         self.factor, self.seed, self.dtype = factor, seed, _as_floating(dtype)
+        self._full_shape = full_shape
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        full = _known(shape if partition_info is None else partition_info.full_shape)
+        whole = shape if partition_info is None else partition_info.full_shape
+        full = _known(self._full_shape or whole)
         inputs = max(float(np.prod(full[:-1])), 1.0)
         limit = math.sqrt(3 / inputs) * self.factor
         return random.random_uniform(shape, -limit, limit, dtypes.as_dtype(dtype or self.dtype), seed=self.seed)

@@ -13,17 +13,18 @@ from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.compute import windows
 from recurra.tf1.ops.nn_conv import spatial, window_shape
 from recurra.tf1.registry import op
-from recurra.tf1.shapes import TensorShape
+from recurra.tf1.shapes import Dimension, TensorShape
 
 
 def per_dimension(value: Any, rank: int, channel_index: int, name: str) -> list[int]:
-    """A window argument given as a number, per spatial axis, or in full: always in full."""
+    """A window argument given as a number, per spatial axis, or in full: always in full, dimensions as numbers."""
     if value is None:
         value = [1]
     elif not isinstance(value, (list, tuple)):
         value = [value]
+    value = [size.value if isinstance(size, Dimension) else size for size in value]
     if len(value) == rank + 2:
-        return list(value)
+        return value
     if len(value) not in (1, rank):
         raise ValueError(f"{name} should be of length 1, {rank} or {rank + 2} but was {len(value)}")
     inner = list(value) * rank if len(value) == 1 else list(value)

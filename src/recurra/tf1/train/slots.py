@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from recurra.tf1 import eras
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 
@@ -13,8 +14,10 @@ tf = space("")
 
 def _slot_variable(primary: Any, val: Any, validate_shape: bool, shape: Any, dtype: Any) -> Any:
     scope = tf.get_variable_scope()
-    partitioner = scope.partitioner
+    partitioner, reuse = scope.partitioner, scope._reuse
     scope.set_partitioner(None)
+    if eras.current() < (1, 0):  # slots were plain variables up to 0.10: a scope's reuse did not touch them
+        scope._reuse = False
     try:
         slot = tf.get_variable(
             "",
@@ -27,6 +30,7 @@ def _slot_variable(primary: Any, val: Any, validate_shape: bool, shape: Any, dty
         )
     finally:
         scope.set_partitioner(partitioner)
+        scope._reuse = reuse
     info = getattr(primary, "_save_slice_info", None)
     if info is not None:  # a part of a partitioned variable: its slot is a part of the whole variable's slot
         part_name = slot.name[: slot.name.rindex(":")].removeprefix(_part_prefix(primary))
