@@ -49,6 +49,7 @@ MODULES: list[str] = [
     "regularizers",
     "layers",
     "losses",
+    "distributions",
     "metrics",
     "metrics_top_k",
     "rnn",

@@ -502,9 +502,9 @@ CASES["errors"] = [
 ]
 
 try:
-    from tests.goldens.tf1 import opcases_arithmetic, opcases_networks, opcases_wide
+    from tests.goldens.tf1 import opcases_arithmetic, opcases_distributions, opcases_networks, opcases_wide
 except ImportError:  # run by make_opcases.py, next to it
-    import opcases_arithmetic, opcases_networks, opcases_wide
+    import opcases_arithmetic, opcases_distributions, opcases_networks, opcases_wide
 
-for part in (opcases_arithmetic, opcases_networks, opcases_wide):
+for part in (opcases_arithmetic, opcases_distributions, opcases_networks, opcases_wide):
     CASES.update(part.CASES)
