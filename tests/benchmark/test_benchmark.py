@@ -6,8 +6,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from recurra.benchmark import report
-from recurra.benchmark.run import Options, run
+from recurra.benchmark import contests, report
+from recurra.benchmark.run import Options, header, run, run_part
 from recurra.benchmark.workloads import Workload, jobs
 from recurra.cli.bench import app
 from recurra.errors import ConfigError
@@ -80,3 +80,40 @@ def test_wrong_peers_are_named(peer):
     result = CliRunner().invoke(app, ["--peer", peer])
     assert isinstance(result.exception, ConfigError)
     assert peer.partition("=")[0] in str(result.exception)
+
+
+def test_parts_without_peers_are_measured_and_kept_beside_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(contests, "RAGGED", {"B 3": (3, 4, 5)})
+    path = tmp_path / "r.json"
+    report.write(path, a_report())
+    options = Options(threads=1, rounds=1, seconds=0.001)
+    said = []
+    rows = run_part("ragged", options, ["ragged, B 3"], said.append)
+    assert [(row["cell"], row["mode"]) for row in rows] == [
+        (cell, mode) for cell in ("lstm", "gru_after") for mode in ("forward", "training")
+    ]
+    assert len(said) == 4 and said[0].startswith("ragged, B 3")
+    report.write(path, report.merge(path, {**header(options, "ragged"), "results": rows}))
+    merged = json.loads(path.read_text())
+    assert len(report.of_part(merged, "ragged")) == 4 and len(report.of_part(merged, "peers")) == 1
+    assert merged["versions"]["jax"] == "3" and merged["options"]["ragged"]["rounds"] == 1
+    assert report.table(merged).count("\n") == 2  # the peers' rows alone
+    line = report.roads_table(rows).splitlines()[2]
+    assert line.startswith("| ragged, B 3 | lstm | forward | ") and line.count("(") == 2
+
+
+def test_an_unknown_part_is_named():
+    result = CliRunner().invoke(app, ["--part", "speed"])
+    assert isinstance(result.exception, ConfigError) and "`--part` is 'speed'" in str(result.exception)
+
+
+def test_every_contest_runs(monkeypatch):
+    """Each road of each part once, on small shapes."""
+    small = {"small": (3, 2, 4)}
+    monkeypatch.setattr(contests, "SHAPES", small)
+    monkeypatch.setattr(contests, "RAGGED", small)
+    monkeypatch.setattr(contests, "SEQUENCES", (Workload("mnist", 3, 2, 4, 5),))
+    for part in ("variants", "ragged", "halves"):
+        for contest in contests.PARTS[part]():
+            for road in contest.roads.values():
+                road()

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from recurra._files import write_atomic, write_text
+
 OURS = "recurra"
 FROZEN = "recurra frozen"
 """Ours with the weights packed once before, for inference: what ONNX Runtime does with every session."""
@@ -26,18 +28,28 @@ def merge(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
     old = json.loads(path.read_text())
     measured = {_key(row) for row in fresh["results"]}
     kept = [row for row in old["results"] if _key(row) not in measured]
-    peaks = [old["machine"]["gflops"], fresh["machine"]["gflops"]]
-    machine = {**fresh["machine"], "gflops": max(peaks)}
-    return {**fresh, "machine": machine, "results": kept + fresh["results"]}
+    machine = dict(fresh["machine"])
+    for limit in ("gflops", "gigabytes_per_second"):
+        machine[limit] = max(old["machine"].get(limit, 0), machine.get(limit, 0))
+    joined = {name: {**old[name], **fresh[name]} for name in ("versions", "options", "missing") if name in old}
+    joined["missing"] = {name: why for name, why in joined.get("missing", {}).items() if name not in fresh["versions"]}
+    return {**old, **fresh, **joined, "machine": machine, "results": kept + fresh["results"]}
 
 
-def _key(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["workload"], row["cell"], row["mode"]
+def _key(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    return row.get("part", "peers"), row["workload"], row["cell"], row["mode"]
+
+
+def of_part(report: dict[str, Any], part: str) -> list[dict[str, Any]]:
+    """The rows of one part."""
+    return [row for row in report["results"] if row.get("part", "peers") == part]
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
-    """The whole result as JSON."""
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    """The whole result as JSON, a line a row."""
+    head = {name: value for name, value in report.items() if name != "results"}
+    rows = ",\n".join(json.dumps(row) for row in report["results"])
+    write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "results": [\n{rows}\n]}}\n')
 
 
 def share_of_peak(row: dict[str, Any], machine: dict[str, Any]) -> float:
@@ -56,12 +68,17 @@ def fastest_peer(row: dict[str, Any], ours: str = OURS) -> tuple[str, float] | N
 
 
 def table(report: dict[str, Any]) -> str:
-    """Markdown: a line a job; minima in milliseconds, ratios above 1 in our favour."""
+    """Markdown of the peers' part: a line a job; minima in milliseconds, ratios above 1 in our favour."""
+    return peers_table(report, of_part(report, "peers"))
+
+
+def peers_table(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """A line for each of these rows."""
     peers = [name for name in COLORS if name in report["versions"]]
     heads = ["workload", "cell", "mode", *(f"{name} ms" for name in peers)]
     heads += ["torch / ours", "fastest peer / ours", "fastest peer / frozen", "of peak"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for row in report["results"]:
+    for row in rows:
         found = row["peers"]
         times = [f"{found[name]['minimum'] * 1e3:.4g}" if "minimum" in found.get(name, {}) else "–" for name in peers]
         torch = found["torch"]["minimum"] / found[OURS]["minimum"] if "minimum" in found.get("torch", {}) else None
@@ -80,20 +97,42 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def roads_table(rows: list[dict[str, Any]], *, scale: float = 1e3, cold: bool = False) -> str:
+    """Markdown of rows that have their roads in common: minima, each with its ratio to the first road's.
+
+    Args:
+        scale: of the numbers; 1,000 makes seconds milliseconds.
+        cold: the first calls, in place of the minima.
+    """
+    roads = list(dict.fromkeys(road for row in rows for road in row["peers"]))
+    lines = ["| " + " | ".join(["workload", "cell", "mode", *roads]) + " |", "|---" * (3 + len(roads)) + "|"]
+    for row in rows:
+        key = "cold" if cold else "minimum"
+        times = {road: found[key] for road, found in row["peers"].items() if found.get(key) is not None}
+        first = times.get(roads[0])
+        cells = []
+        for road in roads:
+            ratio = f" ({times[road] / first:.2f})" if first and road in times and road != roads[0] else ""
+            cells.append(f"{times[road] * scale:.4g}{ratio}" if road in times else "–")
+        lines.append("| " + " | ".join([row["workload"], row["cell"], row["mode"], *cells]) + " |")
+    return "\n".join(lines)
+
+
 def picture(report: dict[str, Any], path: Path) -> None:
-    """Bars of each peer's speed relative to ours, a panel for each mode."""
+    """Each peer's time relative to ours, a panel for each mode."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    modes = [mode for mode in ("forward", "training", "stream") if any(r["mode"] == mode for r in report["results"])]
-    counts = [sum(row["mode"] == mode for row in report["results"]) for mode in modes]
+    results = of_part(report, "peers")
+    modes = [mode for mode in ("forward", "training", "stream") if any(r["mode"] == mode for r in results)]
+    counts = [sum(row["mode"] == mode for row in results) for mode in modes]
     figure, axes = pyplot.subplots(
         len(modes), 1, figsize=(9, 1 + 0.38 * sum(counts)), height_ratios=counts, squeeze=False, layout="constrained"
     )
     for axis, mode in zip(axes[:, 0], modes, strict=True):
-        rows = [row for row in report["results"] if row["mode"] == mode][::-1]
+        rows = [row for row in results if row["mode"] == mode][::-1]
         for index, row in enumerate(rows):
             for name, color in COLORS.items():
                 if name != OURS and "minimum" in row["peers"].get(name, {}):
@@ -106,5 +145,5 @@ def picture(report: dict[str, Any], path: Path) -> None:
         axis.grid(axis="x", alpha=0.3)
     labels = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     figure.legend(labels.values(), labels.keys(), loc="outside upper center", ncols=len(labels), fontsize=8)
-    figure.savefig(path, dpi=110)
+    write_atomic(path, lambda file: figure.savefig(file, dpi=110, format="png"))
     pyplot.close(figure)

@@ -8,11 +8,18 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
+import recurra
+from recurra.benchmark.contests import PARTS
 from recurra.benchmark.machine import measure_machine
+from recurra.benchmark.memory import measure_memory
+from recurra.benchmark.peers.protocol import measure
 from recurra.benchmark.workloads import Job
 
 PEERS = Path(__file__).with_name("peers")
@@ -91,6 +98,7 @@ def run(
 ) -> dict[str, Any]:
     """Measure all jobs; the result is what the report and the JSON file hold."""
     machine = measure_machine(options.threads)
+    part = "tuned" if options.tuned else "peers"
     workers, missing = start(options, peers)
     for name, why in missing.items():
         say(f"{name} is missing: {why}")
@@ -101,7 +109,7 @@ def run(
             for name, worker in workers.items():
                 if "times" in found.get(name, {"times": []}):
                     _join(found, name, worker.ask(job, options.seconds))
-        row = {"workload": job.workload.name, "cell": job.cell, "mode": job.mode}
+        row = {"part": part, "workload": job.workload.name, "cell": job.cell, "mode": job.mode}
         peers_found = {name: _summary(answer) for name, answer in found.items()}
         results.append({**row, "flops": job.workload.flops(job.cell, job.mode), "peers": peers_found})
         say(_line(results[-1], machine))
@@ -111,11 +119,58 @@ def run(
     return {
         "machine": machine,
         "python": platform.python_version(),
-        "options": {**options._asdict(), "pythons": sorted(options.pythons)},
+        "options": {part: _shown(options)},
         "versions": versions,
         "missing": missing,
         "results": results,
     }
+
+
+def run_part(
+    part: str, options: Options, workloads: Collection[str] = (), say: Callable[[str], None] = print
+) -> list[dict[str, Any]]:
+    """Measure what runs in this library's own process, or, for memory, in processes of its own.
+
+    Args:
+        workloads: all where none is named.
+    """
+    if part == "memory":
+        return [_said(row, "MB", 1.0, say) for row in measure_memory(workloads)]
+    torch.set_num_threads(options.threads)
+    rows = []
+    for contest in PARTS[part]():
+        if workloads and contest.workload not in workloads:
+            continue
+        answers: dict[str, Any] = {road: {"times": [], "cold": _seconds(call)} for road, call in contest.roads.items()}
+        for _ in range(options.rounds):
+            for road, call in contest.roads.items():
+                answers[road]["times"] += measure(call, options.seconds)
+        row = {"part": part, "workload": contest.workload, "cell": contest.cell, "mode": contest.mode}
+        rows.append(_said({**row, "peers": {road: _summary(found) for road, found in answers.items()}}, "ms", 1e3, say))
+    return rows
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _said(row: dict[str, Any], unit: str, scale: float, say: Callable[[str], None]) -> dict[str, Any]:
+    shown = "  ".join(f"{road} {found['minimum'] * scale:.4g}" for road, found in row["peers"].items())
+    say(f"{row['workload']:20s}{row['cell']:10s}{row['mode']:9s} {unit}: {shown}")
+    return row
+
+
+def header(options: Options, part: str) -> dict[str, Any]:
+    """What a report says besides its rows, where no peers were asked."""
+    versions = {"recurra": recurra.__version__, "torch": torch.__version__}
+    machine = measure_machine(options.threads)
+    return {"machine": machine, "options": {part: _shown(options)}, "versions": versions, "missing": {}}
+
+
+def _shown(options: Options) -> dict[str, Any]:
+    return {**options._asdict(), "pythons": sorted(options.pythons)}
 
 
 def _join(found: dict[str, Any], name: str, answer: dict[str, Any]) -> None:

@@ -34,6 +34,10 @@ def bench(
     peer: Annotated[
         list[str] | None, typer.Option(help="NAME=PYTHON: the interpreter that has a peer (their pins collide).")
     ] = None,
+    part: Annotated[
+        str,
+        typer.Option(help="peers, or what needs no other library than torch: variants, ragged, halves, own, memory."),
+    ] = "peers",
     threads: Annotated[int, typer.Option(min=1, help="Threads of every peer.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of every peer per job.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="Length of a turn.")] = 0.15,
@@ -43,14 +47,21 @@ def bench(
 ) -> None:
     """Measure LSTM, GRU and RNN, forward, training and streaming, beside torch, TensorFlow, JAX and ONNX Runtime."""
     from recurra.benchmark import report
-    from recurra.benchmark.run import Options, run
+    from recurra.benchmark.contests import PARTS
+    from recurra.benchmark.run import Options, header, run, run_part
     from recurra.benchmark.workloads import jobs
 
-    chosen = jobs(workload, cell, mode)
-    if not chosen:
-        raise ConfigError("no job has this workload, cell and mode")
+    parts = ("peers", *PARTS, "memory")
+    if part not in parts:
+        raise ConfigError(f"`--part` is {part!r}, expected one of {', '.join(parts)}")
     options = Options(threads, rounds, seconds, _pythons(peer or []), tuned)
-    found = run(chosen, options, say=typer.echo)
+    if part != "peers":
+        found = {**header(options, part), "results": run_part(part, options, workload or (), say=typer.echo)}
+    else:
+        chosen = jobs(workload, cell, mode)
+        if not chosen:
+            raise ConfigError("no job has this workload, cell and mode")
+        found = run(chosen, options, say=typer.echo)
     if json is not None:
         found = report.merge(json, found)
         report.write(json, found)
@@ -59,6 +70,10 @@ def bench(
         f"\n{machine['cpu']}, {machine['threads']} threads, {machine['isa']}: "
         f"{machine['gflops']:.0f} GFLOP/s, {machine['gigabytes_per_second']:.0f} GB/s\n"
     )
-    typer.echo(report.table(found))
+    if part != "peers":
+        scale = 1.0 if part == "memory" else 1e3
+        typer.echo(report.roads_table(report.of_part(found, part), scale=scale))
+    else:
+        typer.echo(report.peers_table(found, report.of_part(found, "tuned" if tuned else "peers")))
     if picture is not None:
         report.picture(found, picture)
