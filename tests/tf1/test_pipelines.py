@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import recurra.tf1 as tf
+from recurra.tf1.train import queue_objects
 
 
 @pytest.fixture(autouse=True)
@@ -259,3 +263,44 @@ def test_counting_scanning_windows_and_repeats():
     assert _drained(again) == [b"a", b"b"]
     with tf.Session() as session:
         assert session.run(tf.data.experimental.get_single_element(tf.data.Dataset.range(5, 6))) == 5
+
+
+def test_a_queue_checks_what_enters_against_its_shapes() -> None:
+    with tf.Graph().as_default(), tf.Session() as sess:
+        queue = tf.FIFOQueue(10, (tf.int32, tf.int32), ((2, 2), (3, 3)))
+        with pytest.raises(ValueError, match="incompatible"):
+            queue.enqueue((np.ones((2, 2), "i"), np.ones((3, 4), "i")))
+        with pytest.raises(ValueError):
+            queue.enqueue_many((np.ones((2, 2, 2), "i"), np.ones((3, 3, 3), "i")))
+        given = tf.placeholder(tf.int32)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"component 1. Expected \[3,3\], got \[3,4\]"):
+            sess.run(queue.enqueue((np.ones((2, 2), "i"), given)), {given: np.ones((3, 4))})
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected \[2,3,3\], got \[2,3,4\]"):
+            sess.run(queue.enqueue_many((np.ones((2, 2, 2), "i"), given)), {given: np.ones((2, 3, 4))})
+        assert [v.shape for v in sess.run(queue.dequeue_many(0))] == [(0, 2, 2), (0, 3, 3)]
+        other = tf.FIFOQueue(10, tf.float32, shared_name="q")
+        sess.run(other.size())
+        with pytest.raises(tf.errors.InvalidArgumentError, match="component types"):
+            sess.run(tf.FIFOQueue(10, tf.int32, shared_name="q").size())
+
+
+def test_who_waits_to_enqueue_gets_in_after_a_close_unless_that_cancels() -> None:
+    for cancel in (False, True):
+        queue = queue_objects.FIFO("q", 1)
+        queue.enqueue(torch.tensor(1))
+        seen: list[Any] = []
+
+        def wait(queue: Any = queue, seen: list[Any] = seen) -> None:
+            try:
+                queue._add((torch.tensor(2),))
+            except tf.errors.CancelledError:
+                seen.append("cancelled")
+
+        thread = threading.Thread(target=wait)
+        queue.close(cancel)
+        thread.start()
+        first = int(queue.dequeue()[0])
+        thread.join()
+        assert first == 1 and seen == (["cancelled"] if cancel else [])
+        with pytest.raises(tf.errors.CancelledError):
+            queue.enqueue(torch.tensor(3))

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from recurra.tf1 import deadline, errors
+from recurra.tf1.shapes import TensorShape
 
 Element = tuple[Any, ...]
 
@@ -37,6 +38,10 @@ def rows(batch: Any) -> list[Any]:
     return [_scalar(row) for row in batch]
 
 
+def _dims(dims: list[Any]) -> str:
+    return f"[{','.join('?' if d is None else str(d) for d in dims)}]"
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value
@@ -50,8 +55,8 @@ class FIFO:
 
     kind = "FIFOQueue"
 
-    def __init__(self, name: str, capacity: int, shapes: Any = None) -> None:
-        self.name, self.shapes = name, shapes
+    def __init__(self, name: str, capacity: int, shapes: Any = None, component_types: Any = ()) -> None:
+        self.name, self.shapes, self.component_types = name, shapes, list(component_types)
         self.capacity = capacity if capacity and capacity > 0 else 2**31
         self.closed = False
         self.cancelled = False
@@ -77,18 +82,45 @@ class FIFO:
     # -- operations --------------------------------------------------------------------------------------------------
     def enqueue(self, *components: Any) -> None:
         """Add one element, waiting for room. CancelledError when the queue is closed."""
-        with self.changed:
-            while len(self.items) >= self.capacity and not self.closed:
-                deadline.wait(self.changed)
-            if self.closed:
-                raise errors.CancelledError(None, None, f"{self.kind} '{self.name}' is closed.")
-            self._put(tuple(c.clone() if isinstance(c, torch.Tensor) else c for c in components))
-            self.changed.notify_all()
+        self._check_open()
+        self._check_shapes(components)
+        self._add(components)
 
     def enqueue_many(self, *components: Any) -> None:
         """Add the elements of batches."""
+        self._check_open()
+        self._check_shapes(components, many=True)
         for element in zip(*(rows(c) for c in components), strict=True):
-            self.enqueue(*element)
+            self._add(element)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise self._is_closed()
+
+    def _is_closed(self) -> errors.OpError:
+        return errors.CancelledError(None, None, f"{self.kind} '{self.name}' is closed.")
+
+    def _add(self, element: Element) -> None:
+        """Wait for room; what began to wait before the queue was closed still gets in, unless that was cancelled."""
+        with self.changed:
+            while len(self.items) >= self.capacity and not self.cancelled:
+                deadline.wait(self.changed)
+            if self.cancelled:
+                raise self._is_closed()
+            self._put(tuple(c.clone() if isinstance(c, torch.Tensor) else c for c in element))
+            self.changed.notify_all()
+
+    def _check_shapes(self, components: Element, many: bool = False) -> None:
+        """InvalidArgumentError where a component is not of the shape that the queue was made for."""
+        for i, (value, shape) in enumerate(zip(components, self.shapes or (), strict=False)):
+            wanted = TensorShape(shape)
+            have = list(np.shape(value))
+            if wanted.rank is None or wanted.is_compatible_with(have[1:] if many else have):
+                continue
+            expected = (have[:1] if many else []) + wanted.as_list()
+            raise errors.InvalidArgumentError(
+                None, None, f"Shape mismatch in tuple component {i}. Expected {_dims(expected)}, got {_dims(have)}"
+            )
 
     def dequeue(self) -> Element:
         """Take one element, waiting for it. OutOfRangeError when the queue is closed and empty."""
@@ -102,11 +134,19 @@ class FIFO:
 
     def dequeue_many(self, count: int) -> Element:
         """Take `count` elements as a batch."""
-        return self._batch(self._several(count, count))
+        return self._batch(self._several(count, count)) if count else self._nothing()
 
     def dequeue_up_to(self, count: int) -> Element:
         """Take `count` elements, or what is left of a closed queue."""
-        return self._batch(self._several(count, 1))
+        return self._batch(self._several(count, 1)) if count else self._nothing()
+
+    def _nothing(self) -> Element:
+        """A batch of no elements."""
+        empty = []
+        for kind, shape in zip(self.component_types, self.shapes or (), strict=True):
+            dims = [0, *(0 if d is None else d for d in TensorShape(shape).as_list())]
+            empty.append(np.empty(dims, object) if kind.torch is None else torch.empty(dims, dtype=kind.torch))
+        return tuple(empty)
 
     def _several(self, count: int, least: int) -> list[Element]:
         taken: list[Element] = []
@@ -142,7 +182,7 @@ class FIFO:
     def close(self, cancel_pending: bool = False) -> None:
         """No more elements; who waits is woken."""
         with self.changed:
-            self.closed = True
+            self.closed, self.cancelled = True, self.cancelled or cancel_pending
             self.changed.notify_all()
 
     def cancel(self) -> None:
@@ -189,8 +229,10 @@ class RandomShuffle(FIFO):
 
     kind = "RandomShuffleQueue"
 
-    def __init__(self, name: str, capacity: int, shapes: Any, least: int, seeds: tuple[int, int]) -> None:
-        super().__init__(name, capacity, shapes)
+    def __init__(
+        self, name: str, capacity: int, shapes: Any, component_types: Any, least: int, seeds: tuple[int, int]
+    ) -> None:
+        super().__init__(name, capacity, shapes, component_types)
         self.least = least
         self.items = []
         self.random = np.random.RandomState(None if seeds == (0, 0) else [s & 0xFFFFFFFF for s in seeds])
@@ -212,8 +254,8 @@ class Priority(FIFO):
 
     kind = "PriorityQueue"
 
-    def __init__(self, name: str, capacity: int, shapes: Any = None) -> None:
-        super().__init__(name, capacity, shapes)
+    def __init__(self, name: str, capacity: int, shapes: Any = None, component_types: Any = ()) -> None:
+        super().__init__(name, capacity, shapes, component_types)
         self.items = []
         self.order = itertools.count()
 

@@ -45,9 +45,9 @@ def _check_shared(queue: queue_objects.FIFO, operation: Any, asked: queue_object
             )
 
 
-def _shared(operation: Any) -> tuple[str, int, Any]:
+def _shared(operation: Any) -> tuple[str, int, Any, Any]:
     attrs = operation.attrs
-    return operation.name, attrs["capacity"], attrs.get("shapes")
+    return operation.name, attrs["capacity"], attrs.get("shapes") or None, attrs["component_types"]
 
 
 def _shuffling(operation: Any) -> queue_objects.FIFO:
@@ -197,13 +197,17 @@ class QueueBase:
         tensors = []
         for i, (value, dtype) in enumerate(zip(vals, self._dtypes, strict=True)):
             tensor = tf.convert_to_tensor(value, dtype=dtype, name=f"component_{i}")
-            have = tensor.get_shape()[1:] if many else tensor.get_shape()
-            if not have.is_compatible_with(self._shapes[i]) and self._check_shapes:
+            have = tensor.get_shape().with_rank_at_least(1)[1:] if many else tensor.get_shape()
+            if not have.is_compatible_with(self._shapes[i]):
                 raise ValueError(f"Shapes {have} and {self._shapes[i]} are incompatible")
             tensors.append(tensor)
+        if many:
+            rows = tf.TensorShape([None])
+            for tensor in tensors:
+                rows = rows.merge_with(tensor.get_shape().with_rank_at_least(1)[:1])
         return tensors
 
-    _check_shapes = True
+    _needs_shapes = True
 
     def enqueue(self, vals: Any, name: str | None = None) -> Any:
         """The operation that adds one element."""
@@ -252,8 +256,10 @@ class QueueBase:
         return self._dequeue_several("QueueDequeueUpToV2", n, name, False)
 
     def _need_shapes(self, what: str) -> None:
-        if self._check_shapes and not all(s.is_fully_defined() for s in self._shapes):
-            raise ValueError(f"{what} requires that all components have fully specified shapes: {self.name}")
+        if self._needs_shapes and not all(s.is_fully_defined() for s in self._shapes):
+            raise errors.InvalidArgumentError(
+                None, None, f"{what} requires that all components have fully specified shapes: {self.name}"
+            )
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Any:
         """The operation that closes the queue."""
@@ -317,7 +323,7 @@ class _Made(QueueBase):
         kinds = _types(dtypes)
         attrs |= {"container": "", "shared_name": _text(shared_name)}
         listed = _shape_list(shapes, len(kinds))
-        ref = apply_op(self._type, capacity=capacity, component_types=kinds, shapes=listed, name=name, **attrs)
+        ref = apply_op(self._type, capacity=capacity, component_types=kinds, shapes=listed or [], name=name, **attrs)
         super().__init__(kinds, listed, _name_list(names, kinds), ref)
 
 
@@ -344,7 +350,7 @@ class PaddingFIFOQueue(_Made):
     """First in, first out; batches are filled with zeros where the shapes have unknown sizes."""
 
     _type = "PaddingFIFOQueueV2"
-    _check_shapes = False
+    _needs_shapes = False
 
     def __init__(
         self,
