@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.tf1 import dtypes
+from recurra.tf1 import dtypes, shape_errors
 from recurra.tf1.constants import constant_value
 from recurra.tf1.dtypes import DType, as_dtype
 from recurra.tf1.graph import Graph, get_default_graph
@@ -166,12 +166,16 @@ def _python_array(value: Any, dtype: DType | None) -> np.ndarray:
     except (ValueError, TypeError) as error:
         if "inhomogeneous" in str(error):
             raise ValueError(
-                f"Argument must be a dense tensor: {value!r} - got shape {_dims(value)}, but wanted a rectangular one."
+                f"Argument must be a dense tensor: {value!r} - got shape {_even(value)}, but wanted {_dims(value)}."
             ) from error
         raise TypeError(
             f"Failed to convert object of type {type(value)} to Tensor. Contents: {value}. Consider "
             "casting elements to a supported type."
         ) from error
+    if array.dtype == object and dtype is None and any(isinstance(leaf, int | float) for leaf in flat):
+        raise ValueError(  # where NumPy makes an array of lists of it
+            f"Argument must be a dense tensor: {value!r} - got shape {_even(value)}, but wanted {_dims(value)}."
+        )
     if dtype is None and not flat:
         return array.astype(np.float32)
     if dtype is None and array.dtype == np.float64:
@@ -200,6 +204,15 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _dims(value: Any) -> list[int]:
     return [len(value), *_dims(value[0])] if isinstance(value, list | tuple) and len(value) else []
+
+
+def _even(value: Any) -> list[int]:
+    """The dimensions down to where rows are of different lengths."""
+    level, dims = [value], []
+    while level and all(isinstance(v, list | tuple) for v in level) and len({len(v) for v in level}) == 1:
+        dims.append(len(level[0]))
+        level = [item for v in level for item in v]
+    return dims
 
 
 def _check_leaf(leaf: Any, dtype: DType) -> None:
@@ -364,10 +377,20 @@ def apply_op(op_type: str, *inputs: Any, name: str | None = None, **attrs: Any) 
     """Add an operation: convert `inputs`, bind type attributes, infer shapes. Returns its Tensor, list of Tensors, or the Operation."""  # noqa: E501
     definition = get(op_type)
     graph = graph_of(inputs)
+    if "padding" in attrs:
+        _check_padding(op_type, attrs["padding"])
     with graph.as_default(), graph.name_scope(name or op_type) as scope:
         flat = _convert_inputs(definition, inputs, attrs)
         op = _finish(graph, definition, scope, flat, attrs)
     return results(op)
+
+
+def _check_padding(op_type: str, padding: Any) -> None:
+    if op_type.startswith(("Conv", "MaxPool", "AvgPool", "Depthwise")):
+        known = ["SAME", "VALID", *(["EXPLICIT"] if op_type.startswith("Conv2D") else [])]
+        if isinstance(padding, str) and padding not in known:
+            names = ", ".join(f'"{name}"' for name in known)
+            raise ValueError(f"Attr 'padding' of '{op_type}' Op passed string '{padding}' not in: {names}.")
 
 
 def make_op(
@@ -532,7 +555,10 @@ def _finish(
         graph._op_list.remove(op)
         shapes = ", ".join("?" if t.shape.rank is None else _brackets(t.shape) for t in inputs)
         values = _computed(op)
-        raise ValueError(f"{error} for '{op.name}' (op: '{op.type}') with input shapes: {shapes}{values}.") from error
+        words = shape_errors.at_building(str(error))
+        if op.type == "AddN":
+            words += "\n\tFrom merging shape 0 with other shapes."
+        raise ValueError(f"{words} for '{op.name}' (op: '{op.type}') with input shapes: {shapes}{values}.") from error
     return op
 
 
@@ -540,12 +566,22 @@ def _brackets(shape: TensorShape) -> str:
     return "[" + ",".join("?" if d is None else str(d) for d in shape.values or ()) + "]"
 
 
+_UNLOOKED = {"Add", "Sub", "Mul", "Tile", "Pad", "PadV2", "MirrorPad", "InTopKV2"}
+"""Types whose rules compare shapes alone, whatever the values."""
+
+
 def _computed(op: Operation) -> str:
+    """The constants that a shape rule looked at; shapes among them in brackets, with "?" for what is not known."""
+    at = {"Reshape": 1, "Fill": 0}.get(op.type)
+    if at is not None:
+        dims = constant_value(op.inputs[at])
+        partial = "?" if dims is None else "[" + ",".join("?" if d < 0 else str(d) for d in dims.tolist()) + "]"
+        return f" and with input tensors computed as partial shapes: input[{at}] = {partial}"
     known = []
     for i, tensor in enumerate(op.inputs):
         value = constant_value(tensor) if not tensor.dtype._is_ref_dtype else None
-        if value is not None and value.size <= 8 and value.dtype.kind in "iu" and op.type not in ("Add", "Sub", "Mul"):
-            known.append(f"input[{i}] = <{str(value.tolist()).replace(' ', '') if value.ndim else value}>")
+        if value is not None and value.size <= 8 and value.dtype.kind in "iu" and op.type not in _UNLOOKED:
+            known.append(f"input[{i}] = <{' '.join(map(str, value.reshape(-1).tolist()))}>")
     return f" and with computed input tensors: {', '.join(known)}" if known else ""
 
 

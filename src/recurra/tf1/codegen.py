@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.autograd.graph import _engine_run_backward as _backward
 
-from recurra.tf1 import errors
+from recurra.tf1 import errors, shape_errors
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.values import Cell, TrackedCell, to_torch
 
@@ -41,7 +41,7 @@ class Generator:
         self.constants: set[str] = set()
         self.scope: dict[str, Any] = {"leaf": leaf, "set_grad": _set_grad}
         self.lines: list[str] = []
-        self.line_ops: dict[int, Operation] = {}
+        self.line_ops: dict[int, tuple[Operation, list[str]]] = {}  # with the expressions of the arguments
         self.alias: dict[Tensor, Tensor] = {}
         self.grad_mode = False
         self.loops: dict[str, str] = {}
@@ -188,7 +188,7 @@ class Generator:
         self.scope[function] = partial(first.definition.many, **first.definition.kwargs(first.attrs))  # type: ignore[arg-type]
         calls = [f"({', '.join(self._arguments(op))},)" for op in group]
         self.lines.append(f"    {function}([{', '.join(calls)}])")
-        self.line_ops[len(self.lines)] = first
+        self.line_ops[len(self.lines)] = first, []
         for op in group:
             for tensor in op.outputs:
                 self.names[tensor] = self.names[self._root(op._inputs[0])]
@@ -200,7 +200,8 @@ class Generator:
                 self.names[tensor] = f"v{len(self.names)}"
         function = f"f{index}"
         self.scope[function] = self._function(op, record)
-        call = f"{function}({', '.join(self._arguments(op))})"
+        arguments = self._arguments(op)
+        call = f"{function}({', '.join(arguments)})"
         single = len(outputs) == 1 and op.definition.outputs[0].kind == "one"
         fed = {t for t in outputs if t in self.given}
         targets = [("_" if t in fed else self.names[t]) for t in outputs]
@@ -218,7 +219,7 @@ class Generator:
                     f"Feeding {op.name}, one of several outputs, while differentiating through it"
                 )
         self.lines.append(line)
-        self.line_ops[len(self.lines)] = op
+        self.line_ops[len(self.lines)] = op, arguments
         for tensor in swapped:
             name = self.names[tensor]
             self.scope["substitute"] = substitute
@@ -362,11 +363,19 @@ def substitute(computed: Any, fed: Any) -> Any:
 
 def translate(error: Exception) -> Exception:
     """The tf error for an exception that came out of a plan, naming the operation that raised it."""
-    op = None
+    op: Operation | None = None
+    arguments: list[str] = []
+    frame: Any = None
     trace = error.__traceback__
     while trace is not None:
         lines = trace.tb_frame.f_globals.get(_LINES)
-        if lines is not None:
-            op = lines.get(trace.tb_lineno, op)
+        if lines is not None and trace.tb_lineno in lines:
+            op, arguments, frame = *lines[trace.tb_lineno], trace.tb_frame
         trace = trace.tb_next
-    return errors.from_torch(error, op) if op is not None else error
+    if op is None:
+        return error
+    words = None
+    if not isinstance(error, errors.OpError):
+        found = [eval(text, frame.f_globals, frame.f_locals) for text in arguments]
+        words = shape_errors.at_run(op, [v for part in found for v in (part if isinstance(part, list) else [part])])
+    return errors.from_torch(error, op, words)

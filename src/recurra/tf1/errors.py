@@ -39,7 +39,9 @@ class OpError(Exception):
     def __str__(self) -> str:
         if self._op is None:
             return self._message
-        where = f"\n\t [[node {self._op.name} ({self._op.type})]]"
+        place = getattr(self._op, "_place", None)
+        made = f"defined at {place[0]}:{place[1]}" if place else self._op.type
+        where = f"\n\t [[node {self._op.name} ({made}) ]]"
         return self._message + ("" if where.strip() in self._message else where) + _defined_at(self._op)
 
 
@@ -116,8 +118,18 @@ def raise_exception_on_not_ok_status() -> Iterator[None]:
     yield None
 
 
-def from_torch(error: Exception, op: Any) -> Exception:
-    """The tf error for what a lowering raised in `op`: shapes, indices and values are InvalidArgument; the rest passes unchanged."""  # noqa: E501
+class OperatorNotAllowedInGraphError(TypeError):
+    """A tensor was used as a Python bool or iterated over."""
+
+
+export(OperatorNotAllowedInGraphError, "errors.OperatorNotAllowedInGraphError")
+
+
+def from_torch(error: Exception, op: Any, words: str | None = None) -> Exception:
+    """The tf error for what a lowering raised in `op`: shapes, indices and values are InvalidArgument; the rest passes unchanged.
+
+    `words`: what TensorFlow says in place of torch's message.
+    """  # noqa: E501
     if isinstance(error, OpError):
         if error._op is None:
             error._op, error._node_def = op, op.node_def if op is not None else None
@@ -129,7 +141,7 @@ def from_torch(error: Exception, op: Any) -> Exception:
     if isinstance(error, torch_memory_error()):
         return ResourceExhaustedError(None, op, str(error))
     if isinstance(error, RuntimeError | ValueError | IndexError | TypeError):
-        return InvalidArgumentError(None, op, str(error))
+        return InvalidArgumentError(None, op, words or str(error))
     return error
 
 

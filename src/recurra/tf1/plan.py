@@ -14,6 +14,7 @@ from typing import Any
 from recurra.tf1 import fusion
 from recurra.tf1.codegen import Generator, translate
 from recurra.tf1.constants import constant_value
+from recurra.tf1.errors import OpError
 from recurra.tf1.order import needed_ops
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.workload import Workload
@@ -169,7 +170,10 @@ class _Compiler:
                 known = bool(op._inputs) and all(t in self.known for t in op._inputs)
             if not known or op._control_inputs or any(t in differentiated or t in self.given for t in op.outputs):
                 continue
-            values = [constant_value(t) for t in op.outputs]
+            try:
+                values = [constant_value(t) for t in op.outputs]
+            except OpError:
+                continue  # the run says it, with the operation
             if values and all(v is not None for v in values):
                 for tensor, value in zip(op.outputs, values, strict=True):
                     self.known[tensor] = value

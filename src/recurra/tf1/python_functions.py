@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from recurra.tf1 import nest
+from recurra.tf1 import errors, nest
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
 from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.names import tf_export
@@ -24,13 +25,22 @@ def _bind_py_func(operation: Operation, session: Any) -> Callable[[list[Any]], A
     def run(values: list[Any]) -> tuple[Any, ...]:
         arrays = [v.detach().numpy() if isinstance(v, torch.Tensor) else v for v in values]
         arrays = [a[()] if a.ndim == 0 and a.dtype == object else a for a in arrays]
-        result = function(*arrays)
+        try:
+            result = function(*arrays)
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+            raise _named(error) from error
         results = list(result) if isinstance(result, list | tuple) else [] if result is None and not kinds else [result]
         if len(results) != len(kinds):
             raise ValueError(f"pyfunc returns {len(results)} values, but expects to see {len(kinds)} values.")
         return tuple(_value(r, k, i) for i, (r, k) in enumerate(zip(results, kinds, strict=True)))
 
     return run
+
+
+def _named(error: Exception) -> errors.OpError:
+    """TensorFlow's error for what the program's function raised, with the class and the program's own lines."""
+    text = "".join(traceback.format_exception(error)).strip()
+    return errors.InvalidArgumentError(None, None, f"{type(error).__name__}: {error}\n{text}\n")
 
 
 def _value(result: Any, kind: Any, index: int) -> Any:

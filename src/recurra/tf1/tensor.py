@@ -19,6 +19,14 @@ class TensorLike:
     __slots__ = ()
 
 
+def _not_in_a_graph(what: str) -> TypeError:
+    from recurra.tf1.errors import OperatorNotAllowedInGraphError
+
+    return OperatorNotAllowedInGraphError(
+        f"{what} is not allowed in Graph execution. Use Eager execution or decorate this function with @tf.function."
+    )
+
+
 @tf_export("Tensor")
 class Tensor(TensorLike):
     """Output `value_index` of an operation. It has no value until a session runs it."""
@@ -120,17 +128,10 @@ class Tensor(TensorLike):
         return self is not other
 
     def __iter__(self) -> Iterator[Tensor]:
-        raise TypeError(
-            "Tensor objects are only iterable when eager execution is enabled. To iterate over this tensor use "
-            "tf.map_fn."
-        )
+        raise _not_in_a_graph("iterating over `tf.Tensor`")
 
     def __bool__(self) -> bool:
-        raise TypeError(
-            "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` to "
-            "test if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs conditioned "
-            "on the value of a tensor."
-        )
+        raise _not_in_a_graph("using a `tf.Tensor` as a Python `bool`")
 
     __nonzero__ = __bool__
 
@@ -182,9 +183,10 @@ def _session_for(verb: str, kind: str, graph: Graph, session: Any) -> Any:
     chosen = session or get_default_session()
     action = "evaluate" if kind == "tensor" else "execute"
     if chosen is None:
+        colon = ":" if kind == "operation" else ""
         raise ValueError(
             f"Cannot {action} {kind} using `{verb}()`: No default session is registered. Use `with "
-            f"sess.as_default()` or pass an explicit session to `{verb}(session=sess)`"
+            f"sess.as_default(){colon}` or pass an explicit session to `{verb}(session=sess)`"
         )
     if chosen.graph is not graph:
         if session is None:

@@ -26,6 +26,13 @@ def _fill(dims: TorchTensor, value: Any) -> Any:
     return np.full(sizes, value.item(), dtype=object) if isinstance(value, np.ndarray) else value.expand(sizes)
 
 
+def _fill_shape(operation: Any) -> TensorShape:
+    dims = constant_value(operation.inputs[0])
+    if dims is not None and (np.asarray(dims) < 0).any():
+        raise ValueError("Fill dimensions must be >= 0")
+    return from_const(0)(operation)
+
+
 def _like(value: int, text: bytes) -> Any:
     def run(x: Any) -> Any:
         return np.full(x.shape, text, dtype=object) if isinstance(x, np.ndarray) else torch.full_like(x, value)
@@ -33,7 +40,7 @@ def _like(value: int, text: bytes) -> Any:
     return run
 
 
-op("Fill", "dims:index_type, value:T -> T", _fill, shape=from_const(0), index_type=dtypes.int32)
+op("Fill", "dims:index_type, value:T -> T", _fill, shape=_fill_shape, index_type=dtypes.int32)
 op("ZerosLike", "x:T -> T", _like(0, b""), diff=False, shape=same)
 op("OnesLike", "x:T -> T", _like(1, b""), diff=False, shape=same)
 
@@ -147,6 +154,8 @@ def _linspace(start: TorchTensor, stop: TorchTensor, num: TorchTensor) -> TorchT
 
 def _linspace_shape(operation: Any) -> TensorShape:
     count = constant_value(operation.inputs[2])
+    if count is not None and int(count) <= 0:
+        raise ValueError(f"Requires num > 0: {count}")
     return TensorShape([None if count is None else int(count)])
 
 

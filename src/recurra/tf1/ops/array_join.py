@@ -45,7 +45,7 @@ def _concat_shape(operation: Any) -> TensorShape:
 
 
 def _rank_clash(a: int, b: int | None) -> TensorShape:
-    raise ValueError(f"Shapes must be equal rank, but are {a} and {b}")
+    raise ValueError(f"Shape must be rank {a} but is rank {b}")
 
 
 def _joined(shapes: list[TensorShape], axis: int) -> TensorShape:
@@ -156,7 +156,7 @@ def stack(values: Any, axis: int = 0, name: str = "stack") -> Any:
 def _unpack(value: Any, num: int, axis: int = 0) -> tuple[Any, ...]:
     if value.shape[axis] != num:
         raise InvalidArgumentError(
-            None, None, f"Input shape axis {axis} must equal {num}, got shape {list(value.shape)}"
+            None, None, f"Input shape axis {axis} must equal {num}, got shape {_brackets(value.shape)}"
         )
     return tuple(np.moveaxis(value, axis, 0)) if _is_text(value) else value.unbind(axis)
 
@@ -219,8 +219,8 @@ def _split_shape(operation: Any) -> list[TensorShape]:
     if dims[position] is not None:
         if dims[position] % num:  # type: ignore[operator]
             raise ValueError(
-                f"Dimension size must be evenly divisible by {num} but is {dims[position]} Number of ways to split"
-                " should evenly divide the split dimension"
+                f"Dimension size must be evenly divisible by {num} but is {dims[position]}\n\tNumber of ways to"
+                " split should evenly divide the split dimension"
             )
         dims[position] = dims[position] // num  # type: ignore[operator]
     return [TensorShape(dims)] * num

@@ -32,7 +32,7 @@ def _tile_shape(operation: Any) -> TensorShape:
     if x.ndims is None:
         return unknown_shape(len(times))
     if x.ndims != len(times):
-        raise ValueError(f"Shape must be rank {len(times)} but is rank {x.ndims}")
+        raise ValueError(f"Shape must be rank {x.ndims} but is rank {len(times)}")
     return TensorShape([None if d is None else d * int(t) for d, t in zip(x.values or (), times, strict=True)])
 
 

@@ -247,6 +247,9 @@ def _transpose_shape(operation: Any) -> TensorShape:
         return unknown_shape(len(perm))
     if len(perm) != x.ndims:
         raise ValueError(f"Dimension must be {x.ndims} but is {len(perm)}")
+    for p in perm:
+        if not -x.ndims <= p < x.ndims:
+            raise ValueError(f"perm dim {p} is out of range of input rank {x.ndims}")
     return TensorShape([(x.values or ())[int(p)] for p in perm])
 
 

@@ -12,6 +12,7 @@ from torch import Tensor as TorchTensor
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, constant, convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
+from recurra.tf1.errors import InvalidArgumentError
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.helpers import FLOATS, INTEGERS, NUMBERS, deprecated_axis
 from recurra.tf1.ops.math_unary import cast
@@ -25,6 +26,11 @@ __all__ = ["reduce_max", "reduce_mean", "reduce_sum"]
 def _axes(input: TorchTensor, reduction_indices: TorchTensor) -> tuple[int, ...]:
     rank = input.dim()
     axes = reduction_indices.reshape(-1).tolist()
+    for axis in axes:
+        if not -rank <= axis < rank:
+            raise InvalidArgumentError(
+                None, None, f"Invalid reduction dimension ({axis} for input with {rank} dimension(s)"
+            )
     return tuple(sorted({a % rank for a in axes})) if rank else ()
 
 

@@ -11,6 +11,7 @@ from torch import Tensor as TorchTensor
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.errors import UnimplementedError
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.ops.helpers import COMPLEX, FLOATS, INTEGERS, unary
 from recurra.tf1.registry import op
@@ -157,7 +158,8 @@ def conj(x: Any, name: str | None = None) -> Any:
 def _cast(x: Any, DstT: Any) -> Any:
     """Float to integer truncates; out-of-range values are what C's conversion gives on x86."""
     if isinstance(x, np.ndarray):
-        raise NotImplementedError("Cast from string is not supported")
+        kind = {"float32": "float", "float64": "double"}.get(DstT.name, DstT.name)
+        raise UnimplementedError(None, None, f"Cast string to {kind} is not supported")
     target = DstT.torch
     if x.is_complex() and not target.is_complex:
         x = x.real

@@ -159,7 +159,9 @@ def _conv_shape(rank: int, depthwise: bool = False) -> Callable[[Any], TensorSha
         first = operation.attrs.get("data_format", "") in _CHANNELS_FIRST
         depth = x.values and x.values[1 if first else -1]
         if depth is not None and sizes[-2] is not None and (depth != sizes[-2] if depthwise else depth % sizes[-2]):
-            raise ValueError(f"Dimensions must be equal, but are {depth} and {sizes[-2]}")
+            if depthwise:
+                raise ValueError(f"Dimensions must be equal, but are {depth} and {sizes[-2]}")
+            raise ValueError(f"Depth of input ({depth}) is not a multiple of input depth of filter ({sizes[-2]})")
         channels = sizes[-1] if not depthwise else None if None in sizes[-2:] else sizes[-2] * sizes[-1]  # type: ignore[operator]
         return window_shape(x, sizes[:rank], channels, operation.attrs)
 

@@ -315,12 +315,19 @@ def _in_top_k(predictions: TorchTensor, targets: TorchTensor, k: Any) -> TorchTe
     return finite & ((predictions > own).sum(1) < int(k))
 
 
+def _in_top_k_shape(operation: Any) -> TensorShape:
+    rows, targets = operation.inputs[0].shape.with_rank(2)[:1], operation.inputs[1].shape.with_rank(1)
+    if not rows.is_compatible_with(targets):
+        raise ValueError(f"Dimensions must be equal, but are {rows.values[0]} and {targets.values[0]}")
+    return targets
+
+
 op(
     "InTopKV2",
     "predictions:float32, targets:T, k:T -> bool",
     _in_top_k,
     diff=False,
-    shape=lambda o: o.inputs[1].shape.with_rank(1),
+    shape=_in_top_k_shape,
 )
 
 

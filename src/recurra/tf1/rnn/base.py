@@ -10,7 +10,7 @@ from recurra.tf1.constants import constant_value
 from recurra.tf1.layers.base import Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.scopes import get_variable, get_variable_scope, variable_scope
-from recurra.tf1.shapes import TensorShape
+from recurra.tf1.shapes import Dimension, TensorShape
 from recurra.tf1.tensor import Tensor, TensorLike
 
 export("kernel", "python.ops.rnn_cell_impl._WEIGHTS_VARIABLE_NAME")
@@ -108,6 +108,8 @@ def _leading(batch: Any) -> list[int | None]:
 
 def zero_state_tensors(size: Any, batch_size: Any, dtype: Any) -> Any:
     """Zeros in the structure of `size`."""
+    if isinstance(batch_size, float):
+        Dimension(batch_size)  # ValueError where it is no whole number
 
     def zeros(leaf: Any) -> Tensor:
         made = names.lookup("zeros")(state_shape(batch_size, leaf), dtype=dtype)

@@ -279,6 +279,9 @@ class Saver:
         if save_path is None:
             raise ValueError("Can't load save_path when it is None.")
         save_path = os.fspath(save_path)
+        folder = os.path.dirname(save_path)
+        if folder and not os.path.isdir(folder):
+            raise errors.NotFoundError(None, None, f"{folder}; No such file or directory")
         if not checkpoint.checkpoint_exists(save_path):
             raise ValueError(f"The passed save_path is not a valid checkpoint: {save_path}")
         tf.logging.info("Restoring parameters from %s", save_path)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.tf1.registry import op
+from recurra.tf1.shapes import as_shape
 from recurra.tf1.train import fused
 
 Equation = Callable[..., None]
@@ -36,10 +37,22 @@ def declare(
         signature = ", ".join(f"{n}:{kinds.get(n, 'T')}" for n in inputs)
         dense = _dense(equation, inputs, cell_names)
         together = None if many is None else fused.together(many, dense, inputs, cell_names)
-        op(f"{prefix}Apply{name}", f"{signature} -> {result}", dense, writes=True, many=together)
+        shape = _fitting(inputs.index(GRAD), bool(result))
+        op(f"{prefix}Apply{name}", f"{signature} -> {result}", dense, shape=shape, writes=True, many=together)
         at = signature.replace(f"{GRAD}:T", f"{GRAD}:T, indices:Tindices")
         names = [part for n in inputs for part in ([n, "indices"] if n == GRAD else [n])]
         op(f"{prefix}SparseApply{name}", f"{at} -> {result}", _by_rows(equation, names, cell_names), writes=True)
+
+
+def _fitting(at: int, result: bool) -> Callable[[Any], Any]:
+    """The shape rule of a dense update: the gradient has the variable's shape."""
+
+    def rule(operation: Any) -> Any:
+        var, grad = operation.inputs[0], operation.inputs[at].shape
+        shape = as_shape(var.op.attrs.get("shape")) if var.dtype.name == "resource" else var.shape
+        return shape.merge_with(grad) if result else (shape.merge_with(grad), [])[1]
+
+    return rule
 
 
 def _dense(equation: Equation, inputs: list[str], cells: list[str]) -> Callable[..., Any]:
