@@ -24,7 +24,21 @@ _OUT_OF_SCOPE = {
 
 
 class MissingName(NotImplementedError, AttributeError):
-    """A tf.* name that recurra does not have. It is an AttributeError too, so that `hasattr` answers False."""
+    """A tf.* name that recurra does not have. It is an AttributeError too, so that `hasattr` answers False.
+
+    The nearest name is looked for when the message is read: a program that only asks whether a name is there does not wait.
+    """  # noqa: E501
+
+    def __init__(self, message: str, name: str = "", known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self._name, self._known = name, known
+
+    def __str__(self) -> str:
+        close = nearest(self._name, self._known) if self._name else None
+        return f"{self.args[0]}; the nearest name that is: tf.{close}" if close else str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[MissingName], tuple[str]]:
+        return MissingName, (str(self),)
 
 
 def missing_name(name: str, known: Iterable[str] = (), place: str | None = None) -> MissingName:
@@ -37,13 +51,12 @@ def missing_name(name: str, known: Iterable[str] = (), place: str | None = None)
     reason = next((why for part, why in _OUT_OF_SCOPE.items() if f"{short}.".startswith(f"{part}.")), None)
     if reason:
         return MissingName(f"{message}: {reason}")
-    close = nearest(short, known)
-    return MissingName(f"{message}; the nearest name that is: tf.{close}" if close else message)
+    return MissingName(message, short, known)
 
 
 def nearest(short: str, known: Iterable[str]) -> str | None:
     """The known dotted name most like `short`: same last part first, then by spelling of the last part."""
-    known = list(known)
+    known = [name for name in known if not name.startswith("python.")]
     last = short.rpartition(".")[2]
     by_last: dict[str, list[str]] = {}
     for candidate in known:
