@@ -74,10 +74,10 @@ def compare(program: str, pairs: list[tuple[Timing, Timing]], warm: int) -> Row:
         statistics.median((pair[i].ends[runs - 1] - pair[i].ends[warm - 1]) / (runs - warm) * 1e3 for pair in pairs)
         for i in (0, 1)
     )
-    return Row(_short(program), runs, first, step)  # type: ignore[arg-type]
+    return Row(shorter(program), runs, first, step)  # type: ignore[arg-type]
 
 
-def _short(program: str) -> str:
+def shorter(program: str) -> str:
     path, *arguments = shlex.split(program)
     return " ".join([Path(path).name, *(a for a in arguments if os.sep not in a)])
 
