@@ -165,3 +165,9 @@ def test_the_scope_of_a_cell_of_release_1_0():
         pass
     with pytest.raises(ValueError, match="already has weights"), checked(Cell(), "mine"):
         pass
+
+
+@pytest.mark.parametrize("name", ["python", "contrib", "nosuch"])
+def test_a_module_asked_for_as_a_name_is_not_one(name):
+    with pytest.raises(KeyError):
+        surface.lookup(name)

@@ -215,7 +215,7 @@ def is_module(dotted: str) -> bool:
         return True
     if parts[:2] == ["contrib", "keras"]:
         return len(parts) == 2 or parts[-1] in ("api", "keras") or table.has_prefix(".".join(["keras", *parts[2:]]))
-    if parts[0] == "python":
+    if parts[0] == "python" and len(parts) > 2:
         return _inner_depth(parts[1:])
     if parts[0] == "core":
         return (
@@ -269,7 +269,7 @@ def _candidates(dotted: str) -> list[str]:
         return [".".join([*parts[:-2], last])]
     if parts[0] == "python" and len(parts) == 2:  # from tensorflow.python import shape
         return [last, f"nn.{last}"]
-    if parts[0] == "python":
+    if parts[0] == "python" and len(parts) > 2:
         module = ".".join(parts[1:-1])
         if module.startswith("keras.optimizer_v2"):
             return [f"keras.optimizers.{last}"]
