@@ -159,3 +159,18 @@ def test_an_array_beside_an_empty_list_is_another_value(tmp_path, capsys, monkey
     source = "import numpy as np\nprint([x != [] for x in (np.zeros(3), [], [1])], np.ones(2) == [])"
     assert run(tmp_path, source) == 0
     assert capsys.readouterr().out == "[True, False, True] False\n"
+
+
+def test_methods_of_the_programs_own_that_are_called_like_those_of_text(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = """
+class Model(object):
+    def decode(self, cell, state, outputs): return cell + state + outputs
+    def encode(self, x, reverse=False): return x, reverse
+    def sort(self, by, cmp=None): return by
+    def translate(self, a, b): return a + b
+m = Model()
+print m.decode(1, 2, 3), m.encode(1, reverse=True), m.sort("x"), m.sort("y", cmp=1), m.translate(1, 2)
+"""
+    assert run(tmp_path, source) == 0
+    assert capsys.readouterr().out == "6 (1, True) x y 3\n"

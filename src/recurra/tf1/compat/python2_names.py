@@ -118,28 +118,32 @@ _OF_BYTES = {"hex", "base64", "zlib", "bz2", "rot13", "quopri", "uu"}
 _AS_READ = {"utf-8", "utf-8-sig", "iso8859-1", "cp1252", "ascii"}
 
 
-def decode(value: Any, encoding: str = "ascii", errors: str = "strict") -> Any:
+def decode(value: Any, *args: Any, **kwargs: Any) -> Any:
     """value.decode(…), and text as it is, unless it was read byte by byte and is of another encoding."""
-    if not isinstance(value, str):
-        return value.decode(encoding, errors)
+    return _decode(value, *args, **kwargs) if isinstance(value, str) else value.decode(*args, **kwargs)
+
+
+def _decode(text: str, encoding: str = "ascii", errors: str = "strict") -> str:
     name = codecs.lookup(encoding).name
     if name in _OF_BYTES:
-        return _recoded(value, name, codecs.decode)
+        return _recoded(text, name, codecs.decode)
     if name == "ascii" and errors != "strict":
-        return value.encode("ascii", errors).decode("ascii")
-    if name in _AS_READ or value.isascii() or any(ord(c) > 255 for c in value):
-        return value
-    return value.encode("latin-1").decode(encoding, errors)
+        return text.encode("ascii", errors).decode("ascii")
+    if name in _AS_READ or text.isascii() or any(ord(c) > 255 for c in text):
+        return text
+    return text.encode("latin-1").decode(encoding, errors)
 
 
-def encode(value: Any, encoding: str = "ascii", errors: str = "strict") -> Any:
+def encode(value: Any, *args: Any, **kwargs: Any) -> Any:
     """value.encode(…), and text as it is: this is what text files and str() of such a program take."""
-    if not isinstance(value, str):
-        return value.encode(encoding, errors)
+    return _encode(value, *args, **kwargs) if isinstance(value, str) else value.encode(*args, **kwargs)
+
+
+def _encode(text: str, encoding: str = "ascii", errors: str = "strict") -> str:
     name = codecs.lookup(encoding).name
     if name in _OF_BYTES:
-        return _recoded(value, name, codecs.encode)
-    return value.encode("ascii", errors).decode("ascii") if name == "ascii" and errors != "strict" else value
+        return _recoded(text, name, codecs.encode)
+    return text.encode("ascii", errors).decode("ascii") if name == "ascii" and errors != "strict" else text
 
 
 def _recoded(value: str, name: str, convert: Callable[..., Any]) -> str:
