@@ -95,6 +95,12 @@ class Flags:
             return
         setattr(self.wrapped, name, value)
 
+    def __reduce__(self) -> Any:
+        """Up to 1.4 programs kept their flags in a pickle beside the model; absl's refuse."""
+        if eras.current() >= (1, 5):
+            raise TypeError("can't pickle FlagValues")
+        return _unpickled, (dict(self._table("__flags")),)
+
     def __delattr__(self, name: str) -> None:
         delattr(self.wrapped, name)
 
@@ -169,3 +175,11 @@ for _name in dir(absl_flags):
     _value = _define(_name) if _name.startswith("DEFINE") else getattr(absl_flags, _name)
     export(_value, f"flags.{_name}", f"app.flags.{_name}")
 export(FLAGS, "flags.FLAGS", "app.flags.FLAGS")
+
+
+def _unpickled(values: dict[str, Any]) -> Flags:
+    """Flags with the values of a pickle; this program's arguments do not change them."""
+    made = Flags()
+    made.wrapped.mark_as_parsed()
+    made.__dict__.update(values, __flags=values)
+    return made
