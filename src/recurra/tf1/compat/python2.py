@@ -21,7 +21,7 @@ from recurra.tf1.compat import python2_names
 DIVIDE, DECODE, ENCODE = "__recurra_divide__", "__recurra_decode__", "__recurra_encode__"
 SORTED, SORT, TRANSLATE, MESSAGE = (f"__recurra_{name}__" for name in ("sorted", "sort", "translate", "message"))
 # `import` would turn local imports into relative ones: the program is a script; the others are `python2_names.BUILTINS`
-_FIXES_LEFT_OUT = {"future", "import", "map", "filter", "zip"}
+_FIXES_LEFT_OUT = {"future", "import", "map", "filter", "zip", "sorted"}
 _TELLTALE_NAMES = {
     "xrange",
     "raw_input",
