@@ -66,6 +66,7 @@ MODULES: list[str] = [
     "generated",
     "inner_names",
     "inner_rnn",
+    "aliases",
 ]
 
 
@@ -102,6 +103,11 @@ def alias(new: str, old: str) -> None:
     """Serve under `new` whatever `old` is (in the eras it has)."""
     for entry in _TABLE[old]:
         export(entry.value, new, era=(entry.first, entry.end))
+
+
+def served(dotted: str) -> bool:
+    """Whether the table holds the name, for any era."""
+    return dotted in _TABLE
 
 
 def load_all() -> None:

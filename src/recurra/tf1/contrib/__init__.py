@@ -21,6 +21,7 @@ _MODULES = (
     "metrics_more",
     "learn_ops",
     "futures",
+    "slim_learning",
 )
 
 for _name in _MODULES:

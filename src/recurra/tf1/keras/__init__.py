@@ -15,6 +15,8 @@ from recurra.tf1.keras import model as model
 from recurra.tf1.keras import recurrent as recurrent
 from recurra.tf1.keras import recurrent_v2 as recurrent_v2
 from recurra.tf1.keras import saving as saving
+from recurra.tf1.keras import scikit as scikit
 from recurra.tf1.keras import state as state
+from recurra.tf1.keras import tools as tools
 from recurra.tf1.keras import update_rules as update_rules
 from recurra.tf1.keras import wide_layers as wide_layers
