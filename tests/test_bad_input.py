@@ -188,6 +188,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "`embedding` must be a positive integer, got 0",
     ),
+    "nothing to explain": (
+        lambda: rc.explain(rc.GRUCell(2, 3)),
+        TypeError,
+        r"wants the inputs of the call: rc.explain\(cell, inputs\).*; of 2 features here",
+    ),
     "what is explained": (lambda: rc.explain(3, X), TypeError, "`cell` must be a recurra cell"),  # type: ignore[arg-type]
     "a state to learn, of no cell": (
         lambda: rc.LearnedInitialState(3),  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import recurra
 
 
@@ -29,10 +31,15 @@ def test_every_name_is_there() -> None:
     assert set(recurra.__all__) <= set(dir(recurra))
 
 
-def test_unknown_names_are_attribute_errors() -> None:
-    assert not hasattr(recurra, "LSTMcell")
-
-
 def test_importing_recurra_does_not_import_torch() -> None:
     code = "import sys, recurra; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("LSTMcell", "LSTMCell"), ("unrol", "unroll"), ("Bidirectional", "bidirectional")]
+)
+def test_a_slip_names_the_nearest_name(slip: str, meant: str) -> None:
+    assert not hasattr(recurra, slip)
+    with pytest.raises(AttributeError, match=f"has no attribute '{slip}'; did you mean '{meant}'"):
+        getattr(recurra, slip)

@@ -216,10 +216,21 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"recurra.{name}")
     if name not in _HOME_OF:
-        raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+        raise AttributeError(f"module 'recurra' has no attribute {name!r}{_nearest(name)}")
     value = getattr(import_module(f"recurra.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _nearest(name: str) -> str:
+    """The public name that was probably meant; nothing for names that Python and its tools look for."""
+    if name.startswith("_"):
+        return ""
+    from difflib import get_close_matches
+
+    names = {public.lower(): public for public in __all__}
+    found = get_close_matches(name.lower(), names, n=1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,7 @@ from recurra.kernels.activations import kernel_activation
 from recurra.kernels.decisions import KERNEL, PLAIN, note
 from recurra.kernels.layouts import (
     FAMILIES,
+    PARAMETERS,
     check_shapes,
     dense_vectors,
     flatten,
@@ -226,13 +227,12 @@ def _run_compiled(
 ) -> tuple[Tensor, State]:
     """The call as one operator of a compiled graph."""
     name = layout_name(recurrence.family, params)
-    where = layout(name, inputs.shape[2], *_sizes(state))
     outputs, *finals = compiled.sequence(
         name,
         inputs,
         None if lengths is None else lengths.to(torch.int64),
         list(reversed(_nest.flatten(state))),
-        list(flatten(params))[: len(where.shapes)],
+        list(flatten(params))[: PARAMETERS[name]],
         options=_options(options),
         reverse=reverse,
         mask=masks,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from recurra._typing import Cell, State
+from recurra.errors import StructureError
 from recurra.kernels.decisions import Decision, recording
 from recurra.kernels.native import library
 from recurra.loops.unroll import unroll
@@ -22,7 +23,7 @@ class Explanation(NamedTuple):
         return "\n".join([*map(str, self.decisions), f"threads: {self.threads}"])
 
 
-def explain(cell: Cell, inputs: Any, initial_state: State = None, **call: Any) -> Explanation:
+def explain(cell: Cell, inputs: Any = None, initial_state: State = None, **call: Any) -> Explanation:
     """Say which road `recurra.unroll(cell, inputs, …)` takes, and why.
 
         print(rc.explain(rc.LSTMCell(16, 32), torch.randn(8, 20, 16)))
@@ -33,7 +34,15 @@ def explain(cell: Cell, inputs: Any, initial_state: State = None, **call: Any) -
 
     Args:
         cell, inputs, initial_state, call: as for `recurra.unroll`, with its errors.
+
+    Raises:
+        StructureError: without inputs, since their sizes, dtype and device are part of the decision.
     """
+    if inputs is None:
+        raise StructureError(
+            f"`explain` wants the inputs of the call: rc.explain(cell, inputs), as rc.unroll(cell, inputs); of "
+            f"{getattr(cell, 'input_size', None) or 'any'} features here"
+        )
     with recording() as decisions, torch.no_grad():
         unroll(cell, inputs, initial_state, **call)
     return Explanation(tuple(decisions), library.threads())
