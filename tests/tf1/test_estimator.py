@@ -129,3 +129,39 @@ def test_what_is_refused(tmp_path: Path) -> None:
         estimator.train(numpy_input(rows()), steps=1, max_steps=2)
     with pytest.raises(ValueError, match="Could not find trained model"):
         estimator.get_variable_names()
+
+
+def test_an_experiment_evaluates_at_new_checkpoints_and_at_the_end(tmp_path):
+    """As under TensorFlow 1.4: every checkpoint once, and the last one again."""
+    evaluated = []
+
+    def model_fn(features, labels, mode, params):
+        weight = tf.get_variable("w", [], initializer=tf.zeros_initializer())
+        loss = tf.square(weight * features["x"] - labels)
+        train = tf.train.GradientDescentOptimizer(params.rate).minimize(loss, tf.train.get_global_step())
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train)
+
+    class Seen(tf.train.SessionRunHook):
+        def after_create_session(self, session, coord):
+            evaluated.append(int(session.run(tf.train.get_global_step())))
+
+    def input_fn():
+        return {"x": tf.constant(1.0)}, tf.constant(2.0)
+
+    def experiment_fn(run_config, hparams):
+        estimator = tf.estimator.Estimator(model_fn, config=run_config, params=hparams)
+        return tf.contrib.learn.Experiment(
+            estimator, input_fn, input_fn, train_steps=4, eval_steps=1, eval_hooks=[Seen()], min_eval_frequency=1
+        )
+
+    result, exports = tf.contrib.learn.learn_runner.run(
+        experiment_fn,
+        run_config=tf.contrib.learn.RunConfig(model_dir=str(tmp_path), save_checkpoints_steps=2),
+        hparams=tf.contrib.training.HParams(rate=0.25),
+    )
+    assert result["global_step"] == 4 and result["loss"] == pytest.approx((2 * 0.5**4) ** 2) and exports == []
+    assert evaluated[-1] == 4 and evaluated == sorted(evaluated) and len(evaluated) >= 3
+    with pytest.raises(ValueError, match="non-existent task nosuch"):
+        tf.contrib.learn.learn_runner.run(
+            experiment_fn, run_config=tf.contrib.learn.RunConfig(str(tmp_path)), hparams=None, schedule="nosuch"
+        )

@@ -45,6 +45,7 @@ def test_flags_up_to_1_4(monkeypatch: pytest.MonkeyPatch) -> None:
         assert tf.flags.FLAGS._parse_flags() == ["--extra"]
         assert tf.flags.FLAGS.__flags == {"rate": 1, "deep": False}
         assert dict(tf.flags.FLAGS.__dict__["__flags"].items()) == {"rate": 1, "deep": False}
+        assert pickle.loads(pickle.dumps(tf.flags.FLAGS.__flags)) == {"rate": 1, "deep": False}
         kept = pickle.loads(pickle.dumps(tf.flags.FLAGS))
         assert (kept.rate, kept.deep, kept.__flags) == (1, False, {"rate": 1, "deep": False})
     with pytest.raises(TypeError, match="can't pickle FlagValues"):

@@ -84,12 +84,15 @@ class ValidationMonitor(EveryN):
         self.best_metrics: dict[str, Any] | None = None
         self.early_stopped = False
 
+    def _results(self) -> dict[str, Any]:
+        return self._estimator.evaluate(**self._data, metrics=self._metrics, name=self._name)
+
     def every_n_step_end(self, step: int, outputs: dict[str, Any]) -> bool:
         path = self._estimator.latest_checkpoint()
         if path is None or path == self._path:
             return False
         self._path = path
-        results = self._estimator.evaluate(**self._data, metrics=self._metrics, name=self._name)
+        results = self._results()
         told = ", ".join(f"{key} = {value}" for key, value in sorted(results.items()))
         tf.logging.info("Validation (step %d): %s", step, told)
         if self._rounds is None:

@@ -38,6 +38,9 @@ class _LiveValues(collections.abc.Mapping):
         """A dict of its own."""
         return dict(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
     def __repr__(self) -> str:
         return repr(dict(self))
 

@@ -47,5 +47,11 @@ class ModeKeys:
 
     TRAIN, EVAL, PREDICT, INFER = "train", "eval", "infer", "infer"
 
+    @classmethod
+    def validate(cls, key: str) -> None:
+        """ValueError where `key` is no mode."""
+        if key not in (cls.TRAIN, cls.EVAL, cls.INFER):
+            raise ValueError(f"Invalid mode {key}.")
+
 
 export(ModeKeys, "estimator.ModeKeys", "contrib.learn.ModeKeys", "python.estimator.model_fn.ModeKeys")
