@@ -82,3 +82,22 @@ def test_buckets_keep_sparse_tensors_and_the_form_of_their_examples():
     assert isinstance(listed, list)
     assert len(listed) == 1
     assert lengths.shape.as_list() == [2]
+
+
+def test_one_graph_reads_from_the_queue_that_an_index_names():
+    """Types, shapes and errors are TensorFlow 1.15's."""
+    with tf.Session() as session:
+        files = [tf.train.string_input_producer([name], shuffle=False) for name in "abc"]
+        index = tf.placeholder(tf.int32, [])
+        taken = tf.QueueBase.from_list(index, files).dequeue()
+        assert (taken.dtype, taken.shape.as_list()) == (tf.string, [])
+        pair = [tf.FIFOQueue(4, tf.float32, shapes=[[2, k]]) for k in (3, 4)]
+        assert tf.QueueBase.from_list(index, pair).dequeue().shape.as_list() == [2, None]
+        for wrong, text in (([], "A list of queues expected"), ([files[0], pair[0]], "matching component dtypes")):
+            with pytest.raises(TypeError, match=text):
+                tf.QueueBase.from_list(0, wrong)
+        coordinator = tf.train.Coordinator()
+        threads = tf.train.start_queue_runners(session, coordinator)
+        assert [session.run(taken, {index: k}) for k in (2, 0, 1, 1)] == [b"c", b"a", b"b", b"b"]
+        coordinator.request_stop()
+        coordinator.join(threads)

@@ -352,6 +352,10 @@ from sklearn.preprocessing import OneHotEncoder
 get_ipython().magic('matplotlib inline')
 print(accuracy_score([1, 2], [1, 1]), [test.tolist() for _, test in KFold(4, n_folds=2)])
 print(OneHotEncoder(sparse=False).fit_transform([[0], [1]]).tolist())
+from PIL import Image, ImageDraw, ImageFont
+image = Image.new("L", (8, 8)).resize((4, 2), Image.ANTIALIAS)
+font = ImageFont.load_default()
+print(image.size, len(font.getsize("a")), len(ImageDraw.Draw(image).textsize("a", font)))
 """
     path = write(tmp_path, "o.py", source.replace("'a.npy'", repr(str(tmp_path / "a.npy"))))
     assert runner.run(path, options=QUIET) == 0
@@ -366,6 +370,7 @@ print(OneHotEncoder(sparse=False).fit_transform([[0], [1]]).tolist())
         "[(1, 2)] range(0, 3)",
         "0.5 [[0, 1], [2, 3]]",
         "[[1.0, 0.0], [0.0, 1.0]]",
+        "(4, 2) 2 2",
     ]
     assert not hasattr(np, "PINF") and "scipy.misc" not in {
         n for n in sys.modules if "imresize" in vars(sys.modules[n])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import functools
+import inspect
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from recurra.tf1 import dtypes, names
@@ -65,6 +67,20 @@ def switch_ref_or_tensor(data: Any, pred: Any, name: str = "Switch") -> Any:
     """(data when the predicate is false, data when it is true)."""
     data = data if isinstance(data, TensorLike) else convert_to_tensor(data, name="data")
     return tf.raw_ops.Switch(data=data, pred=pred, name=name)
+
+
+def _unwrap(maybe_tf_decorator: Any) -> tuple[list[Any], Any]:
+    """(decorators, the function below them): ours leave no trace but `__wrapped__`."""
+    return [], inspect.unwrap(maybe_tf_decorator)
+
+
+def _make_decorator(target: Any, decorator_func: Any, *unused: Any, **unused_too: Any) -> Any:
+    return functools.wraps(target)(decorator_func)
+
+
+export(contextmanager, "python.util.tf_contextlib.contextmanager")
+export(_unwrap, "python.util.tf_decorator.unwrap")
+export(_make_decorator, "python.util.tf_decorator.make_decorator")
 
 
 def _serve() -> None:

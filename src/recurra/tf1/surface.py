@@ -144,7 +144,7 @@ def lookup(dotted: str) -> Any:
         return _KERAS_VERSION
     if dotted in DUNDERS or dotted == "VERSION":
         return eras.current().text if "version" in dotted.lower() else "unknown"
-    dotted = canonical(dotted)
+    dotted = _straight(canonical(dotted))
     try:
         return table.lookup(dotted)
     except KeyError:
@@ -159,6 +159,17 @@ def lookup(dotted: str) -> Any:
     if dotted.startswith("core."):
         return _message(dotted)
     raise KeyError(dotted)
+
+
+def _straight(dotted: str) -> str:
+    """python.ops.rnn.rnn_cell_impl → python.ops.rnn_cell_impl: TensorFlow's files hold the files that they import."""
+    parts = dotted.split(".")
+    if parts[0] == "python":
+        if len(parts) > 1 and parts[1].endswith("_ops"):
+            parts.insert(1, "ops")
+        if len(parts) > 3 and (f"ops.{parts[3]}" in _INNER or parts[3].endswith("_ops")):
+            parts[1:3] = ["ops"]
+    return ".".join(parts)
 
 
 def _member_of_contrib(dotted: str) -> Any:
@@ -208,6 +219,7 @@ def is_module(dotted: str) -> bool:
     """Whether `import tensorflow.<dotted>` gives a module that holds, or may hold, something."""
     if _leaked(dotted.split(".")):
         return True
+    dotted = _straight(dotted)
     if dotted in ("compat", "compat.v1", "_api", "_api.v1") or table.has_prefix(canonical(dotted)):
         return True
     parts = dotted.split(".")

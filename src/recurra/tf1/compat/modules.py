@@ -201,10 +201,32 @@ def _with_loader(real: Callable, default: Any) -> Callable:
     return load
 
 
+def _pillow(image: ModuleType, patches: Patches) -> None:
+    """Filters under the names they had up to Pillow 9."""
+    for old, new in (("ANTIALIAS", "LANCZOS"), ("LINEAR", "BILINEAR"), ("CUBIC", "BICUBIC")):
+        patches.add(image, old, getattr(image, new))
+
+
+def _pillow_font(module: Any, patches: Patches) -> None:
+    for kind in (module.FreeTypeFont, module.ImageFont):
+        patches.add(kind, "getsize", lambda self, text, *args, **kwargs: self.getbbox(text, *args, **kwargs)[2:])
+
+
+def _pillow_draw(module: Any, patches: Patches) -> None:
+    def textsize(self: Any, text: str, font: Any = None, **kwargs: Any) -> tuple[int, int]:
+        box = self.textbbox((0, 0), text, font, **kwargs)
+        return box[2], box[3]
+
+    patches.add(module.ImageDraw, "textsize", textsize)
+
+
 AFTER_IMPORT: dict[str, Callable[[ModuleType, Patches], None]] = {
     "pandas": pandas_names.adapt,
     "matplotlib.pyplot": _pyplot,
     "scipy.stats": _scipy_stats,
     **sklearn_names.AFTER_IMPORT,
     "yaml": _yaml,
+    "PIL.Image": _pillow,
+    "PIL.ImageFont": _pillow_font,
+    "PIL.ImageDraw": _pillow_draw,
 }

@@ -77,6 +77,13 @@ def _scalar_shape(operation: Any) -> Any:
     return tf.TensorShape([])
 
 
+op(
+    "SelectQueue",  # TensorFlow gathers from a stack of handles
+    "index:int32, queues:N*resource -> resource",
+    lambda index, queues: queues[int(index)],
+    shape=_scalar_shape,
+    diff=False,
+)
 _TAKE = " -> *component_types"
 op(
     "QueueEnqueueV2",
@@ -156,8 +163,17 @@ class QueueBase:
 
     @staticmethod
     def from_list(index: Any, queues: list[QueueBase]) -> QueueBase:
-        """The queue of a list at a constant index."""
-        return queues[int(constant_value(index) if isinstance(index, tf.Tensor) else index)]
+        """The queue of a list at an index that may be a tensor: training and validation through one graph."""
+        if not queues or not isinstance(queues, list) or not all(isinstance(q, QueueBase) for q in queues):
+            raise TypeError("A list of queues expected")
+        first = queues[0]
+        if any(q.dtypes != first.dtypes for q in queues):
+            raise TypeError("Queues do not have matching component dtypes.")
+        if any(q.names != first.names for q in queues):
+            raise TypeError("Queues do not have matching component names.")
+        chosen = apply_op("SelectQueue", index, [q.queue_ref for q in queues])
+        shapes = [_common(parts) for parts in zip(*(q.shapes for q in queues), strict=True)]
+        return QueueBase(first.dtypes, shapes, first.names, chosen)
 
     @property
     def queue_ref(self) -> Any:
@@ -273,6 +289,16 @@ class QueueBase:
     def size(self, name: str | None = None) -> Any:
         """How many elements there are."""
         return apply_op("QueueSizeV2", self._queue_ref, name=name or f"{self.name.rpartition('/')[2]}_Size")
+
+
+def _common(shapes: Any) -> Any:
+    """The shape that all of some shapes have; sizes that differ are unknown."""
+    first = shapes[0]
+    if any(shape.rank is None or shape.rank != first.rank for shape in shapes):
+        return tf.TensorShape(None)
+    return tf.TensorShape(
+        [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(s.as_list() for s in shapes), strict=True)]
+    )
 
 
 def _types(dtypes: Any) -> list[Any]:
