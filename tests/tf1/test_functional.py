@@ -167,3 +167,34 @@ def test_initializer_classes_can_be_subclassed() -> None:
         )
         session.run(tf.global_variables_initializer())
         np.testing.assert_array_equal(session.run(2 * plain), session.run(doubled))
+
+
+def test_functions_of_defun_are_branches_and_bodies():
+    forms = {n: surface.lookup(f"python.ops.functional_ops.{n}") for n in ("If", "While", "For", "Gradient")}
+    defun = surface.lookup("python.framework.function.Defun")
+    with tf.Graph().as_default(), tf.Session() as sess:
+        x = tf.placeholder(tf.float32, [])
+        twice, more = defun(tf.float32)(lambda a: a * 2), defun(tf.float32)(lambda a: a * 3 + 1)
+        (chosen,) = forms["If"](x > 0, [x], twice, more)
+        assert sess.run(chosen, {x: 9}) == 18 and sess.run(chosen, {x: -8}) == -23
+        pair = [tf.float32] * 2
+        body = defun(*pair)(lambda n, s: (n - 1, s + n))
+        assert sess.run(forms["While"]([20.0, 0.0], defun(*pair)(lambda n, s: n > 0), body))[1] == 210
+        add = defun(tf.int32, tf.float32)(lambda i, s: s + tf.cast(i, tf.float32))
+        assert sess.run(forms["For"](100, 0, -1, [0.0], add)) == [5050]
+        cube = defun(tf.float32)(lambda a: a * a * a)
+        assert sess.run(forms["Gradient"]([x, 1.0], cube), {x: 2}) == [12]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid start/limit/delta"):
+            forms["For"](0, 10, -1, [0.0], add)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"returned 1 arguments\. Expected: 2"):
+            forms["While"]([1.0, 0.0], defun(*pair)(lambda n, s: n > 0), defun(*pair)(lambda n, s: n))
+
+
+def test_what_waits_for_a_fed_placeholder_runs():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        flag = tf.placeholder(tf.bool)
+        with tf.control_dependencies([flag]):
+            total = tf.while_loop(lambda i: i < 10, lambda i: i + 1, [tf.constant(0)])
+        assert sess.run(total, {flag: True}) == 10
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must feed a value"):
+            sess.run(total)

@@ -46,3 +46,29 @@ def test_inputs_of_sequence_to_sequence_and_embeddings_of_categories():
     rows = tf.contrib.learn.ops.categorical_variable(tf.constant([[0, 1], [2, 0]]), 3, 7, "kind")
     assert rows.shape.as_list() == [2, 2, 7]
     assert tf.trainable_variables()[0].name == "kind/kind_embeddings:0"
+
+
+def test_sparse_ids_of_any_rank_are_looked_up_in_rows() -> None:
+    table = np.arange(12, dtype=np.float32).reshape(6, 2)
+    ids = tf.SparseTensor([[0, 0, 0], [0, 0, 1], [1, 1, 0]], tf.constant([0, 2, 5], tf.int64), [2, 2, 3])
+    parts = [table[:2], table[2:4], table[4:]]
+    for params in (table, parts):
+        found = tf.nn.safe_embedding_lookup_sparse(params, ids)
+        assert found.shape.as_list() == [2, 2, 2]
+        with tf.Session() as sess:
+            expected = [[table[[0, 2]].mean(0), [0, 0]], [[0, 0], table[5]]]
+            np.testing.assert_array_equal(sess.run(found), expected)
+
+
+def test_partitions_without_static_shapes_are_divided_when_they_run() -> None:
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    given = [tf.placeholder(tf.float32), tf.placeholder(tf.float32)]
+    rows = tf.nn.embedding_lookup(given, [4, 0, 2], partition_strategy="div")
+    with tf.Session() as sess:
+        np.testing.assert_array_equal(sess.run(rows, {given[0]: table[:3], given[1]: table[3:]}), table[[4, 0, 2]])
+
+
+def test_text_is_gathered_inside_batches() -> None:
+    words = tf.constant([["a", "b"], ["c", "d"]])
+    with tf.Session() as sess:
+        assert sess.run(tf.gather(words, [[1], [0]], batch_dims=1)).tolist() == [[b"b"], [b"c"]]

@@ -458,7 +458,9 @@ def cond(
     if not callable(false_fn):
         raise TypeError("false_fn must be callable.")
     if get_default_graph().eager and type(pred) is not Tensor:
-        return true_fn() if pred else false_fn()
+        chosen = true_fn() if pred else false_fn()
+        alone = not strict and type(chosen) in (list, tuple) and len(chosen) == 1
+        return chosen[0] if alone else chosen
     with name_scope(name, "cond", [pred]):
         if isinstance(pred, bool):
             raise TypeError("pred must not be a Python bool")

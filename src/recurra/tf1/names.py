@@ -40,6 +40,7 @@ MODULES: list[str] = [
     "functional_ops",
     "python_functions",
     "defun",
+    "functional_forms",
     "graph_import",
     "graph_util",
     "meta_graph",

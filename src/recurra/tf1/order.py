@@ -22,6 +22,7 @@ def needed_ops(
     replace = instead or {}
     order: list[Operation] = []
     state: dict[Operation, int] = dict.fromkeys(done, 2)
+    state.update((t.op, 2) for t in given if all(out in given for out in t.op.outputs))  # who waits for it need not
     stack = [replace.get(t.op, t.op) for t in results if t not in given] + list(targets)
     stack.reverse()
     while stack:

@@ -47,6 +47,9 @@ def gather_rows(params: Any, indices: TorchTensor, axis: int = 0) -> Any:
 def _gather_v2(params: Any, indices: TorchTensor, axis: TorchTensor, batch_dims: int = 0) -> Any:
     if not batch_dims:
         return gather_rows(params, indices, int(axis))
+    if isinstance(params, np.ndarray):  # text: gather the places of the elements
+        places = _gather_v2(torch.arange(params.size).reshape(params.shape), indices, axis, batch_dims)
+        return params.reshape(-1)[places.numpy()]
     return _batched(params, indices, int(axis) % params.dim(), batch_dims)
 
 

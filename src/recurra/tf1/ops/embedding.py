@@ -51,14 +51,22 @@ def embedding_lookup(
         partition_strategy = "div"
     with name_scope(name, "embedding_lookup", [*parts, ids]) as scope:
         ids = convert_to_tensor(ids, name="ids")
+        parts = [p if hasattr(p, "get_shape") else convert_to_tensor(p, name="params") for p in parts]
         if len(parts) == 1:
             rows = _clip(gather(parts[0], ids, name=scope), ids, max_norm)
             return apply_op("Identity", rows)
         return _from_partitions(parts, ids, partition_strategy, max_norm, scope)
 
 
-def _rows_of(param: Any) -> int:
-    return int(param.get_shape().values[0])
+def _total_rows(parts: list[Any], kind: Any) -> tuple[Any, Any]:
+    """(rows of the smaller partitions, how many have one more), as numbers where the shapes are known."""
+    shapes = [p.get_shape() for p in parts]
+    count = len(parts)
+    if all(s.ndims is not None and s.as_list()[0] is not None for s in shapes):
+        return divmod(sum(s.as_list()[0] for s in shapes), count)
+    sizes = [apply_op("Reshape", apply_op("StridedSlice", shape_of(p), [0], [1], [1]), []) for p in parts]
+    total = cast(apply_op("AddN", sizes), kind)
+    return apply_op("FloorDiv", total, count), total % count
 
 
 def _from_partitions(parts: list[Any], ids: Any, strategy: str, max_norm: Any, scope: str) -> Any:
@@ -67,8 +75,7 @@ def _from_partitions(parts: list[Any], ids: Any, strategy: str, max_norm: Any, s
     if strategy == "mod":
         assignments, local = flat % count, apply_op("FloorDiv", flat, count)
     elif strategy == "div":
-        total = sum(_rows_of(p) for p in parts)
-        per, extras = divmod(total, count)
+        per, extras = _total_rows(parts, flat.dtype.base_dtype)
         assignments = apply_op("Maximum", apply_op("FloorDiv", flat, per + 1), apply_op("FloorDiv", flat - extras, per))
         local = apply_op("Select", assignments < extras, flat % (per + 1), (flat - extras) % per)
     else:
@@ -81,9 +88,9 @@ def _from_partitions(parts: list[Any], ids: Any, strategy: str, max_norm: Any, s
     picked = [_clip(gather(p, i), i, max_norm) for p, i in zip(parts, gathered_ids, strict=True)]
     stitched = apply_op("ParallelDynamicStitch", positions, picked, name=scope)
     element = parts[0].get_shape()[1:]
-    result = apply_op(
-        "Reshape", stitched, apply_op("ConcatV2", [shape_of(ids), np.array(element.as_list(), np.int32)], 0)
-    )
+    known = element.is_fully_defined()
+    inner = np.array(element.as_list(), np.int32) if known else shape_of(parts[0])[1:]
+    result = apply_op("Reshape", stitched, apply_op("ConcatV2", [shape_of(ids), inner], 0))
     result.set_shape(ids.get_shape().concatenate(element))
     return result
 
@@ -110,6 +117,8 @@ def embedding_lookup_sparse(
         segments = cast(sp_ids.indices[:, 0], dtypes.int32)
         ids, index = apply_op("Unique", sp_ids.values, out_idx=dtypes.int32)
         rows = embedding_lookup(params, ids, partition_strategy, max_norm=max_norm)
+        if rows.dtype.base_dtype in (dtypes.float16, dtypes.bfloat16):
+            rows = cast(rows, dtypes.float32)
         if sp_weights is None:
             kind = {"sum": "SparseSegmentSum", "mean": "SparseSegmentMean", "sqrtn": "SparseSegmentSqrtN"}[combiner]
             return apply_op(kind, rows, index, segments, name=scope)
@@ -142,8 +151,16 @@ def safe_embedding_lookup_sparse(
     from recurra.tf1 import names
 
     parts = _as_list(embedding_weights)
+    if sparse_weights is not None:
+        kind = sparse_weights.values.dtype.base_dtype
+        for part in parts:
+            if not hasattr(part, "dtype") or getattr(part.dtype, "base_dtype", kind) != kind:
+                convert_to_tensor(part, dtype=kind)  # ValueError where the two differ
+    rank = sparse_ids.dense_shape.get_shape().as_list()[0]
     with name_scope(name, "embedding_lookup", [*parts, sparse_ids, sparse_weights]):
-        ids, weights = _pruned(sparse_ids, sparse_weights, combiner or "mean")
+        ids, weights = _pruned(
+            _flattened(sparse_ids), sparse_weights and _flattened(sparse_weights), combiner or "mean"
+        )
         fill = names.lookup("sparse_fill_empty_rows")
         ids, empty = fill(ids, default_id or 0)
         if weights is not None:
@@ -151,11 +168,29 @@ def safe_embedding_lookup_sparse(
         result = embedding_lookup_sparse(
             embedding_weights, ids, weights, partition_strategy, combiner=combiner, max_norm=max_norm
         )
-        if default_id is not None:
+        if default_id is None:
+            hide = apply_op("Reshape", empty, [-1, 1])
+            wide = apply_op("Tile", hide, apply_op("Pack", [1, shape_of(result)[1]], axis=0))
+            result = apply_op("Select", wide, apply_op("ZerosLike", result), result)
+        if rank == 2:
             return result
-        hide = apply_op("Reshape", empty, [-1, 1])
-        wide = apply_op("Tile", hide, apply_op("Pack", [1, shape_of(result)[1]], axis=0))
-        return apply_op("Select", wide, apply_op("ZerosLike", result), result)
+        dims = sparse_ids.dense_shape
+        leading = apply_op("Slice", dims, [0], [apply_op("Size", dims) - 1])
+        final = apply_op(
+            "Reshape", result, apply_op("ConcatV2", [cast(leading, dtypes.int32), shape_of(result)[1:]], 0)
+        )
+        final.set_shape([None] * (rank - 1) + result.get_shape().as_list()[1:] if rank is not None else None)
+        return final
+
+
+def _flattened(t: Any) -> Any:
+    """Rows of ids: all axes but the last as one."""
+    if t.dense_shape.get_shape().as_list()[0] == 2:
+        return t
+    from recurra.tf1 import names
+
+    last = apply_op("Slice", t.dense_shape, [apply_op("Size", t.dense_shape) - 1], [1])
+    return names.lookup("sparse_reshape")(t, apply_op("ConcatV2", [np.array([-1], np.int64), last], 0))
 
 
 def _pruned(ids: Any, weights: Any, combiner: str) -> tuple[Any, Any]:
