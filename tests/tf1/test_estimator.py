@@ -135,7 +135,7 @@ def test_an_experiment_evaluates_at_new_checkpoints_and_at_the_end(tmp_path):
     """As under TensorFlow 1.4: every checkpoint once, and the last one again."""
     evaluated = []
 
-    def model_fn(features, labels, mode, params):
+    def model_fn(mode, features, labels, params):  # given by name: any order will do
         weight = tf.get_variable("w", [], initializer=tf.zeros_initializer())
         loss = tf.square(weight * features["x"] - labels)
         train = tf.train.GradientDescentOptimizer(params.rate).minimize(loss, tf.train.get_global_step())

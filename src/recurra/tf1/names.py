@@ -65,6 +65,7 @@ MODULES: list[str] = [
     "platform",
     "testing",
     "generated",
+    "linear_operators",
     "inner_names",
     "inner_rnn",
     "aliases",

@@ -240,7 +240,7 @@ class Estimator:
         arguments = _wanted(self._model_fn, **optional)
         if "labels" not in arguments and labels is not None:
             raise ValueError("model_fn does not take labels, but input_fn returns labels.")
-        spec = self._model_fn(features, **arguments)
+        spec = self._model_fn(features=features, **arguments)
         if not isinstance(spec, EstimatorSpec):
             raise ValueError(f"model_fn should return an EstimatorSpec, got {type(spec).__name__}.")
         return spec
