@@ -26,6 +26,16 @@ def _pythons(pairs: list[str]) -> dict[str, str]:
     return found
 
 
+def _peers(against: list[str] | None) -> list[str]:
+    """Our own roads, and those peers that were asked for, or all."""
+    from recurra.benchmark.run import NAMES
+
+    unknown = set(against or ()) - set(NAMES)
+    if unknown:
+        raise ConfigError(f"`--against` is {min(unknown)!r}, expected one of {', '.join(NAMES)}")
+    return [name for name in NAMES if not against or name in against or name.startswith("recurra")]
+
+
 @app.command()
 def bench(
     workload: Annotated[list[str] | None, typer.Option(help="Only these workloads (repeat the option).")] = None,
@@ -38,6 +48,10 @@ def bench(
         str,
         typer.Option(help="peers, or what needs no other library than torch: variants, ragged, halves, own, memory."),
     ] = "peers",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these peers: torch, tensorflow, jax, onnxruntime (repeat the option)."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every peer.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of every peer per job.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="Length of a turn.")] = 0.15,
@@ -61,7 +75,7 @@ def bench(
         chosen = jobs(workload, cell, mode)
         if not chosen:
             raise ConfigError("no job has this workload, cell and mode")
-        found = run(chosen, options, say=typer.echo)
+        found = run(chosen, options, _peers(against), say=typer.echo)
     if json is not None:
         found = report.merge(json, found)
         report.write(json, found)
