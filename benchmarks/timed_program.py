@@ -40,6 +40,9 @@ def main():
     arguments = sys.argv[5:]
     try:
         if engine == "recurra":
+            from recurra._threads import let_waiting_threads_sleep
+
+            let_waiting_threads_sleep()  # as `recurra run` does
             from recurra.tf1 import names, runner, session
 
             names.load_all()

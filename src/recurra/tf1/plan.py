@@ -15,6 +15,7 @@ from recurra.tf1 import fusion
 from recurra.tf1.codegen import Generator, translate
 from recurra.tf1.constants import constant_value
 from recurra.tf1.errors import OpError
+from recurra.tf1.global_norm import join_norms
 from recurra.tf1.order import needed_ops
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.workload import Workload
@@ -89,6 +90,11 @@ class _Compiler:
         self.gradient_ops = [op for op in ops if op.type == "Gradients"]
         region, leaves = self._regions(ops)
         self.leaves_early = leaves
+        if not self.recording:
+            held = leaves | self.given | set(self.results)
+            joined = join_norms(ops, held.__contains__, region)
+            self.producers.update((t, op) for op in joined if op.type == "HalfSquares" for t in op.outputs)
+            ops = joined
         if self.fuse:
             ops = fusion.fuse(self, ops, region, leaves)
         order = self._schedule(ops)
