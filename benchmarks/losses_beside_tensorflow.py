@@ -30,9 +30,12 @@ def losses(python: str, engine: str, program: str, steps: int, folder: Path, sec
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     if engine == "tensorflow":
         environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=seconds
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return [], f"not done in {seconds:.0f} s"
     report = folder / f"losses-{engine}.json"
     return json.loads(report.read_text()) if report.exists() else [], (done.stdout[-200:] + done.stderr[-800:]).strip()
 

@@ -131,6 +131,7 @@ def _read_data_sets(tf):
     class Batches:
         def __init__(self, images, labels):
             self.images, self.labels, self.at = images.reshape(-1, 784).astype(np.float32) / 255, np.eye(10)[labels], 0
+            self.num_examples = len(images)
 
         def next_batch(self, size):
             if self.at + size > len(self.images):
