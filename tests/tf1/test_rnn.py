@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recurra.tf1 as tf
-from recurra.tf1 import nest
+from recurra.tf1 import eras, nest
 from recurra.tf1.graph import Graph
 from tests.goldens_io import Arrays
 
@@ -300,7 +300,8 @@ def test_one_cell_repeated_over_inputs_of_another_depth_has_variables_for_every_
     """`[cell] * n` of release 1.0; 1.2 and later share one kernel, where that can be built at all."""
     cell = tf.nn.rnn_cell.BasicLSTMCell(4)
     cell = tf.nn.rnn_cell.DropoutWrapper(cell, output_keep_prob=1.0) if wrapped else cell
-    tf.nn.dynamic_rnn(tf.nn.rnn_cell.MultiRNNCell([cell] * 2), tf.zeros([2, 3, 7]), dtype=tf.float32)
+    with eras.using(eras.Era(1, 8, 0)):
+        tf.nn.dynamic_rnn(tf.nn.rnn_cell.MultiRNNCell([cell] * 2), tf.zeros([2, 3, 7]), dtype=tf.float32)
     shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables() if "kernel" in v.op.name}
     name = "rnn/multi_rnn_cell/cell_{}/basic_lstm_cell/kernel"
     assert shapes == {name.format(0): [11, 16], name.format(1): [8, 16]}

@@ -465,7 +465,8 @@ class MultiRNNCell(RNNCell):
         pattern = "cell_%d" if eras.current() >= (1, 0) else "Cell%d"
         if self._state_is_tuple and not nest.is_nested(state):
             raise ValueError(f"Expected state to be a tuple of length {len(self.state_size)}, but received: {state}")
-        self._cells = _of_fitting_depth(self._cells, inputs)
+        if eras.current() < (1, 9):  # a program that may be of release 1.0: nothing in its source tells a later one
+            self._cells = _of_fitting_depth(self._cells, inputs)
         for i, cell in enumerate(self._cells):
             with variable_scope(pattern % i):
                 if self._state_is_tuple:
