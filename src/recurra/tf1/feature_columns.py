@@ -72,11 +72,13 @@ class _Numeric(FeatureColumn):
         return {self.key: tf.FixedLenFeature(self.shape, self.dtype, self.default_value)}
 
     def numbers(self, features: dict[str, Any]) -> Any:
-        fill = self.default_value if self.sequence else 0
-        value = _without_holes(_feature(features, self.key), tf.constant(fill, self.dtype))
-        if self.normalizer_fn is not None:
-            value = self.normalizer_fn(value)
-        return tf.to_float(value)
+        fill = tf.constant(self.default_value if self.sequence else 0, self.dtype)
+        value = _feature(features, self.key)
+        if self.normalizer_fn is None:
+            return tf.to_float(_without_holes(value, fill))
+        if self.sequence:  # what is there is normalised, what is missing filled in afterwards
+            return tf.to_float(_without_holes(self.normalizer_fn(value), fill))
+        return tf.to_float(self.normalizer_fn(_without_holes(value, fill)))
 
     def dense(self, features: dict[str, Any]) -> Any:
         size = int(np.prod(self.shape))
@@ -158,12 +160,16 @@ class _Indicator(FeatureColumn):
 class _Embedding(FeatureColumn):
     """Rows of a table, combined over a feature's ids."""
 
-    def __init__(self, source: Any, dimension: int, combiner: str, initializer: Any, trainable: bool) -> None:
+    def __init__(self, source: Any, dimension: int, combiner: str, initializer: Any, trainable: bool,
+                 max_norm: float | None = None, stored: tuple[Any, Any] = (None, None)) -> None:  # fmt: skip
         if dimension is None or dimension < 1:
             raise ValueError(f"Invalid dimension {dimension}.")
         super().__init__(source.key, f"{source.name}_embedding")
         self.source, self.dimension, self.combiner, self.trainable = source, dimension, combiner, trainable
+        if (stored[0] is None) != (stored[1] is None):
+            raise ValueError("Must specify both `ckpt_to_load_from` and `tensor_name_in_ckpt` or none of them.")
         self.initializer, self.sequence = initializer, source.sequence
+        self.max_norm, self.stored = max_norm, stored
 
     @property
     def parse_spec(self) -> dict[str, Any]:
@@ -175,9 +181,11 @@ class _Embedding(FeatureColumn):
         initializer = self.initializer or tf.truncated_normal_initializer(0.0, 1 / np.sqrt(self.dimension))
         shape = [self.source.count, self.dimension]
         table = tf.get_variable("embedding_weights", shape, initializer=initializer, trainable=self.trainable)
+        if self.stored[0] is not None:
+            tf.train.init_from_checkpoint(self.stored[0], {self.stored[1]: table})
         ids = self.source.ids(features)
         there = tf.cast(ids >= 0, tf.float32)
-        rows = tf.nn.embedding_lookup(table, tf.maximum(ids, 0)) * tf.expand_dims(there, -1)
+        rows = tf.nn.embedding_lookup(table, tf.maximum(ids, 0), max_norm=self.max_norm) * tf.expand_dims(there, -1)
         if self.sequence:
             return rows
         total, number = tf.reduce_sum(rows, axis=1), tf.reduce_sum(there, axis=1, keepdims=True)
@@ -284,9 +292,8 @@ def embedding_column(categorical_column: Any, dimension: int, combiner: str = "m
                      ckpt_to_load_from: Any = None, tensor_name_in_ckpt: Any = None, max_norm: Any = None,
                      trainable: bool = True) -> _Embedding:  # fmt: skip
     """Rows of a table that is learned."""
-    if ckpt_to_load_from is not None or max_norm is not None:
-        raise NotImplementedError("tf.feature_column.embedding_column with ckpt_to_load_from or max_norm")
-    return _Embedding(categorical_column, dimension, combiner, initializer, trainable)
+    stored = (ckpt_to_load_from, tensor_name_in_ckpt)
+    return _Embedding(categorical_column, dimension, combiner, initializer, trainable, max_norm, stored)
 
 
 # -- using columns -----------------------------------------------------------------------------------------------------
@@ -298,12 +305,23 @@ def _columns(given: Any) -> list[FeatureColumn]:
     return sorted(columns, key=lambda c: c.name)
 
 
+def _getter(trainable: bool, weight_collections: Any) -> Any:
+    """Variables as the options of a layer of columns want them."""
+    collections = [*(weight_collections or ()), tf.GraphKeys.GLOBAL_VARIABLES]
+
+    def get(getter: Any, *args: Any, **kwargs: Any) -> Any:
+        learns = trainable and kwargs.get("trainable") is not False
+        return getter(*args, **{**kwargs, "trainable": learns, "collections": list(dict.fromkeys(collections))})
+
+    return get
+
+
 @tf_export("feature_column.input_layer")
 def input_layer(features: dict[str, Any], feature_columns: Any, weight_collections: Any = None, trainable: bool = True,
                 cols_to_vars: Any = None, cols_to_output_tensors: Any = None) -> Any:  # fmt: skip
     """The columns side by side, in the order of their names: [B, n]."""
     parts = []
-    with tf.variable_scope(None, "input_layer"):
+    with tf.variable_scope(None, "input_layer", custom_getter=_getter(trainable, weight_collections)):
         for column in _columns(feature_columns):
             with tf.variable_scope(None, column.name or "column") as scope:
                 part = column.dense(features)
@@ -323,7 +341,7 @@ def linear_model(features: dict[str, Any], feature_columns: Any, units: int = 1,
     if sparse_combiner != "sum":
         raise NotImplementedError("tf.feature_column.linear_model with a sparse_combiner other than sum")
     total = None
-    with tf.variable_scope(None, "linear_model"):
+    with tf.variable_scope(None, "linear_model", custom_getter=_getter(trainable, weight_collections)):
         for column in _columns(feature_columns):
             with tf.variable_scope(None, column.name or "column"):
                 source = column
@@ -349,7 +367,7 @@ def sequence_input_layer(features: dict[str, Any], feature_columns: Any, weight_
                          trainable: bool = True) -> tuple[Any, Any]:  # fmt: skip
     """([B, T, n], lengths [B]): the columns of every time step side by side."""
     parts, lengths = [], None
-    with tf.variable_scope(None, "sequence_input_layer"):
+    with tf.variable_scope(None, "sequence_input_layer", custom_getter=_getter(trainable, weight_collections)):
         for column in _columns(feature_columns):
             with tf.variable_scope(None, column.name or "column"):
                 parts.append(column.dense(features))

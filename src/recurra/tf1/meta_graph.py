@@ -49,6 +49,8 @@ def export_meta_graph(
 
     graph = graph or get_default_graph()
     meta = message("meta_graph_pb2", "MetaGraphDef")()
+    if meta_info_def is not None:
+        meta.meta_info_def.CopyFrom(meta_info_def)
     meta.meta_info_def.tensorflow_version = "1.15.0"
     meta.graph_def.CopyFrom(graph_def if graph_def is not None else graph.as_graph_def(add_shapes=True))
     for node in meta.graph_def.node if clear_devices else ():
@@ -57,7 +59,10 @@ def export_meta_graph(
         meta.saver_def.CopyFrom(saver_def)
     keys = collection_list if collection_list is not None else graph.get_all_collection_keys()
     for key in keys:
-        _add_collection(meta, key, graph.get_collection(key), export_scope)
+        items = graph.get_collection(key)
+        if clear_extraneous_savers and key == "savers":
+            items = [s for s in items if saver_def is not None and s.as_saver_def() == saver_def]
+        _add_collection(meta, key, items, export_scope)
     saver = graph.extra.get("savers", {}).get(_saver_scope(meta)) if saver_def is not None else None
     encoder = Encoder(graph, saver and saver.saved_names())
     data = encoder.encode()

@@ -22,6 +22,8 @@ _MODULES = (
     "learn_ops",
     "futures",
     "slim_learning",
+    "sampling",
+    "metric_learning",
 )
 
 for _name in _MODULES:

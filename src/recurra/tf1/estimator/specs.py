@@ -14,6 +14,15 @@ tf = space("")
 _UNSET = object()
 
 
+# kept and not used: they say where in a cluster a process stands, or how a device is shared
+_OF_CLUSTERS = {
+    "train_distribute", "eval_distribute", "experimental_distribute", "device_fn", "protocol", "master", "num_cores",
+    "experimental_max_worker_delay_secs", "session_creation_timeout_secs", "log_device_placement", "cluster_spec",
+    "gpu_memory_fraction", "evaluation_master", "task_type", "task_id", "is_chief", "num_ps_replicas",
+    "num_worker_replicas", "service",
+}  # fmt: skip
+
+
 @tf_export("estimator.RunConfig", "contrib.learn.RunConfig", "python.estimator.run_config.RunConfig")
 class RunConfig:
     """Where and how often an estimator saves, summarises and logs. What only clusters need is kept and not used."""
@@ -33,8 +42,14 @@ class RunConfig:
         keep_checkpoint_max: int = 5,
         keep_checkpoint_every_n_hours: float = 10000,
         log_step_count_steps: int | None = 100,
-        **unused: Any,
+        **cluster: Any,
     ) -> None:
+        for name in ("train_distribute", "eval_distribute", "experimental_distribute", "device_fn"):
+            if cluster.get(name) is not None:
+                raise NotImplementedError(f"tf.estimator.RunConfig with {name} is not implemented in recurra")
+        unknown = sorted(set(cluster) - _OF_CLUSTERS)
+        if unknown:
+            raise TypeError(f"RunConfig.__init__() got an unexpected keyword argument {unknown[0]!r}")
         if save_checkpoints_steps is _UNSET and save_checkpoints_secs is _UNSET:
             save_checkpoints_steps, save_checkpoints_secs = None, 600
         else:
@@ -48,7 +63,7 @@ class RunConfig:
         self.save_checkpoints_steps, self.save_checkpoints_secs = save_checkpoints_steps, save_checkpoints_secs
         self.keep_checkpoint_max, self.log_step_count_steps = keep_checkpoint_max, log_step_count_steps
         self.keep_checkpoint_every_n_hours = keep_checkpoint_every_n_hours
-        vars(self).update(unused)
+        vars(self).update(cluster)
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some properties changed."""

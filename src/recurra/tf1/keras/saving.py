@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,16 @@ def _h5py() -> Any:
     except ImportError as error:
         raise ImportError("Keras' .h5 files need the h5py package: pip install 'recurra[tf1]'") from error
     return h5py
+
+
+def may_overwrite(path: str) -> bool:
+    """Whether a file may be written: it is not there, or whoever sits at the keyboard says so."""
+    if not Path(path).is_file():
+        return True
+    answer = input(f"[WARNING] {path} already exists - overwrite? [y/n]").strip().lower()
+    while answer not in ("y", "n"):
+        answer = input('Enter "y" (overwrite) or "n" (cancel).').strip().lower()
+    return answer == "y"
 
 
 def _is_hdf5(path: str, save_format: Any = None) -> bool:

@@ -349,7 +349,8 @@ class Trainable:
         """Write the weights: HDF5 for `.h5`, `.hdf5` and `.keras`, otherwise a checkpoint of TensorFlow."""
         from recurra.tf1.keras import saving
 
-        saving.save_weights(self, str(filepath), save_format)
+        if overwrite or saving.may_overwrite(str(filepath)):
+            saving.save_weights(self, str(filepath), save_format)
 
     def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> Any:
         """Read weights that `save_weights` or `save` wrote."""
@@ -363,7 +364,8 @@ class Trainable:
         """Write architecture and weights as HDF5."""
         from recurra.tf1.keras import saving
 
-        saving.save_model(self, str(filepath), include_optimizer)
+        if overwrite or saving.may_overwrite(str(filepath)):
+            saving.save_model(self, str(filepath), include_optimizer)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON."""
