@@ -441,3 +441,15 @@ print(stats.mode(["a", "b", "b"])[0][0], stats.mode([1, 2, 2])[0][0])
     path = write(tmp_path, "p.py", source.replace("rows.txt", str(tmp_path / "rows.txt")))
     assert runner.run(path, options=QUIET) == 0, capsys.readouterr().err
     assert capsys.readouterr().out == "2 docstring 4.0 [['1', '2', '3']] its own\nb 2\n"
+
+
+def test_a_module_may_be_looked_through(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = """
+import inspect
+import tensorflow as tf
+base, held = tf.nn.rnn_cell.RNNCell, tf.contrib.rnn.__dict__.values()
+cells = [kind.__name__ for kind in held if inspect.isclass(kind) and issubclass(kind, base)]
+print("BasicLSTMCell" in cells, "UGRNNCell" in cells, "relu" in vars(tf.nn), tf.nn.__name__)
+"""
+    assert runner.run(write(tmp_path, "looks.py", source), options=runner.Options(quiet=True)) == 0
+    assert capsys.readouterr().out == "True True True tensorflow.nn\n"

@@ -35,8 +35,20 @@ class Namespace(ModuleType):
 
     def __init__(self, name: str, hook: Hook) -> None:
         super().__init__(name)
-        self.__dict__["_hook"] = hook
+        self._hook = hook
         self.__path__ = []
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """What the module holds, for programs that look through it: `for cell in tf.contrib.rnn.__dict__.values()`."""
+        base = below_root(self.__name__)
+        held = {}
+        for name in surface.members(base):
+            try:
+                held[name] = surface.lookup(f"{base}.{name}" if base else name)
+            except KeyError:  # a sub-module, or a name of another era
+                continue
+        return held | _own_dict(self)
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute == "__all__":  # from tensorflow.python.ops.rnn_cell import *
@@ -47,6 +59,9 @@ class Namespace(ModuleType):
 
     def __dir__(self) -> Iterable[str]:
         return sorted({*super().__dir__(), *surface.members(below_root(self.__name__))})
+
+
+_own_dict = ModuleType.__dict__["__dict__"].__get__  # the attributes that a module has itself
 
 
 def below_root(module: str) -> str:
