@@ -127,3 +127,22 @@ CASES["metrics_more"] = [
     "tf.contrib.layers.group_norm(t4, 1, channels_axis=1, reduction_axes=[2, 3], center=False)",
     "tf.contrib.layers.separable_conv2d(img, 5, [3, 3], weights_initializer=tf.constant_initializer(0.1))",
 ]
+
+# the gradient of x[…] by its masks: bits of begin and end that are left out, of the ellipsis, of new and of dropped axes
+CASES["slice_grads"] = [
+    "tf.raw_ops.StridedSliceGrad(shape=[3, 4], begin=[1, 2], end=[2, 1], strides=[1, 1], dy=tf.ones([2, 1]), "
+    "begin_mask=2, end_mask=1)",
+    "tf.raw_ops.StridedSliceGrad(shape=[3, 4], begin=[2, 0], end=[0, 3], strides=[-1, 2], dy=x[:2, :2])",
+    "tf.raw_ops.StridedSliceGrad(shape=[3, 4], begin=[1, 0], end=[2, 4], strides=[1, 1], dy=v, shrink_axis_mask=1)",
+    "tf.raw_ops.StridedSliceGrad(shape=[3, 4], begin=[-1, 1], end=[0, 2], strides=[1, 1], dy=tf.constant(2.), "
+    "shrink_axis_mask=3)",
+    "tf.raw_ops.StridedSliceGrad(shape=[3, 4], begin=[0, 0, 1], end=[0, 0, 3], strides=[1, 1, 1], dy=y[:, None, 1:3], "
+    "begin_mask=1, end_mask=1, new_axis_mask=2)",
+    "tf.raw_ops.StridedSliceGrad(shape=[2, 3, 4], begin=[0, 1], end=[0, 3], strides=[1, 1], dy=t3[..., 1:3], "
+    "ellipsis_mask=1)",
+    "tf.raw_ops.StridedSliceGrad(shape=[2, 3, 4], begin=[1, 0, 3], end=[2, 0, 0], strides=[1, 1, -2], "
+    "dy=t3[1, :, 3:0:-2], ellipsis_mask=2, shrink_axis_mask=1)",
+    "tf.raw_ops.StridedSliceGrad(shape=[2, 3, 4], begin=[0, 0, 0, 2], end=[0, 0, 0, 3], strides=[1, 1, 1, 1], "
+    "dy=t3[:, None, :, 2], begin_mask=5, end_mask=5, new_axis_mask=2, shrink_axis_mask=8)",
+    "tf.gradients(tf.reduce_sum(t3[tf.newaxis, 1, ..., ::-2] * t3[tf.newaxis, 0, ..., 1::2]), t3)[0]",
+]

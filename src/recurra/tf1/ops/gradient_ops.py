@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from recurra.tf1.registry import get, op
-from recurra.tf1.shape_rules import same, vector
+from recurra.tf1.shape_rules import from_const, same, vector
 from recurra.tf1.shapes import unknown_shape
 
 
@@ -32,10 +32,12 @@ def _bias_add_grad(out_backprop: Any, data_format: str = "NHWC") -> Any:
 
 
 def _backward(op_type: str, leaf: Any, grad: Any, *others: Any, **attrs: Any) -> Any:
-    """The gradient by the first argument of an operation."""
+    """The gradient by the first argument of an operation; where autograd follows `grad`, it follows this too."""
+    again = torch.is_grad_enabled() and grad.requires_grad
     with torch.enable_grad():
         leaf = leaf.detach().requires_grad_()
-        return torch.autograd.grad(get(op_type).fn(leaf, *others, **attrs), leaf, grad)[0]  # type: ignore[misc]
+        made = get(op_type).fn(leaf, *others, **attrs)  # type: ignore[misc]
+        return torch.autograd.grad(made, leaf, grad, create_graph=again)[0]
 
 
 def _max_pool_grad(
@@ -74,7 +76,7 @@ op("BroadcastGradientArgs", "s0:T, s1:T -> T, T", _broadcast_arguments, shape=la
 op("BiasAddGrad", "out_backprop:T -> T", _bias_add_grad, shape=lambda o: o.inputs[0].shape[-1:]
    if o.inputs[0].shape.rank is not None else vector(o))  # fmt: skip
 op("StridedSliceGrad", "shape:Index, begin:Index, end:Index, strides:Index, dy:T -> T", _strided_slice_grad,
-   shape=lambda o: unknown_shape())  # fmt: skip
+   shape=from_const(0))  # fmt: skip
 op("MaxPoolGrad", "orig_input:T, orig_output:T, grad:T -> T", _max_pool_grad, shape=same)
 op("AvgPoolGrad", "orig_input_shape:int32, grad:T -> T", _average_pool_grad, shape=lambda o: unknown_shape())
 op("ControlTrigger", "->", lambda: None, stateful=True)
