@@ -2,6 +2,7 @@
 
 from recurra.tf1.train import (
     batching,
+    cluster,
     contrib_opt,
     coordinator,
     external,
@@ -27,6 +28,7 @@ from recurra.tf1.train import (
 
 __all__ = [
     "batching",
+    "cluster",
     "contrib_opt",
     "coordinator",
     "external",
