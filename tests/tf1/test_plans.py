@@ -229,3 +229,17 @@ def test_a_plan_knows_whether_a_second_thread_is_worth_waking(batch, small):
         given = np.ones((batch, FEATURES), np.float32)
         session.run(y, {x: given})
         assert _plan(session).work.small([given]) is small
+
+
+def test_the_norm_of_all_gradients_is_one_operation_unless_a_part_is_looked_at():
+    xs = [tf.placeholder(tf.float32, [n]) for n in (2, 3)]
+    norm = tf.global_norm(xs)
+    part = next(op for op in tf.get_default_graph().get_operations() if op.type == "L2Loss").outputs[0]
+    given = {x: np.arange(1.0, n + 1, dtype=np.float32) for x, n in zip(xs, (2, 3), strict=True)}
+    with tf.Session() as session:
+        assert session.run(norm, given) == pytest.approx(np.sqrt(5 + 14), rel=1e-6)
+        assert _types(session)["HalfSquares"] == 1 and not _types(session)["L2Loss"]
+        assert session.run([norm, part], given) == pytest.approx([np.sqrt(19), 2.5], rel=1e-6)
+        assert not _types(session)["HalfSquares"]
+        slope = session.run(tf.gradients(norm, xs), given)  # a differentiated norm keeps its parts
+        np.testing.assert_allclose(slope[1], given[xs[1]] / np.sqrt(19), rtol=1e-6)

@@ -15,7 +15,7 @@ from recurra.tf1 import fusion
 from recurra.tf1.codegen import Generator, translate
 from recurra.tf1.constants import constant_value
 from recurra.tf1.errors import OpError
-from recurra.tf1.global_norm import join_norms
+from recurra.tf1.norm_fusion import join_norms
 from recurra.tf1.order import needed_ops
 from recurra.tf1.tensor import Operation, Tensor
 from recurra.tf1.workload import Workload
