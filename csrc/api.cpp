@@ -111,13 +111,19 @@ public:
     void* const at;
 };
 
-// A plan and its memory.
+// A plan and its memory, which for a few steps of a few rows is this object's own.
 class Planned {
 public:
-    explicit Planned(const recurra_call& call) : block_(plan_bytes(call)), plan(make_plan(call, block_.at)) {}
+    explicit Planned(const recurra_call& call)
+        : block_(size_t(plan_bytes(call)) > sizeof own_ ? pool_take(size_t(plan_bytes(call))) : nullptr),
+          plan(make_plan(call, block_ ? block_ : own_)) {}
+    ~Planned() { pool_give(block_); }
+    Planned(const Planned&) = delete;
+    Planned& operator=(const Planned&) = delete;
 
 private:
-    const PoolBlock block_;
+    alignas(64) char own_[512];
+    void* const block_;
 
 public:
     const Plan plan;
@@ -136,7 +142,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 8; }
+RECURRA_API int recurra_abi() { return 9; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -206,6 +212,37 @@ RECURRA_API int recurra_forward(recurra_call* call, int training) {
             pool_give(call->reserve);
             call->reserve = nullptr;
         }
+        return -2;
+    }
+}
+
+// The same without gradients: one argument less is a tenth of what a small step takes to be called.
+RECURRA_API int recurra_step(recurra_call* call) { return recurra_forward(call, 0); }
+
+// Runs layers forward without gradients, each on what the one before gave out. T, lengths, reverse and threads are the
+// first's; what all but the last give out is not kept. Statuses as recurra_forward.
+RECURRA_API int recurra_layers(recurra_call* layers, int count) {
+    int64_t width = 0;
+    for (int k = 0; k + 1 < count; ++k) width = std::max(width, layers[k].R);
+    const recurra_call& first = layers[0];
+    const int64_t rows = first.T * first.B * width * (first.is_double == 1 ? 8 : 4);
+    try {
+        const PoolBlock between(size_t(count > 1 ? 2 * rows : 0));
+        for (int k = 0; k < count; ++k) {
+            recurra_call& call = layers[k];
+            if (k > 0) {
+                call.T = first.T;
+                call.lengths = first.lengths;
+                call.reverse = first.reverse;
+                call.threads = first.threads;
+                call.x = layers[k - 1].out;
+            }
+            if (k + 1 < count) call.out = {static_cast<char*>(between.at) + k % 2 * rows, call.B * call.R, call.R};
+            const int status = recurra_forward(&call, 0);
+            if (status) return status;
+        }
+        return 0;
+    } catch (const std::bad_alloc&) {
         return -2;
     }
 }

@@ -254,7 +254,8 @@ struct ChainGradient : Lattice<V_> {
             for (int64_t i = 0; i < K; i += M) {
                 const int count = K - i < M ? int(K - i) : M;
                 alignas(64) R sums[Tile<V>::size];
-                micro_for<V, true>(count, width)(at.w.p + i, ld, packed_lines<V>(at.q_panels + panel * P * rows, width), rows, sums, false);
+                const Factor<R> factor = {at.w.p + i, ld, rows, packed_lines<V>(at.q_panels + panel * P * rows, width)};
+                micro_for<V, true>(count, width)(&factor, 1, {}, sums, Tile<V>::ld);
                 for (int r = 0; r < count; ++r)
                     for (int v = 0; v < width; v += W) {
                         R* pairs = at.pairs.row(i + r) + panel * P + v;

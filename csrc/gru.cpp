@@ -27,9 +27,8 @@ struct Gru : GruBase<V_> {
 
     void forward(const Step<Gru>& s) const {
         const auto reset = s.work[0], update = s.work[1];
-        s.template multiply<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
-            const auto* x = s.inputs(0, row);
-            V r = b.gate(0, x), u = b.gate(1, x);
+        s.template multiply_with_inputs<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
+            V r = b.gate(0), u = b.gate(1);
             sigmoid_sigmoid(r, u);
             const V rh = r * s.at(s.h, row, b);
             s.put(reset, row, b, rh);
@@ -38,8 +37,8 @@ struct Gru : GruBase<V_> {
             s.save_row(row, b, rh);
         });
         s.sync();
-        s.template multiply<1>(1, reset, [&](int64_t row, const Block<V>& b) {
-            const V n = this->act.of(b.gate(0, s.inputs(1, row))), u = s.at(update, row, b);
+        s.template multiply_with_inputs<1>(1, reset, [&](int64_t row, const Block<V>& b) {
+            const V n = this->act.of(b.gate(0)), u = s.at(update, row, b);
             s.put_output(row, b, u * s.at(s.h, row, b) + (1 - u) * n);
             s.save_one(row, b, 2, n);
         });
@@ -76,6 +75,7 @@ struct GruAfter : GruBase<V_> {
     static constexpr int bank_of(int slot) { return slot == 0 ? 0 : 1; }
     static constexpr int state_slot(int bank) { return bank == 0 ? 0 : 2; }
     static constexpr bool joins_h_bias(int bank) { return bank == 0; }
+    static constexpr bool joins_inputs = false;  // the candidate's come in behind the reset gate
 
     const R* hidden_bias;  // of the candidate, inside the reset gate
     explicit GruAfter(const recurra_call& call)
@@ -83,9 +83,8 @@ struct GruAfter : GruBase<V_> {
 
     void forward(const Step<GruAfter>& s) const {
         const auto reset = s.work[0], update = s.work[1];
-        s.template multiply<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
-            const auto* x = s.inputs(0, row);
-            V r = b.gate(0, x), u = b.gate(1, x);
+        s.template multiply_with_inputs<2>(0, s.h, [&](int64_t row, const Block<V>& b) {
+            V r = b.gate(0), u = b.gate(1);
             sigmoid_sigmoid(r, u);
             s.put(reset, row, b, r);
             s.put(update, row, b, u);
@@ -93,7 +92,7 @@ struct GruAfter : GruBase<V_> {
         });
         s.template multiply<1>(1, s.h, [&](int64_t row, const Block<V>& b) {
             const V hidden = b.gate(0) + s.of(hidden_bias, b);
-            const V n = this->act.of(V::load(s.inputs(1, row) + b.column) + s.at(reset, row, b) * hidden);
+            const V n = this->act.of(V::load(s.inputs(1).at(row, b.column).p) + s.at(reset, row, b) * hidden);
             const V u = s.at(update, row, b);
             s.put_output(row, b, u * s.at(s.h, row, b) + (1 - u) * n);
             s.save_one(row, b, 2, n);

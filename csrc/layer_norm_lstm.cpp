@@ -67,10 +67,9 @@ struct Normed : LstmBase<V_, COUPLED> {
     int64_t blocks(const S& s) const { return s.bank[0].blocks(); }
 
     void forward(const S& s) const {
-        s.template multiply<G>(0, s.h, [&](int64_t r, const Block<V>& b) {
-            const R* x = s.inputs(0, r);
+        s.template multiply_with_inputs<G>(0, s.h, [&](int64_t r, const Block<V>& b) {
             R* z = s.work[1].row(r) + b.unit;
-            for (int g = 0; g < G; ++g) b.gate(g, x).first(b.valid).store(z + g * width);
+            for (int g = 0; g < G; ++g) b.gate(g).first(b.valid).store(z + g * width);
         });
         for (int64_t r = 0; r < s.rows; ++r) remember(s, r, s.work[1].row(r));
         this->project(s);

@@ -181,12 +181,62 @@ struct Lstm : LstmBase<V_, COUPLED> {
 
     static int64_t work_width(const recurra_call& call, int i) { return i == 0 ? call.H : 0; }
 
+    // The rows of a tile where nothing but the equation (and, if MIXED, what is mixed into its states) is asked for:
+    // constants stay in registers from row to row. What is serial (the memory's activation waits for the memory) is cut in
+    // two loops: the processor then works on several rows at a time.
+    template <bool SAVED, bool MIXED>
+    static __attribute__((noinline)) void plain_tile(const Step<Lstm>& s, int64_t row, int rows, const Block<V>& b) {
+        constexpr int W = V::width, ld = Tile<V>::ld;
+        const int64_t saved_at = b.index * (saved * W);
+        const Matrix<R> given = MIXED ? s.work[0] : s.c;  // the memory before it is mixed with the old one
+        for (int64_t r = row; r < row + rows; ++r) {
+            const auto sum = [&](int g) { return V::load(b.sums + (r - row) * ld + g * b.pitch); };
+            V i = sum(I), f = sum(F), j = sum(J);
+            sigmoid_sigmoid_tanh(i, f, j);
+            const V before = s.at(s.c, r, b), c = f * before + i * j;
+            const V kept = MIXED ? s.mixed(1, r, b, c, before) : c;
+            if (MIXED) s.put(given, r, b, c);
+            s.put(s.c, r, b, kept);
+            if (SAVED) {
+                R* to = s.saved[r] + saved_at;
+                i.store(to + I * W);
+                j.store(to + J * W);
+                f.store(to + F * W);
+                kept.store(to + C * W);
+            }
+        }
+        for (int64_t r = row; r < row + rows; ++r) {
+            V o = V::load(b.sums + (r - row) * ld + O * b.pitch), m = s.at(given, r, b);
+            sigmoid_tanh(o, m);
+            const V h = o * m;
+            if (SAVED) o.store(s.saved[r] + saved_at + O * W);
+            if (MIXED) {
+                s.put_output(r, b, h);
+                continue;
+            }
+            s.put(s.h_next, r, b, h);
+            h.store(s.out[r] + b.unit, b.valid);
+        }
+    }
+    bool plain(const Step<Lstm>& s) const {
+        return !COUPLED && !this->projected && !(this->clip > 0) && !this->to_i && !this->to_f && !this->to_o && !s.mask &&
+               this->act.kind == RECURRA_TANH;
+    }
+
     void forward(const Step<Lstm>& s) const {
+        if (plain(s)) {
+            const bool mixed = s.h_row_at || s.mixes_h() || s.fresh[1] || s.old[1];
+            const auto tile = s.saved ? mixed ? plain_tile<true, true> : plain_tile<true, false>
+                                      : mixed ? plain_tile<false, true> : plain_tile<false, false>;
+            s.template multiply_with_inputs<G>(0, s.h, ByTile{[&](int64_t row, int rows, const Block<V>& b) {
+                                                   tile(s, row, rows, b);
+                                               }});
+            return;
+        }
         const auto fresh = s.work[0];  // the memory before it is mixed with the old one; then what is projected
         const auto remember = [&](int64_t r, const Block<V>& b) {
-            const R* x = s.inputs(0, r);
             V z[G];
-            for (int g = 0; g < O; ++g) z[g] = b.gate(g, x);
+            for (int g = 0; g < O; ++g) z[g] = b.gate(g);
             const V before = s.at(s.c, r, b);
             const auto gates = this->open(z, before, b);
             const V c = this->clipped(gates.f * before + gates.i * this->dropped(s, r, b, gates.j), this->clip);
@@ -195,9 +245,9 @@ struct Lstm : LstmBase<V_, COUPLED> {
             this->keep(s, r, b, c, before);
         };
         const auto give = [&](int64_t r, const Block<V>& b) {
-            this->give(s, r, b, b.gate(O, s.inputs(0, r)), s.at(fresh, r, b));
+            this->give(s, r, b, b.gate(O), s.at(fresh, r, b));
         };
-        s.template multiply<G>(0, s.h, InTurn{remember, give});
+        s.template multiply_with_inputs<G>(0, s.h, InTurn{remember, give});
         this->project(s);
     }
 

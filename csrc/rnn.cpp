@@ -16,8 +16,8 @@ struct Rnn : CellBase<V_> {
     explicit Rnn(const recurra_call& call) : units{1, call.H}, act(call) {}
 
     void forward(const Step<Rnn>& s) const {
-        s.template multiply<1>(0, s.h, [&](int64_t r, const Block<V>& b) {
-            const V h = act.of(b.gate(0, s.inputs(0, r)));
+        s.template multiply_with_inputs<1>(0, s.h, [&](int64_t r, const Block<V>& b) {
+            const V h = act.of(b.gate(0));
             s.put_output(r, b, h);
             s.save(r, b, {h});
         });

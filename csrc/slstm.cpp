@@ -116,7 +116,7 @@ struct SlstmRun {
             const Matrix<R> &past = h[s % 2], &next = h[1 - s % 2];
             const int64_t rows = rows_at(s);
             const Term<R> terms[] = {{past.p, past.ld, D, panels}};
-            product<V, 4>(terms, rows, gates, {0, gates.blocks()}, [&](int64_t r, const Block<V>& b) { step(s, r, b, next); });
+            product<V, 4>(terms, rows, gates, {0, gates.blocks()}, {}, [&](int64_t r, const Block<V>& b) { step(s, r, b, next); });
             store_states(call.final, next, rows_at(s + 1), rows);
         }
     }

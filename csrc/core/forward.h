@@ -40,14 +40,21 @@ struct Forward : Shape<Cell> {
     Thread* thread;
     bool raw_inputs, raw_states;  // read these weights where they lie, a row at a time
     bool in_place;                // and these: all but the last units'
+    bool joined;                  // inputs and states are multiplied in one product, step by step
+
+    // Weights too large to be read where they lie: where each thread packs its own units, none has to fetch what another
+    // has just written.
+    static constexpr double most_in_place = 6e6;
 
     // A call that is there to pack its weights has no plan.
-    Forward(const recurra_call& call, const Plan& plan, bool to_pack = false) : Base(call, plan) {
+    Forward(const recurra_call& call, const Plan& plan, bool to_pack = false)
+        : Base(call, plan, halves || to_pack || call.packed ? Base::last_cache : most_in_place) {
         const bool readable = !halves && !to_pack && !call.packed && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
         // What packing costs, fewer steps than these do not repay; but rows of far larger weights lie on too many pages.
-        in_place = readable && plan.steps <= 64 && this->weight_bytes() <= 6e6;
+        in_place = readable && plan.steps <= 64 && this->weight_bytes() <= most_in_place;
+        joined = joins_inputs();
         for (int g = 0; g < 5; ++g) {
             input_gate[g] = static_cast<const R*>(call.gate[g].x);
             state_gate[g] = static_cast<const R*>(call.gate[g].h);
@@ -77,6 +84,13 @@ struct Forward : Shape<Cell> {
         }
         laid.bias = arena.take<R>(bank_at[Cell::banks] + W);
         return laid;
+    }
+
+    // One product for both saves storing and loading sums. Not where a step's rows fill no tile, nor where the weights
+    // would not stay in the second-level cache from step to step.
+    bool joins_inputs() const {
+        if (!Cell::joins_inputs || halves || raw_inputs || raw_states) return false;
+        return 2 * this->group_rows > Tile<V>::rows && this->weight_bytes() <= (in_place ? 800e3 : 1.6e6);
     }
 
     // The first block of a bank that has to be packed.
@@ -149,6 +163,18 @@ struct Forward : Shape<Cell> {
         }
     }
 
+    // The inputs of step s, where they lie if their rows do so evenly.
+    Matrix<const R> inputs_of(Group& at, const Team& team, int g, int64_t s, int64_t rows) {
+        const auto row = [&](int64_t i) {
+            const int64_t p = this->position(i, g);
+            return row_of<const R>(call.x, plan.time(p, s), plan.order[p]);
+        };
+        if (!call.lengths) return {row(0), this->groups * call.x.b_stride};
+        for (int64_t i = team.part; i < rows; i += team.parts) std::memcpy(at.x.row(i), row(i), call.I * sizeof(R));
+        team.sync_group();
+        return {at.x.p, at.x.ld};
+    }
+
     // inputs = x * input weights + bias for the real steps [begin, end) of the group's rows, this part's units.
     void project(Group& at, const Weights& from, const Team& team, int g, int64_t begin, int64_t end) {
         int64_t rows = 0;
@@ -172,10 +198,7 @@ struct Forward : Shape<Cell> {
             const int64_t last = own.end == columns.blocks() ? columns.panels() : columns.begin(own.end) / P;
             const Range panels = {columns.begin(own.begin) / P, last};
             const Term<R> terms[] = {{at.x.p, at.x.ld, packed_rows(call.I), from.inputs[k]}};
-            const R* b = from.bias + bank_at[k];
-            plain_product<V>(terms, rows, columns, panels, [&](int64_t r, int64_t column, V sum) {
-                (sum + V::load(b + column)).store(at.inputs.row(r) + bank_at[k] + column);
-            });
+            product_into<V>(terms, rows, columns, panels, {from.bias + bank_at[k], 0}, at.inputs.p + bank_at[k], at.inputs.ld);
         }
     }
 
@@ -184,11 +207,9 @@ struct Forward : Shape<Cell> {
         const R* gates[GATES];
         for (int g = 0; g < GATES; ++g) gates[g] = static_cast<const R*>(this->gate(k, g).x);
         direct_product<V, GATES>(at.x.p, at.x.ld, rows, call.I, gates, this->gate(k, 0).x_row, bank[k], own,
-                                 [&](int64_t r, const Block<V>& b) {
+                                 {from.bias + bank_at[k], 0}, [&](int64_t r, const Block<V>& b) {
                                      R* out = at.inputs.row(r) + bank_at[k] + b.column;
-                                     const R* add = from.bias + bank_at[k] + b.column;
-                                     for (int g = 0; g < GATES; ++g)
-                                         (b.gate(g) + V::load(add + g * b.pitch)).store(out + g * b.pitch);
+                                     for (int g = 0; g < GATES; ++g) b.gate(g).store(out + g * b.pitch);
                                  });
     }
 
@@ -277,6 +298,9 @@ struct Forward : Shape<Cell> {
         step.bank_at = bank_at;
         step.weights = from.states;
         step.raw = raw_states ? call.gate : nullptr;
+        step.input_weights = joined ? from.inputs : nullptr;
+        step.x_depth = call.I;
+        step.bias = from.bias;
         step.c = at.c;
         step.pairs_of = own.pairs;
         step.work[0] = at.work[0];
@@ -287,7 +311,7 @@ struct Forward : Shape<Cell> {
         const int64_t saved_row = this->saved_row();
         for (int64_t begin = 0, end; begin < plan.steps; begin = end) {
             end = this->chunk_end(begin, g);
-            project(at, from, team, g, begin, end);
+            if (!joined) project(at, from, team, g, begin, end);
             step.gates = at.inputs;
             for (int64_t s = begin; s < end; ++s) {
                 step.rows = this->local_rows(s, g);
@@ -300,6 +324,7 @@ struct Forward : Shape<Cell> {
                 }
                 this->point_masks(step, own.masks, s, g);
                 if (call.resets.base) restart(at, team, step.h, step.rows, s, g);
+                if (joined) step.x = inputs_of(at, team, g, s, step.rows);
                 cell.forward(step);
                 if (call.states[0].base) give_states(at, team, step.h_next, step.rows, s, g);
                 team.sync_group();

@@ -125,9 +125,9 @@ struct WeightGradient {
             for (int64_t i = begin; i < end; ++i) {
                 const int64_t panel = i / tiles, tile = i % tiles;
                 const int width = columns.panel_width(panel), count = rows.tile_rows(tile);
-                micro_for<V, true>(count, width)(rows.tiles + tile * M * pairs, count,
-                                                 packed_lines<V>(panels[task[t].slot] + panel * P * plan.total + from * width, width),
-                                                 pairs, sums, false);
+                const Factor<R> factor = {rows.tiles + tile * M * pairs, count, pairs,
+                                          packed_lines<V>(panels[task[t].slot] + panel * P * plan.total + from * width, width)};
+                micro_for<V, true>(count, width)(&factor, 1, {}, sums, ld);
                 put(task[t], rows, columns, panel, tile, sums, from > 0);
             }
             done += size;

@@ -49,6 +49,7 @@ struct CellBase {
     static constexpr int state_slot(int bank) { return bank; }
     static constexpr bool multiplies_saved(int) { return false; }
     static constexpr bool joins_h_bias(int) { return true; }
+    static constexpr bool joins_inputs = true;  // what all banks want of the input is added to their products with the state
     static double constant(const recurra_call&, int, int) { return 0; }
     // Units of a bank, and the width of what its recurrent weights multiply. Only the first `input_banks` see the input.
     static int64_t units_of(const recurra_call& call, int) { return call.H; }
@@ -74,6 +75,10 @@ struct Step {
     const int64_t* depth;     // [banks] rows of a bank's recurrent weights
     const int64_t* bank_at;   // [slots] first column of a bank, or slot, within a row of all of them
     const Panels<R>* weights; // [banks] recurrent weights (backward: transposed)
+    const Panels<R>* input_weights;  // forward: [banks], multiplied in the steps' products; null: before
+    Matrix<const R> x;               // the inputs for them
+    int64_t x_depth;
+    const R* bias;
     const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
@@ -110,26 +115,38 @@ struct Step {
         return team->parts == 1 ? Range{0, columns.blocks()} : piece(columns.blocks(), 2, team->part, team->parts);
     }
 
-    // epilogue(row, block) of sum_k x(row, k) * weights(bank).
+    // epilogue(row, block) of sum_k h(row, k) * weights(bank), or of that and what the bank gets from the inputs.
     template <int GATES, class Epilogue>
-    RECURRA_INLINE void multiply(int which, Matrix<R> x, Epilogue&& epilogue) const {
+    RECURRA_INLINE void multiply(int which, Matrix<R> h, Epilogue&& epilogue) const {
+        multiply_from<GATES>(which, h, {}, false, epilogue);
+    }
+    template <int GATES, class Epilogue>
+    RECURRA_INLINE void multiply_with_inputs(int which, Matrix<R> h, Epilogue&& epilogue) const {
+        const bool joined = Cell::joins_inputs && input_weights;
+        multiply_from<GATES>(which, h, joined ? Start<R>{bias + bank_at[which], 0} : inputs(which), joined, epilogue);
+    }
+
+    template <int GATES, class Epilogue>
+    RECURRA_INLINE void multiply_from(int which, Matrix<R> h, Start<R> start, bool joined, Epilogue&& epilogue) const {
         if (raw) {
             const recurra_gate* gate = raw + first_gate(which);
             const R* at[GATES];
             for (int g = 0; g < GATES; ++g) at[g] = static_cast<const R*>(gate[g].h);
-            direct_product<V, GATES>(x.p, x.ld, rows, depth[which], at, gate->h_row, bank[which], mine(bank[which]), epilogue);
+            direct_product<V, GATES>(h.p, h.ld, rows, depth[which], at, gate->h_row, bank[which], mine(bank[which]), start, epilogue);
             return;
         }
         if (halves) {
-            for (int64_t r = 0; r < rows; ++r) narrow<V>(x.row(r), depth[which], pairs_of.row(r));
-            x = pairs_of;
+            for (int64_t r = 0; r < rows; ++r) narrow<V>(h.row(r), depth[which], pairs_of.row(r));
+            h = pairs_of;
         }
-        const Term<R> terms[] = {{x.p, x.ld, packed_rows(depth[which]), weights[which]}};
-        product<V, GATES>(terms, rows, bank[which], mine(bank[which]), epilogue);
+        const Term<R> state = {h.p, h.ld, packed_rows(depth[which]), weights[which]};
+        const Term<R> terms[] = {joined ? Term<R>{x.p, x.ld, x_depth, input_weights[which]} : state, state};
+        product<V, GATES>({terms, joined ? 2 : 1}, rows, bank[which], mine(bank[which]), start, epilogue);
     }
 
     // --- forward -----------------------------------------------------------------------------------------------
-    RECURRA_INLINE const R* inputs(int which, int64_t r) const { return gates.row(r) + bank_at[which]; }
+    // The projected inputs of a bank, for the sums of its product to begin with.
+    RECURRA_INLINE Start<R> inputs(int which) const { return {gates.p + bank_at[which], gates.ld}; }
     static RECURRA_INLINE V at(Matrix<R> m, int64_t r, const Block<V>& b) { return V::load(m.row(r) + b.unit); }
     static RECURRA_INLINE void put(Matrix<R> m, int64_t r, const Block<V>& b, V x) { x.store(m.row(r) + b.unit); }
 
@@ -242,7 +259,7 @@ struct Step {
             const int which = Cell::bank_of(slots[t]);
             terms[t] = {gates.p + bank_at[slots[t]], gates.ld, bank[which].count(), weights[which]};
         }
-        product<V, 1>(terms, rows, plain, mine(plain), epilogue);
+        product<V, 1>({terms}, rows, plain, mine(plain), {}, epilogue);
     }
 };
 
@@ -261,27 +278,30 @@ struct Shape {
     Columns<V> units, outputs;  // of one plain gate, [H], and of h, [R]
     int64_t group_rows, chunk_rows;
 
-    Shape(const recurra_call& call, const Plan& plan) : call(call), plan(plan) {
+    // Bytes of recurrent weights that the last cache holds beside the rest.
+    static constexpr double last_cache = halves ? 56e6 : 28e6;
+
+    Shape(const recurra_call& call, const Plan& plan, double large_bytes = last_cache) : call(call), plan(plan) {
         for (int k = 0; k < Cell::banks; ++k) {
             bank[k] = {Cell::gates_of(k), Cell::units_of(call, k)};
             depth[k] = Cell::depth_of(call, k);
         }
         units = {1, call.H};
         outputs = {1, call.R};
-        cut();
+        cut(large_bytes);
         group_rows = (call.B + groups - 1) / groups;
         // Projecting several steps at once fills the register tiles and reads the input weights less often.
         const int64_t target = 5 * Tile<V>::rows;
         chunk_rows = group_rows >= target ? group_rows : (target / (group_rows ? group_rows : 1)) * group_rows;
     }
 
-    // Rows per thread for the whole sequence where there are enough of them, and the recurrent weights stay in the
-    // cache; otherwise hidden units per thread, which meet after every product.
-    void cut() {
+    // Rows per thread for the whole sequence where there are enough of them, and the recurrent weights, `large_bytes` at
+    // most, stay in the cache; otherwise hidden units per thread, which meet after every product.
+    void cut(double large_bytes) {
         const int threads = int(call.threads);
         const int64_t blocks = units.blocks();
         const double weights = recurrent_weights();
-        const bool large = weights * sizeof(R) > (halves ? 56e6 : 28e6) && call.B < 64;
+        const bool large = weights * sizeof(R) > large_bytes && call.B < 64;
         const bool few = call.B < 2 * threads;
         // A single step is over before a second thread has come, unless it reads megabytes.
         const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;

@@ -7,8 +7,8 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
-// (2^x + bias), bias 0, 1 or -1, x = n + r: 2^n (p(r) r) + (2^n + bias) keeps the last bits where bias is -1 and x is
-// small. The polynomial is the Taylor series of 2^r - 1 to r^6: relative error below 2e-7 at the ends, |r| <= 1/2.
+// 2^x + bias, bias 0, 1 or -1, x = n + r: 2^n (p(r) r) + (2^n + bias) keeps the last bits where bias is -1 and x is
+// small. The polynomial is the best one for (2^r - 1) / r: relative error 1.3e-8, |r| <= 1/2.
 template <int N>
 RECURRA_INLINE Vec<float, N> power_of_two(Vec<float, N> x, float bias) {
     using V = Vec<float, N>;
@@ -24,12 +24,30 @@ RECURRA_INLINE Vec<float, N> power_of_two(Vec<float, N> x, float bias) {
     const V r = x - (shifted + (-magic));
     const V scale = {(typename V::Native)(((Int)shifted.v << 23) + (127u << 23))};  // the low bits of `shifted` hold n
 #endif
-    V p = V::all(1.5403530e-4f) * r + 1.3333558e-3f;
-    p = p * r + 9.6181291e-3f;
-    p = p * r + 5.5504109e-2f;
-    p = p * r + 2.4022651e-1f;
+    V p = V::all(1.5397764e-4f) * r + 1.3387399e-3f;
+    p = p * r + 9.6182496e-3f;
+    p = p * r + 5.5503677e-2f;
+    p = p * r + 2.4022650e-1f;
     p = p * r + 6.9314718e-1f;
     return scale * (p * r) + (scale + bias);
+}
+
+// 2^x + 1, for which the last bits of a small 2^x do not count: x = n + r with 0 <= r < 1 and the best polynomial for
+// 2^r of degree 5, relative error 7.5e-8.
+template <int N>
+RECURRA_INLINE Vec<float, N> power_of_two_and_one(Vec<float, N> x) {
+#if defined(__AVX512DQ__)
+    using V = Vec<float, N>;
+    const V r = {(typename V::Native)_mm512_reduce_ps((__m512)x.v, _MM_FROUND_TO_NEG_INF)};
+    V p = V::all(1.8775767e-3f) * r + 8.9893401e-3f;
+    p = p * r + 5.5826318e-2f;
+    p = p * r + 2.4015361e-1f;
+    p = p * r + 6.9315307e-1f;
+    p = p * r + 9.9999993e-1f;
+    return V{(typename V::Native)_mm512_scalef_ps((__m512)p.v, (__m512)x.v)} + 1.0f;
+#else
+    return power_of_two<N>(x, 1);
+#endif
 }
 
 // A quotient before it is divided: several share one division, the slowest of all operations.
@@ -41,7 +59,7 @@ struct Ratio {
 // 1 / (1 + 2^(-x log2 e)); the bounds keep products of three bottoms finite.
 template <int N>
 RECURRA_INLINE Ratio<Vec<float, N>> sigmoid_ratio(Vec<float, N> x) {
-    return {Vec<float, N>::all(1), power_of_two<N>((x * -1.44269504088896341f).at_most(40.0f), 1)};
+    return {Vec<float, N>::all(1), power_of_two_and_one<N>((x * -1.44269504088896341f).at_most(40.0f))};
 }
 
 // With m = exp(2x) - 1: m / (m + 2). Good to the last bits near zero, too.

@@ -14,31 +14,35 @@ void pool_give(void* block);
 size_t pool_kept_bytes();
 void pool_clear();
 
-// Hands out aligned pieces of one block; with no block it only counts.
+// Hands out aligned pieces of one block; with no block, or behind its end, it only counts.
 class Arena {
 public:
-    RECURRA_SHARED explicit Arena(void* base = nullptr) : base_(static_cast<char*>(base)) {}
+    RECURRA_SHARED explicit Arena(void* base = nullptr, size_t bytes = SIZE_MAX)
+        : base_(static_cast<char*>(base)), bytes_(base ? bytes : 0) {}
     template <class T>
     RECURRA_SHARED T* take(int64_t count) {
-        char* at = base_ + used_;
+        const size_t at = used_;
         used_ += (size_t(count) * sizeof(T) + 127) / 64 * 64;  // at least one cache line between pieces
-        return base_ ? reinterpret_cast<T*>(at) : nullptr;
+        return used_ <= bytes_ ? reinterpret_cast<T*>(base_ + at) : nullptr;
     }
     RECURRA_SHARED size_t used() const { return used_; }
+    RECURRA_SHARED bool fits() const { return used_ <= bytes_; }
 
 private:
     char* base_;
-    size_t used_ = 0;
+    size_t bytes_, used_ = 0;
 };
 
-// Lays out `layer` (anything with layout(Arena&)) over pool memory for as long as this object lives.
+// Lays out `layer` (anything with layout(Arena&)) over pool memory for as long as this object lives; what is small, a
+// single step's, over this object's own.
 template <class Layer>
 class Laid {
 public:
     explicit Laid(Layer& layer) {
-        Arena count;
-        layer.layout(count);
-        block_ = pool_take(count.used());
+        Arena own(own_, sizeof own_);
+        layer.layout(own);
+        if (own.fits()) return;
+        block_ = pool_take(own.used());
         Arena arena(block_);
         layer.layout(arena);
     }
@@ -47,7 +51,8 @@ public:
     Laid& operator=(const Laid&) = delete;
 
 private:
-    void* block_;
+    alignas(64) char own_[16384];
+    void* block_ = nullptr;
 };
 
 }  // namespace recurra

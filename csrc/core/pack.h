@@ -92,7 +92,10 @@ inline void copy_strided(Strided<typename V::Real> in, int64_t rows, int units, 
     constexpr int W = V::width;
     if (in.unit == 1) {
         if (units == W)
-            for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row).store(out + k * out_ld);
+            for (int64_t k = 0; k < rows; ++k) {
+                __builtin_prefetch(in.p + k * in.row + 4 * W);  // of a later block: rows are too many for the prefetchers
+                V::load(in.p + k * in.row).store(out + k * out_ld);
+            }
         else
             for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row, units).store(out + k * out_ld, units);
         return;

@@ -46,55 +46,75 @@ struct Panels {
     }
 };
 
-// c[r][v] (+)= sum over k of a(r, k) * b(k, v): MR rows, NV vectors. a(r, k) lies at a[r * a_stride + k], or at
-// a[r + k * a_stride] if KMAJOR; rows of c are Tile::ld apart.
+// What the sums of a product begin with: row r, column c at p + r * ld + c. No p: zeros.
+template <class R>
+struct Start {
+    const R* p = nullptr;
+    int64_t ld = 0;
+    RECURRA_INLINE Start at(int64_t row, int64_t column) const { return {p ? p + row * ld + column : nullptr, ld}; }
+};
+
+// A term of a tile's sums: rows of `a` times the columns of one panel, K deep. a(r, k) lies at a[r * ld + k], or at
+// a[r + k * ld] if KMAJOR.
+template <class R>
+struct Factor {
+    const R* a;
+    int64_t ld, K;
+    Lines<R> b;
+};
+
+// c(r, v) = start + sum over factors and k of a(r, k) * b(k, v): MR rows, NV vectors; rows of c are c_ld apart.
 template <class V, int MR, int NV, bool KMAJOR>
-static void micro(const typename V::Real* a, int64_t a_stride, Lines<typename V::Real> b, int64_t K,
-                  typename V::Real* c, bool add) {
-    constexpr int W = V::width, c_row = Tile<V>::ld;
+static void micro(const Factor<typename V::Real>* factors, int count, Start<typename V::Real> start,
+                  typename V::Real* c, int64_t c_ld) {
+    constexpr int W = V::width;
     V sum[MR][NV];
-    if (add) {
+    if (start.p) {
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r)
-            for (int v = 0; v < NV; ++v) sum[r][v] = V::load(c + r * c_row + v * W);
+            for (int v = 0; v < NV; ++v) sum[r][v] = V::load(start.p + r * start.ld + v * W);
     } else {
 #pragma GCC unroll 16
         for (int r = 0; r < MR; ++r)
             for (int v = 0; v < NV; ++v) sum[r][v] = V::zero();
     }
-    // A pointer for every three rows, which their addresses count from: the compiler, left alone, runs out of registers.
-    const typename V::Real* at[(MR + 2) / 3];
-    for (int i = 0; i < (MR + 2) / 3; ++i) {
-        at[i] = a + 3 * i * (KMAJOR ? 1 : a_stride);
-        __asm__("" : "+r"(at[i]));
-    }
-    for (int64_t k = 0; k < K; ++k) {
-        V row[NV];
-        for (int v = 0; v < NV; ++v) {
-            row[v] = V::load(b.v[v]);
-            b.v[v] += b.row;
+    for (const auto* end = factors + count; factors < end; ++factors) {
+        Lines<typename V::Real> b = factors->b;
+        const int64_t ld = factors->ld;
+        // A pointer for every three rows, which their addresses count from: the compiler, left alone, runs out of registers.
+        const typename V::Real* at[(MR + 2) / 3];
+        for (int i = 0; i < (MR + 2) / 3; ++i) {
+            at[i] = factors->a + 3 * i * (KMAJOR ? 1 : ld);
+            __asm__("" : "+r"(at[i]));
         }
+        for (int64_t k = factors->K; k > 0; --k) {
+            V row[NV];
+            for (int v = 0; v < NV; ++v) {
+                row[v] = V::load(b.v[v]);
+                b.v[v] += b.row;
+            }
 #pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) {
-            const V x = V::all(at[r / 3][r % 3 * (KMAJOR ? 1 : a_stride)]);
-            for (int v = 0; v < NV; ++v) sum[r][v] = accumulate(sum[r][v], x, row[v]);
+            for (int r = 0; r < MR; ++r) {
+                const V x = V::all(at[r / 3][r % 3 * (KMAJOR ? 1 : ld)]);
+                for (int v = 0; v < NV; ++v) sum[r][v] = accumulate(sum[r][v], x, row[v]);
+            }
+            for (auto& p : at) p += KMAJOR ? ld : 1;
         }
-        for (auto& p : at) p += KMAJOR ? a_stride : 1;
     }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r)
-        for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_row + v * W);
+        for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_ld + v * W);
 }
 
 // One row times PANELS whole panels, all packed or all in place: as many chains of sums as the multipliers want.
 template <class V, int PANELS>
 static void micro_row(const typename V::Real* a, const Lines<typename V::Real> (&b)[PANELS], int64_t K,
-                      typename V::Real* c, bool add) {
+                      const typename V::Real* start, typename V::Real* c) {
     constexpr int W = V::width;
     V sum[PANELS][2];
 #pragma GCC unroll 8
     for (int p = 0; p < PANELS; ++p)
-        for (int v = 0; v < 2; ++v) sum[p][v] = add ? V::load(c + p * 2 * W + v * W) : V::zero();
+        for (int v = 0; v < 2; ++v) sum[p][v] = start ? V::load(start + p * 2 * W + v * W) : V::zero();
     for (int64_t k = 0, at = 0; k < K; ++k, at += b[0].row) {
         const V x = V::all(a[k]);
 #pragma GCC unroll 8
@@ -107,7 +127,7 @@ static void micro_row(const typename V::Real* a, const Lines<typename V::Real> (
 }
 
 template <class V>
-using Micro = void (*)(const typename V::Real*, int64_t, Lines<typename V::Real>, int64_t, typename V::Real*, bool);
+using Micro = void (*)(const Factor<typename V::Real>*, int, Start<typename V::Real>, typename V::Real*, int64_t);
 
 template <class V, int NV, bool KMAJOR, int... MR>
 struct MicroTable {
@@ -138,6 +158,44 @@ struct Term {
     int64_t ld;
     int64_t K;
     Panels<R> b;
+
+    template <class V>
+    RECURRA_INLINE Factor<R> of(int64_t row, int64_t panel, int width, int gates) const {
+        return {a + row * ld, ld, K, b.template at<V>(panel, width, K, gates)};
+    }
+};
+
+// One or two of them.
+template <class R>
+struct Terms {
+    const Term<R>* of;
+    int count;
+    template <int N>
+    RECURRA_INLINE Terms(const Term<R> (&terms)[N], int count = N) : of(terms), count(count) {
+        static_assert(N <= 2);
+    }
+    // out = start + the sum, for `rows` rows of a panel; rows of out are ld apart.
+    template <class V>
+    RECURRA_INLINE void multiply(int64_t row, int rows, int64_t panel, int width, int gates, Start<R> start, R* out,
+                                 int64_t ld) const {
+        Factor<R> factors[2];
+        for (int t = 0; t < count; ++t) factors[t] = of[t].template of<V>(row, panel, width, gates);
+        micro_for<V, false>(rows, width)(factors, count, start, out, ld);
+    }
+};
+
+// Rows cut into even tiles.
+template <class V>
+struct Tiles {
+    int64_t count, least, more;  // the first `more` have one row more than `least`
+    RECURRA_INLINE explicit Tiles(int64_t rows)
+        : count((rows + Tile<V>::rows - 1) / Tile<V>::rows), least(count ? rows / count : 0), more(rows - least * count) {}
+    RECURRA_INLINE int rows(int64_t tile) const { return int(least + (tile < more)); }
+    // body(first row, rows) for each.
+    template <class Body>
+    RECURRA_INLINE void each(Body&& body) const {
+        for (int64_t tile = 0, row = 0; tile < count; row += rows(tile++)) body(row, rows(tile));
+    }
 };
 
 // One block of units of one row, as the epilogue gets it: `sums` holds each gate's sums, `pitch` apart.
@@ -151,9 +209,6 @@ struct Block {
     const typename V::Real* sums;
 
     RECURRA_INLINE V gate(int g) const { return V::load(sums + g * pitch); }
-    RECURRA_INLINE V gate(int g, const typename V::Real* inputs) const {
-        return gate(g) + V::load(inputs + column + g * pitch);
-    }
 };
 
 // Two epilogues, the second after the first has seen all rows of a tile. What is long and serial (one activation waiting
@@ -178,6 +233,21 @@ static __attribute__((noinline)) void deliver(const typename V::Real* sums, cons
         sums += GATES * W;
     }
 }
+// An epilogue that takes all rows of a tile at once: tile(row, rows, block).
+template <class Rows>
+struct ByTile {
+    Rows tile;
+};
+template <class Rows>
+ByTile(Rows) -> ByTile<Rows>;
+
+template <class V, int GATES, class Rows>
+static void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks, int64_t row, int rows,
+                    const ByTile<Rows>& epilogue) {
+    constexpr int W = V::width;
+    for (int64_t index = blocks.begin; index < blocks.end; ++index, sums += GATES * W)
+        epilogue.tile(row, rows, Block<V>{index, index * W, columns.valid(index), columns.pitch(index), columns.begin(index), sums});
+}
 template <class V, int GATES, class First, class Second>
 static void deliver(const typename V::Real* sums, const Columns<V>& columns, Range blocks, int64_t row, int rows,
                     const InTurn<First, Second>& epilogue) {
@@ -185,69 +255,79 @@ static void deliver(const typename V::Real* sums, const Columns<V>& columns, Ran
     deliver<V, GATES>(sums, columns, blocks, row, rows, epilogue.second);
 }
 
-// epilogue(row, block) for every row and every block of `blocks` (whole groups), of the sum over terms a * b.
-template <class V, int GATES, int TERMS, class Epilogue>
-RECURRA_INLINE void product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
-                            Range blocks, Epilogue&& epilogue) {
+// epilogue(row, block) for every row and every block of `blocks` (whole groups), of start + the sum over terms a * b.
+template <class V, int GATES, class Epilogue>
+RECURRA_INLINE void product(Terms<typename V::Real> terms, int64_t rows, const Columns<V>& columns, Range blocks,
+                            Start<typename V::Real> start, Epilogue&& epilogue) {
     using R = typename V::Real;
     constexpr int W = V::width, P = 2 * W;
     constexpr int group_blocks = GATES % 2 == 1 ? 2 : 1;  // blocks until panels end with them
     constexpr int group_panels = GATES * group_blocks / 2;
     constexpr int wide_blocks = 8 / GATES, wide_panels = GATES * wide_blocks / 2;  // of a single row
     alignas(64) R sums[Tile<V>::size + W];
-    const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
+    const Tiles<V> tiles(rows);
+    const int64_t panels = columns.panels();
+    const int last_width = panels ? columns.panel_width(panels - 1) : 0;
     for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
         const int64_t first_panel = columns.begin(block) / P;
         bool wide = rows == 1 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
-        for (const Term<R>& term : terms)
-            wide &= first_panel >= term.b.in_place || first_panel + wide_panels <= term.b.in_place;
+        for (int t = 0; t < terms.count; ++t) {
+            const int64_t in_place = terms.of[t].b.in_place;
+            wide &= first_panel >= in_place || first_panel + wide_panels <= in_place;
+        }
         next = block + (wide ? wide_blocks : group_blocks);
         if (next > blocks.end) next = blocks.end;
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-            const int64_t row = rows * tile / tiles;
-            const int count = int(rows * (tile + 1) / tiles - row);
-            if (wide) {
-                for (int t = 0; t < TERMS; ++t) {
-                    Lines<R> lines[wide_panels];
-                    for (int p = 0; p < wide_panels; ++p)
-                        lines[p] = terms[t].b.template at<V>(first_panel + p, P, terms[t].K, GATES);
-                    micro_row<V, wide_panels>(terms[t].a, lines, terms[t].K, sums, t > 0);
-                }
-            } else {
-                for (int p = 0; p < group_panels && first_panel + p < columns.panels(); ++p) {
-                    const int64_t panel = first_panel + p;
-                    const int width = columns.panel_width(panel);
-                    const Micro<V> kernel = micro_for<V, false>(count, width);
-                    for (int t = 0; t < TERMS; ++t)
-                        kernel(terms[t].a + row * terms[t].ld, terms[t].ld,
-                               terms[t].b.template at<V>(panel, width, terms[t].K, GATES), terms[t].K, sums + p * P, t > 0);
-                }
+        if (wide) {
+            for (int t = 0; t < terms.count; ++t) {
+                const Term<R>& term = terms.of[t];
+                Lines<R> lines[wide_panels];
+                for (int p = 0; p < wide_panels; ++p) lines[p] = term.b.template at<V>(first_panel + p, P, term.K, GATES);
+                micro_row<V, wide_panels>(term.a, lines, term.K, t ? sums : start.at(0, first_panel * P).p, sums);
+            }
+            deliver<V, GATES>(sums, columns, {block, next}, 0, 1, epilogue);
+            continue;
+        }
+        tiles.each([&](int64_t row, int count) {
+            for (int64_t panel = first_panel; panel < first_panel + group_panels && panel < panels; ++panel) {
+                const int width = panel == panels - 1 ? last_width : P;
+                terms.template multiply<V>(row, count, panel, width, GATES, start.at(row, panel * P),
+                                           sums + (panel - first_panel) * P, Tile<V>::ld);
             }
             deliver<V, GATES>(sums, columns, {block, next}, row, count, epilogue);
-        }
+        });
+    }
+}
+
+// out(row, column) = start(row, column) + the sum over terms a * b, for whole panels.
+template <class V>
+RECURRA_INLINE void product_into(Terms<typename V::Real> terms, int64_t rows, const Columns<V>& columns, Range panels,
+                                 Start<typename V::Real> start, typename V::Real* out, int64_t ld) {
+    constexpr int P = 2 * V::width;
+    const Tiles<V> tiles(rows);
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+        const int width = columns.panel_width(panel);
+        tiles.each([&](int64_t row, int count) {
+            terms.template multiply<V>(row, count, panel, width, columns.gates, start.at(row, panel * P),
+                                       out + row * ld + panel * P, ld);
+        });
     }
 }
 
 // epilogue(row, column, sums): the same without gates, a vector of columns [column, column + W) at a time.
-template <class V, int TERMS, class Epilogue>
-RECURRA_INLINE void plain_product(const Term<typename V::Real> (&terms)[TERMS], int64_t rows, const Columns<V>& columns,
-                                  Range panels, Epilogue&& epilogue) {
+template <class V, class Epilogue>
+RECURRA_INLINE void plain_product(Terms<typename V::Real> terms, int64_t rows, const Columns<V>& columns, Range panels,
+                                  Epilogue&& epilogue) {
     using R = typename V::Real;
     constexpr int W = V::width, P = 2 * W, ld = Tile<V>::ld;
     alignas(64) R sums[Tile<V>::size];
-    const int64_t tiles = (rows + Tile<V>::rows - 1) / Tile<V>::rows;
+    const Tiles<V> tiles(rows);
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
         const int width = columns.panel_width(panel);
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-            const int64_t row = rows * tile / tiles;
-            const int count = int(rows * (tile + 1) / tiles - row);
-            const Micro<V> kernel = micro_for<V, false>(count, width);
-            for (int t = 0; t < TERMS; ++t)
-                kernel(terms[t].a + row * terms[t].ld, terms[t].ld,
-                       terms[t].b.template at<V>(panel, width, terms[t].K, columns.gates), terms[t].K, sums, t > 0);
+        tiles.each([&](int64_t row, int count) {
+            terms.template multiply<V>(row, count, panel, width, columns.gates, {}, sums, ld);
             for (int r = 0; r < count; ++r)
                 for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * ld + v));
-        }
+        });
     }
 }
 
