@@ -119,8 +119,8 @@ def test_steps_and_streams_read_the_packed_weights(monkeypatch, name):
     case = make(name, 4, 2, 5, 33)
     outputs, _ = rc.unroll(case.cell.freeze(dtype=torch.bfloat16), case.inputs, case.state, time_major=True)
     ran = []
-    forward = library.forward
-    monkeypatch.setattr(library, "forward", lambda words, training: ran.append(words[:]) or forward(words, training))
+    step = library.step
+    monkeypatch.setattr(library, "step", lambda words: ran.append(words[:]) or step(words))
     state, stepper = case.state, case.cell.stepper(2)
     stepper.state = state
     for t in range(4):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as module_hooks
 
 from recurra import _nest
 from recurra._typing import SCALAR, Masks, State, StateSize
@@ -24,6 +25,7 @@ from recurra.kernels import (
     freeze,
     make_stepper,
     run_compiled,
+    run_layers,
     run_sequence,
     run_step,
     run_unroll,
@@ -156,6 +158,12 @@ class BaseCell(nn.Module):
             return_states=return_states,
         )
 
+    def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
+        """`(outputs, final state)` of full-length rows without gradients, outputs in the layout of `inputs`; None where
+        only `unroll` can run them. Nothing needs to be checked before.
+        """
+        return None
+
     def _unroll_compiled(self, *sequence: Any, **call: Any) -> Any:
         compiled = self.__dict__.get("_compiled")
         return None if compiled is None else run_compiled(self, compiled, *sequence, **call)
@@ -275,6 +283,26 @@ class LeafCell(BaseCell):
             thaw(self)
         return super().train(mode)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # nn.Module's own call takes as long as a small step; it is needed where something may listen, and by autograd
+        if len(args) == 2 and not kwargs and not torch.is_grad_enabled() and self._unobserved():
+            stepped = run_step(self, *args)
+            if stepped is not None:
+                return stepped
+        return super().__call__(*args, **kwargs)
+
+    def _unobserved(self) -> bool:
+        """Whether a call is this class' own step and nothing else: no hooks, no tracing, no masks."""
+        return not (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or module_hooks._global_forward_hooks
+            or module_hooks._global_forward_pre_hooks
+            or type(self).forward is not LeafCell.forward
+            or torch._C._get_tracing_state()
+            or self._draws()
+        )
+
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         if masks is None and not self._draws():
             stepped = run_step(self, x, state)
@@ -296,6 +324,12 @@ class LeafCell(BaseCell):
     def stepper(self, batch_size: int) -> Any:
         kept = None if self._draws() else make_stepper(self, batch_size)
         return kept or super().stepper(batch_size)
+
+    def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
+        if type(self).unroll is not LeafCell.unroll or self._draws():
+            return None
+        done = run_layers(self, [self], inputs, time_major=time_major, reverse=reverse)
+        return done and (done[0], done[1][0])
 
     def _draws(self) -> bool:
         """Whether a step draws masks of its own, now."""

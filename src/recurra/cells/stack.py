@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from recurra import _nest
 from recurra._typing import Masks, State
-from recurra.cells.base import BaseCell
+from recurra.cells.base import BaseCell, LeafCell
 from recurra.cells.checks import check_step
 from recurra.errors import InputError, StructureError
+from recurra.kernels import run_layers
 from recurra.kernels.scan import After, StateDropout, Zoneout
 
 
@@ -120,6 +121,16 @@ class StackedCells(BaseCell):
             )
             results.append(rest)
         return inputs, *map(tuple, zip(*results, strict=True))
+
+    def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
+        layers = self._layers
+        for cell in layers:
+            if not isinstance(cell, LeafCell) or type(cell).unroll is not LeafCell.unroll or cell._draws():
+                return None
+        if type(self).unroll is not StackedCells.unroll:
+            return None
+        done = run_layers(self, layers, inputs, time_major=time_major, reverse=reverse)
+        return done and (done[0], tuple(done[1]))
 
     def _share(self, transform: StateDropout | Zoneout, k: int) -> StateDropout | Zoneout:
         """Layer k's part of a wrapper's transform: only the last layer's output is the stack's."""

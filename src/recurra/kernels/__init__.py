@@ -5,6 +5,7 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 """
 
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
+from recurra.kernels.layers import run_layers
 from recurra.kernels.prepared import freeze, run_unroll, thaw, wants_halves
 from recurra.kernels.random import draw_mask
 from recurra.kernels.scan import StateDropout, Zoneout, scan
@@ -22,6 +23,7 @@ __all__ = [
     "plain",
     "refusal",
     "run_compiled",
+    "run_layers",
     "run_sequence",
     "run_step",
     "run_unroll",

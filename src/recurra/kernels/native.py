@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 8
+ABI = 9
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -206,6 +206,8 @@ class Library:
         core.recurra_freeze.restype = c_void_p
         core.recurra_thaw.argtypes = [c_void_p]
         core.recurra_forward.argtypes = [c_void_p, c_int]
+        core.recurra_step.argtypes = [c_void_p]
+        core.recurra_layers.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
         for name in ("log_norm", "gradient", "viterbi"):
             function = getattr(core, f"recurra_chain_{name}")
@@ -218,11 +220,8 @@ class Library:
         core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
         self.core = core
-        self._forward, self._backward, self.release = (
-            core.recurra_forward,
-            core.recurra_backward,
-            core.recurra_release,
-        )
+        self._forward, self._step, self._layers = core.recurra_forward, core.recurra_step, core.recurra_layers
+        self._backward, self.release = core.recurra_backward, core.recurra_release
         if hasattr(os, "register_at_fork"):
             # An OpenMP team does not survive a fork: children compute on the thread they have.
             os.register_at_fork(after_in_child=self._forked)
@@ -254,6 +253,18 @@ class Library:
         if status:
             self.check(status)
         return Reserve(self.release, words[_RESERVE]) if training else None
+
+    def step(self, words: array[int]) -> None:
+        """Run a sequence without gradients."""
+        status = self._step(words.buffer_info()[0])
+        if status:
+            self.check(status)
+
+    def layers(self, words: array[int], count: int) -> None:
+        """Run layers forward without gradients, their `Call`s one behind the other, each on what the last gave out."""
+        status = self._layers(words.buffer_info()[0], count)
+        if status:
+            self.check(status)
 
     def peak(self, threads: int) -> float:
         """GFLOP/s of multiply-adds in registers on this machine, measured."""

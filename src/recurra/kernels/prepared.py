@@ -23,6 +23,7 @@ from recurra.kernels.native import Packed, library
 X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 H_BEFORE, C_BEFORE = argument.INITIAL
 H_AFTER, C_AFTER = argument.FINAL
+FLOAT, empty_like = torch.float32, torch.empty_like
 
 
 class Prepared:
@@ -42,10 +43,15 @@ class Prepared:
         self.frozen = frozen
         self.x_shape = torch.Size((B, cell.input_size))
         self.state_shapes = [leaf.shape for leaf in reversed(_nest.flatten(state))]
+        self.state_type = None if type(state) is Tensor else type(state)
         self.sources = [
             (*_owner(cell, tensor), tensor, tensor.data_ptr(), tensor.stride())
             for tensor in self.tensors
             if tensor is not None
+        ]
+        self._checks = [
+            (owner.get, name, tensor, tensor.data_ptr, pointer, tensor.stride, strides)
+            for owner, name, tensor, pointer, strides in self.sources
         ]
         leaves = tuple(reversed(_nest.flatten(state)))
         x, out = torch.empty(1, *self.x_shape), torch.empty(1, *self.state_shapes[0])
@@ -60,19 +66,45 @@ class Prepared:
         """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
         if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
             return False
-        for owner, name, tensor, pointer, strides in self.sources:
+        for owned, name, tensor, address, pointer, stride, strides in self._checks:
             # another one, or none, where a parametrization or pruning took it over; the same memory read another way
             # where somebody set `.data` to a transposition
-            if owner.get(name) is not tensor or tensor.data_ptr() != pointer or tensor.stride() != strides:
+            if owned(name) is not tensor or address() != pointer or stride() != strides:
                 return False
         return True
 
     def fits(self, leaves: Any) -> bool:
         """Whether the parts of a state are plain tensors of the right shape."""
-        for leaf, shape in zip(leaves, self.state_shapes, strict=True):  # noqa: SIM110
-            if not plain_tensor(leaf, shape):
-                return False
-        return True
+        shapes = self.state_shapes
+        if len(shapes) == 1:
+            return plain_tensor(leaves[0], shapes[0])
+        return plain_tensor(leaves[0], shapes[0]) and plain_tensor(leaves[1], shapes[1])
+
+    def step(self, x: Any, state: State) -> tuple[Tensor, State] | None:
+        """One step without gradients, `(output, new state)`; None where x or the state are not plain."""
+        if not plain_tensor(x, self.x_shape):
+            return None
+        shapes, words = self.state_shapes, self.words[:]
+        if self.state_type is None:
+            h = state
+        elif type(state) is self.state_type:
+            c, h = state
+            if not plain_tensor(c, shapes[1]):
+                return None
+        else:
+            return None
+        if not plain_tensor(h, shapes[0]):
+            return None
+        new_h = empty_like(h)
+        words[X], words[THREADS], words[H_BEFORE] = x.data_ptr(), library.threads(), h.data_ptr()
+        words[H_AFTER] = words[OUT] = new_h.data_ptr()
+        if self.state_type is None:
+            library.step(words)
+            return new_h, new_h
+        new_c = empty_like(c)
+        words[C_BEFORE], words[C_AFTER] = c.data_ptr(), new_c.data_ptr()
+        library.step(words)
+        return new_h, self.state_type(new_c, new_h)
 
     def run_sequence(self, inputs: Tensor, state: State, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
         """A sequence without gradients: outputs and final state."""
@@ -93,8 +125,6 @@ class Prepared:
         h = state if type(state) is Tensor else state[1]
         new_h = torch.empty_like(h)
         words[H_BEFORE], words[H_AFTER] = h.data_ptr(), new_h.data_ptr()
-        if not words[OUT]:  # a step's output is its h
-            words[OUT] = words[H_AFTER]
         if h is state:
             library.forward(words, False)
             return new_h
@@ -117,6 +147,8 @@ class Calls:
 
     def __init__(self) -> None:
         self.ready: dict[tuple[int, bool], Prepared] = {}
+        self.layers: dict[int, Any] = {}
+        """Whole stacks' arguments by rows, see `recurra.kernels.layers`."""
 
     def __reduce__(self) -> tuple[type[Calls], tuple[()]]:
         return Calls, ()
@@ -182,7 +214,7 @@ def plain_tensor(tensor: Any, shape: torch.Size) -> bool:
     return (
         type(tensor) is Tensor
         and tensor.shape == shape
-        and tensor.dtype is torch.float32
+        and tensor.dtype is FLOAT
         and tensor.is_cpu
         and tensor.is_contiguous()
     )

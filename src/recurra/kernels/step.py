@@ -22,18 +22,20 @@ from recurra.kernels.prepared import (
     Prepared,
     calls_of,
     eligible,
+    empty_like,
     packed_for_steps,
     plain_tensor,
     undisturbed,
     wants_gradient,
 )
 
+X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 MOST_ROWS = 3
 
 
 def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     """One step of `cell` without gradients, `(output, new state)`; None where the kernels do not run it."""
-    if type(x) is not Tensor or x.dim() != 2 or torch.compiler.is_compiling():
+    if type(x) is not Tensor or torch.compiler.is_compiling() or x.dim() != 2:
         return None
     if not undisturbed():
         if library.missing is not None and cell.recurrence.family in FAMILIES:
@@ -43,13 +45,11 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     if not 0 < B <= MOST_ROWS:
         return None
     prepared = calls_of(cell).find(cell, B, packed_for_steps(cell))
-    leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    if prepared is None or not plain_tensor(x, prepared.x_shape) or not prepared.fits(leaves):
+    if prepared is None:
         return None
-    if torch.is_grad_enabled() and wants_gradient((x, *leaves, *prepared.tensors)):
+    if torch.is_grad_enabled() and wants_gradient((x, *_nest.flatten(state), *prepared.tensors)):
         return None
-    new = prepared.run(prepared.words[:], x, state)
-    return new if type(new) is Tensor else new[1], new
+    return prepared.step(x, state)
 
 
 class KernelStepper:
@@ -95,14 +95,10 @@ class KernelStepper:
         prepared = self._prepared
         if not plain_tensor(x, prepared.x_shape):
             x = self._converted(x)
-        out = torch.empty_like(self._buffers[0])
+        out = empty_like(self._buffers[0])
         words = prepared.words
-        words[argument.X], words[argument.OUT], words[argument.THREADS] = (
-            x.data_ptr(),
-            out.data_ptr(),
-            library.threads(),
-        )
-        library.forward(words, False)
+        words[X], words[OUT], words[THREADS] = x.data_ptr(), out.data_ptr(), library.threads()
+        library.step(words)
         return out
 
     def _converted(self, x: Tensor) -> Tensor:

@@ -113,6 +113,11 @@ def unroll(
     """
     if padding not in ("right", "left"):
         raise InputError(f"`padding` must be 'right' or 'left', got {padding!r}")
+    extras = (initial_state, lengths, masks, resets, reset_state)
+    if isinstance(cell, BaseCell) and not return_states and all([extra is None for extra in extras]):
+        done = cell.unroll_from_zeros(inputs, time_major=time_major, reverse=reverse)
+        if done is not None:
+            return done
     call = prepare(cell, inputs, initial_state, lengths, time_major=time_major)
     rows = call.inputs
     if masks is not None:

@@ -1,0 +1,127 @@
+"""Whole stacks in one compiled call: the bits of layer after layer, and every other call on its usual road."""
+
+import pytest
+import torch
+
+import recurra as rc
+from recurra import _nest
+from recurra.errors import InputError
+from recurra.kernels import layers
+from tests.kernels.cases import make
+
+CELLS = {
+    "lstm": lambda inputs, hidden: rc.LSTMCell(inputs, hidden),
+    "lstm_projection": lambda inputs, hidden: rc.LSTMCell(inputs, hidden + 3, projection_size=hidden),
+    "peepholes": lambda inputs, hidden: rc.LSTMCell(inputs, hidden, peepholes=True),
+    "gru": lambda inputs, hidden: rc.GRUCell(inputs, hidden),
+    "gru_after": lambda inputs, hidden: rc.GRUCell(inputs, hidden, reset="after"),
+    "rnn": lambda inputs, hidden: rc.RNNCell(inputs, hidden),
+}
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """How many compiled calls of layers there were."""
+    calls = []
+    run = layers.Layers.run
+    monkeypatch.setattr(layers.Layers, "run", lambda self, *call: calls.append(len(self.calls)) or run(self, *call))
+    return calls
+
+
+def assert_same(found, expected):
+    for one, other in zip(_nest.flatten(found), _nest.flatten(expected), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("B", [1, 3, 19, 40])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_stack_has_the_bits_of_its_layers(isa, taken, name, B):
+    stack = rc.StackedCells([CELLS[name](7, 17), CELLS[name](17, 5), CELLS[name](5, 32)])
+    inputs = torch.randn(6, B, 7)
+    for reverse in (False, True):
+        with torch.no_grad():
+            found = rc.unroll(stack, inputs, time_major=True, reverse=reverse)
+            zeros = stack.initial_state(B)
+            expected = rc.unroll(stack, inputs, zeros, time_major=True, reverse=reverse)
+        assert_same(found, expected)
+        assert [type(state) for state in found[1]] == [type(state) for state in zeros]
+    assert taken == [3, 3]
+
+
+def test_either_layout_any_length_and_frozen(taken):
+    stack = rc.StackedCells([rc.LSTMCell(4, 6), rc.GRUCell(6, 6)])
+    inputs = torch.randn(3, 5, 4)  # batch-major
+    with torch.inference_mode():
+        for rows in (inputs, inputs[:, :2], inputs.transpose(0, 1).contiguous().transpose(0, 1), inputs[:2]):
+            found = rc.unroll(stack, rows)
+            assert_same(found, rc.unroll(stack, rows, stack.initial_state(len(rows))))
+            assert found[0].shape == (*rows.shape[:2], 6)
+        before = rc.unroll(stack, inputs)
+        assert_same(rc.unroll(stack.freeze(), inputs), before)
+        for parameter in stack.parameters():
+            parameter.mul_(2)
+        assert not torch.equal(rc.unroll(stack, inputs)[0], before[0])
+    assert taken == [2] * 7
+
+
+def test_the_states_are_float32_whatever_torchs_default_is(taken):
+    cell, inputs = rc.GRUCell(3, 4), torch.randn(2, 2, 3)
+    with torch.no_grad():
+        _, expected = rc.unroll(cell, inputs)
+        torch.set_default_dtype(torch.float64)
+        try:
+            _, state = rc.unroll(cell, inputs)
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert state.dtype is torch.float32
+    assert torch.equal(state, expected)
+    assert taken == [1, 1]
+
+
+class Louder(rc.LSTMCell):
+    def unroll(self, *sequence, **call):
+        outputs, state = super().unroll(*sequence, **call)
+        return 2 * outputs, state
+
+
+def test_other_calls_take_the_usual_road(taken):
+    inputs = torch.randn(2, 3, 4)
+    cell = rc.LSTMCell(4, 5)
+    louder = Louder(4, 5)
+    louder.load_state_dict(cell.state_dict())
+    plain, _ = rc.unroll(cell, inputs)
+    assert plain.requires_grad
+    assert not taken
+    with torch.no_grad():
+        assert torch.equal(rc.unroll(louder, inputs)[0], 2 * plain)
+        assert torch.equal(rc.unroll(rc.StackedCells([louder]), inputs)[0], 2 * plain)
+        rc.unroll(rc.LayerNormBasicLSTMCell(4, 5, recurrent_keep_prob=0.5), inputs)
+        rc.unroll(cell, inputs, lengths=torch.tensor([3, 1]))
+        rc.unroll(cell, inputs, return_states=True)
+        assert not taken
+        with pytest.raises(InputError, match="expected"):
+            rc.unroll(cell, inputs[..., :3])
+
+
+def test_a_call_of_a_cell_is_heard_by_hooks_and_runs_its_own_forward():
+    case = make("lstm", 1, 2, 4, 5)
+    heard = []
+    with torch.no_grad():
+        expected, _ = case.cell(case.inputs[0], case.state)
+        handle = case.cell.register_forward_hook(lambda *call: heard.append("after"))
+        before = case.cell.register_forward_pre_hook(lambda *call: heard.append("before"))
+        output, _ = case.cell(case.inputs[0], case.state)
+        assert torch.equal(output, expected)
+        assert heard == ["before", "after"]
+        handle.remove()
+        before.remove()
+
+        class Doubled(rc.LSTMCell):
+            def forward(self, x, state, masks=None):
+                output, state = super().forward(x, state, masks)
+                return 2 * output, state
+
+        doubled = Doubled(4, 5)
+        doubled.load_state_dict(case.cell.state_dict())
+        doubled.options = case.cell.options
+        assert torch.equal(doubled(case.inputs[0], case.state)[0], 2 * expected)
