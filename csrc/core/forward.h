@@ -87,10 +87,10 @@ struct Forward : Shape<Cell> {
     }
 
     // One product for both saves storing and loading sums. Not where a step's rows fill no tile, nor where the weights
-    // would not stay in the second-level cache from step to step.
+    // come out of the third-level cache in every step (the bound is measured: a little above the second level's size).
     bool joins_inputs() const {
         if (!Cell::joins_inputs || halves || raw_inputs || raw_states) return false;
-        return 2 * this->group_rows > Tile<V>::rows && this->weight_bytes() <= (in_place ? 800e3 : 1.6e6);
+        return 2 * this->group_rows > Tile<V>::rows && this->weight_bytes() <= 1.6e6;
     }
 
     // The first block of a bank that has to be packed.
