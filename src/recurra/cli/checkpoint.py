@@ -93,7 +93,9 @@ def inspect(
         typer.echo(json.dumps({"path": path, "format": version, "era": era, "variables": rows}, indent=2))
         return
     total = sum(row["bytes"] for row in rows)
-    table = Table(title=f"{path}: {version}, {len(rows)} variables, {total:,} bytes, names of {era or 'no known era'}")
+    # Not the table's title, which is broken at the table's width: a path should stay in one piece.
+    typer.echo(f"{path}: {version}, {len(rows)} variables, {total:,} bytes, names of {era or 'no known era'}")
+    table = Table()
     for column in ("name", "dtype", "shape", "bytes", *(("mean", "std", "min", "max") if statistics else ())):
         table.add_column(column, justify="left" if column in ("name", "dtype", "shape") else "right", overflow="fold")
     for row in rows:
