@@ -157,3 +157,51 @@ def test_two_layers_that_only_look_like_a_step_stay_layers():
         session.run(tf.global_variables_initializer())
         session.run(y, {a: np.zeros((BATCH, HIDDEN)), b: np.zeros((BATCH, FEATURES))})
         assert all(op.type != "CellStep" for op in next(reversed(session._plans.values()))[0].ops)
+
+
+def _lstm_from(memory: Callable[[], Any], rows: int = BATCH) -> list[Any]:
+    """Outputs of a written-out LSTM whose first memory, or whose inputs, are broadcast."""
+    step, outputs = _lstm_joined(None) if rows == BATCH else _lstm_sliced(None), []
+    h, c = tf.zeros([BATCH, HIDDEN]), memory()
+    for t in range(4):
+        x = tf.constant(np.random.RandomState(t).randn(rows, FEATURES), tf.float32)
+        h, c = step(lambda x=x: x, h, c)
+        outputs.append(h)
+    return outputs
+
+
+def _gru_of_states_twice() -> list[Any]:
+    """tanh(x @ w + (r·h) @ u + h @ v): one product more than a GRU has."""
+    w, u, v = _matrix("w", FEATURES, HIDDEN), _matrix("uu", HIDDEN, HIDDEN), _matrix("vvv", HIDDEN, HIDDEN)
+    wz, uz = _matrix("wz", FEATURES, HIDDEN), _matrix("uzz", HIDDEN, HIDDEN)
+    h, outputs = tf.ones([BATCH, HIDDEN]), []
+    for t in range(4):
+        x = tf.constant(np.random.RandomState(t).randn(BATCH, FEATURES), tf.float32)
+        z = tf.sigmoid(tf.matmul(x, wz) + tf.matmul(h, uz))
+        h = z * h + (1 - z) * tf.tanh(tf.matmul(x, w) + tf.matmul(z * h, u) + tf.matmul(h, v))
+        outputs.append(h)
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _gru_of_states_twice,
+        lambda: _lstm_from(lambda: tf.constant(0.5)),
+        lambda: _lstm_from(lambda: tf.ones([HIDDEN])),
+        lambda: _lstm_from(lambda: tf.ones([BATCH, 1])),
+        lambda: _lstm_from(lambda: tf.placeholder_with_default(np.ones((BATCH, 1), "f"), [None, None])),
+        lambda: _lstm_from(lambda: tf.zeros([BATCH, HIDDEN]), rows=1),
+    ],
+    ids=["one_product_more", "scalar", "vector", "column", "unknown_width", "one_input_row"],
+)
+def test_what_is_nearly_a_cell_keeps_its_numbers(make, monkeypatch):
+    def values() -> Any:
+        with Graph().as_default(), tf.Session() as session:
+            outputs = make()
+            session.run(tf.global_variables_initializer())
+            return session.run(outputs)
+
+    found = values()
+    monkeypatch.setattr(recognise, "written_out", lambda ops, closed: {})
+    np.testing.assert_allclose(found, values(), rtol=2e-5, atol=2e-6)

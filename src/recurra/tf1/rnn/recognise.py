@@ -77,7 +77,7 @@ def written_out(ops: Iterable[Operation], closed: Callable[[Tensor], bool]) -> d
 
 
 def _whole(match: Match) -> bool:
-    """Whether every gate is of the same two sources, one of them as wide as the state."""
+    """Whether every gate is of the same two sources and as wide as the state."""
     gates = list(match.gates.values())
     sources = gates[0].products.keys()
     width = match.hidden.shape.values[1]  # type: ignore[index]
@@ -106,12 +106,16 @@ def _pair(match: Match, before: Match) -> Iterator[tuple[Match, Tensor]]:
     first = next(s for s in before.sources if before.blocks(s) == weights)
     if _fits(before, first) and before.state in (None, first):
         yield before, first
-    yield match, before.hidden
+    if _fits(match, before.hidden):
+        yield match, before.hidden
 
 
 def _fits(match: Match, state: Tensor) -> bool:
-    """Whether a first state has a row for every row (and is not one row for all)."""
-    rows = {t.shape.values[0] for t in (state, match.hidden, *(match.memory or ())) if t.shape.values}
+    """Whether states are as wide as the new one, and nothing is one row (or one number) for all."""
+    states = (state, match.hidden, *(match.memory or ()))
+    if any(t.shape.rank != 2 or t.shape.values[1] != match.hidden.shape.values[1] for t in states):  # type: ignore[index]
+        return False
+    rows = {t.shape.values[0] for t in (*states, *match.sources)}  # type: ignore[index]
     return 1 not in rows or rows == {1}
 
 
@@ -279,8 +283,8 @@ def _gru(reader: Reader, hidden: Tensor) -> Iterator[Match]:
 
 
 def _with_reset(reader: Reader, candidate: Affine, state: Tensor) -> tuple[Affine, Affine] | None:
-    """The reset gate, and the candidate's sum of x and the state in place of x and r·h."""
-    for source in candidate.products:
+    """The reset gate, and the candidate's sum of x and the state in place of x and r·h (and h nowhere else)."""
+    for source in candidate.products if state not in candidate.products else ():
         for reset, other in _either(reader, source, "Mul"):
             r = _under(reader, reset, "Sigmoid") if other is state else None
             if r is not None:
