@@ -156,3 +156,44 @@ def test_a_keras_model_fits_and_then_answers_to_tensors():
     assert not np.array_equal(before, model.get_weights()[0])
     x = np.ones((2, 4, 3), "f")
     np.testing.assert_allclose(model(tf.constant(x)).numpy(), model.predict(x), rtol=1e-5)
+
+
+def test_a_tape_follows_what_it_is_told_to():
+    v, fixed = tf.Variable(2.0), tf.Variable(3.0, trainable=False)
+    with tf.GradientTape() as tape:
+        y = v * v * fixed
+    found, none = tape.gradient(y, [v, fixed])
+    assert float(found) == 12 and none is None
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(fixed)
+        y = v * v * fixed
+    none, found = tape.gradient(y, [v, fixed])
+    assert none is None and float(found) == 4
+    x = tf.constant(3.0)
+    with tf.GradientTape() as first:
+        first.watch(x)
+    with tf.GradientTape() as second:
+        y = x * x
+    assert second.gradient(y, x) is None
+
+
+def test_tapes_go_through_gradients_of_a_programs_own():
+    @tf.custom_gradient
+    def capped(x, y):
+        return x * y, lambda dy: (dy * 7.0, None)
+
+    x, y = tf.constant(3.0), tf.constant(2.0)
+    assert float(capped(x, y)) == 6
+    with tf.GradientTape() as tape:
+        tape.watch([x, y])
+        z = capped(x, y) * 2.0
+    found, none = tape.gradient(z, [x, y])
+    assert float(found) == 14 and none is None
+
+
+def test_refusals_are_tensorflows():
+    x = tf.ones([2, 3])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Matrix size-incompatible: In\[0\]: \[2,3\]"):
+        tf.matmul(x, x)
+    with pytest.raises(RuntimeError, match=r"tf\.gradients is not supported when eager execution is enabled"):
+        tf.gradients(x, x)

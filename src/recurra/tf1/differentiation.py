@@ -61,6 +61,10 @@ def gradients(
     """d(sum of ys)/dx for each x: a tensor, IndexedSlices for tables that are only looked up, None where nothing connects."""  # noqa: E501
     unconnected_gradients = UnconnectedGradients(unconnected_gradients)
     ys, xs = _listed(ys), _listed(xs)
+    if ys and all(hasattr(y, "_held") for y in ys):
+        raise RuntimeError(
+            "tf.gradients is not supported when eager execution is enabled. Use tf.GradientTape instead."
+        )
     stops = [] if stop_gradients is None else _listed(stop_gradients)
     seeds = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
     if len(seeds) != len(ys):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.tf1 import errors
+from recurra.tf1 import errors, nest, shape_errors
 from recurra.tf1.codegen import CONTROL_FLOW
 from recurra.tf1.constants import group_inputs
 from recurra.tf1.dtypes import DType, as_dtype
@@ -187,7 +187,7 @@ class EagerGraph(Graph):
             try:
                 result = function(*group_inputs(op, values))
             except Exception as error:
-                translated = errors.from_torch(error, op)
+                translated = errors.from_torch(error, op, shape_errors.at_run(op, [t._held for t in op._inputs]))
                 if translated is error:
                     raise
                 raise translated from error
@@ -264,13 +264,24 @@ def graph_mode() -> Iterator[None]:
 
 # -- gradients -------------------------------------------------------------------------------------------------------
 class Recording:
-    """What one open tape knows: under which leaves variables were read, and what else it watches."""
+    """What one open tape knows: under which leaves variables were read, and what else it watches.
 
-    def __init__(self) -> None:
+    `accessed`: whether it follows every trainable variable that is read, or those alone that it was told to watch.
+    """
+
+    def __init__(self, accessed: bool = True) -> None:
         self.reads: dict[Operation, list[torch.Tensor]] = {}
+        self._accessed = accessed
+        self._watched: dict[Any, Any] = {}  # variables' operations and tensors' leaves, by identity
 
     def note_read(self, handle: Operation, leaf: torch.Tensor) -> None:
-        self.reads.setdefault(handle, []).append(leaf)
+        variable = getattr(handle, "variable", None)
+        if id(handle) in self._watched or (self._accessed and (variable is None or variable.trainable)):
+            self.reads.setdefault(handle, []).append(leaf)
+
+    def clear(self) -> None:
+        self.reads.clear()
+        self._watched.clear()
 
     def start(self) -> None:
         _tapes.open.append(self)
@@ -280,10 +291,16 @@ class Recording:
             _tapes.open.remove(self)
 
     def watch(self, tensor: Any) -> None:
-        """Let autograd follow a tensor from here on."""
+        """Let autograd follow a tensor or variable from here on."""
+        handle = getattr(tensor, "handle", None)
+        if handle is not None:
+            self._watched[id(handle.op)] = handle.op
+            return
         value = getattr(tensor, "_held", None)
-        if isinstance(value, torch.Tensor) and not value.requires_grad and is_differentiable(tensor):
-            tensor._held = value.detach().requires_grad_(True)
+        if isinstance(value, torch.Tensor) and is_differentiable(tensor):
+            if not value.requires_grad:
+                tensor._held = value.detach().requires_grad_(True)
+            self._watched[id(tensor._held)] = tensor._held
 
     def gradient(self, targets: list[Any], sources: list[Any], seeds: list[Any] | None) -> list[torch.Tensor | None]:
         """d(sum of targets)/d(each source); None where nothing connects them."""
@@ -306,7 +323,50 @@ class Recording:
         handle = getattr(source, "handle", None)
         if handle is not None:
             return self.reads.get(handle.op, [])
-        return [source._held] if isinstance(getattr(source, "_held", None), torch.Tensor) else []
+        value = getattr(source, "_held", None)
+        follows = isinstance(value, torch.Tensor) and (not value.is_leaf or id(value) in self._watched)
+        return [value] if follows else []  # a leaf may be another tape's
+
+
+def with_own_gradient(function: Any, inputs: list[Any], kwargs: dict[str, Any]) -> Any:
+    """`function(*inputs) -> (ys, grad_fn)`: the ys, through which tapes go by grad_fn(*dys)."""
+    with _unrecorded():
+        result, gradient = function(*[wrap(_detached(t), t.dtype) for t in inputs], **kwargs)
+    outputs = nest.flatten(result)
+    if not _tapes.open:
+        return result
+
+    class Custom(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *values: Any) -> tuple[Any, ...]:
+            return tuple(t._held.clone() for t in outputs)
+
+        @staticmethod
+        def backward(ctx: Any, *upstream: Any) -> tuple[Any, ...]:  # type: ignore[override]
+            found = gradient(*[wrap(dy, t.dtype) for dy, t in zip(upstream, outputs, strict=True)])
+            found = list(found) if isinstance(found, list | tuple) else [found]
+            if len(found) != len(inputs):
+                raise ValueError(f"custom_gradient function returned {len(found)} gradients for {len(inputs)} inputs")
+            return tuple(None if g is None else g._held for g in found)
+
+    with torch.set_grad_enabled(True):
+        values = Custom.apply(*[t._held for t in inputs])
+    return nest.pack_sequence_as(result, [wrap(v, t.dtype) for v, t in zip(values, outputs, strict=True)])
+
+
+def _detached(tensor: Any) -> Any:
+    value = tensor._held
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+@contextlib.contextmanager
+def _unrecorded() -> Iterator[None]:
+    """No tape follows what is computed inside."""
+    before, _tapes.open = _tapes.open, []
+    try:
+        yield
+    finally:
+        _tapes.open = before
 
 
 def _sum(parts: list[torch.Tensor | None]) -> torch.Tensor | None:

@@ -42,7 +42,7 @@ class GradientTape:
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         self._persistent, self._used = persistent, False
-        self._recording = Recording() if get_default_graph().eager else None
+        self._recording = Recording(watch_accessed_variables) if get_default_graph().eager else None
 
     def __enter__(self) -> GradientTape:
         if self._recording is not None:
@@ -54,7 +54,7 @@ class GradientTape:
             self._recording.stop()
 
     def watch(self, tensor: Any) -> None:
-        """Follow a tensor (variables are followed by themselves)."""
+        """Follow a tensor or a variable (trainable ones are followed unasked)."""
         if self._recording is not None:
             for leaf in nest.flatten(tensor):
                 self._recording.watch(leaf)
@@ -62,7 +62,7 @@ class GradientTape:
     def reset(self) -> None:
         """Forget what was recorded."""
         if self._recording is not None:
-            self._recording.reads.clear()
+            self._recording.clear()
 
     @contextlib.contextmanager
     def stop_recording(self) -> Iterator[None]:

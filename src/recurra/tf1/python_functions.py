@@ -153,12 +153,15 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f(*xs) -> (ys, grad_fn)`: tf.gradients of the decorated function uses grad_fn(*dys)."""
 
     def decorated(*args: Any, **kwargs: Any) -> Any:
+        from recurra.tf1 import eager
         from recurra.tf1.contexts import ControlFlowContext
         from recurra.tf1.control_flow import _hidden
         from recurra.tf1.core_ops import identity
 
         with name_scope("CustomGradient", values=None):
             inputs = [convert_to_tensor(a) for a in args]
+            if inputs and all(hasattr(t, "_held") for t in inputs):
+                return eager.with_own_gradient(f, inputs, kwargs)
             context = ControlFlowContext("custom_gradient")
             context.Enter()
             try:
