@@ -255,3 +255,15 @@ def test_a_cell_is_made_again_from_a_layers_configuration():
         layer = tf.keras.layers.RNN(tf.keras.layers.LSTMCell(3), return_sequences=True)
         again = tf.keras.layers.RNN.from_config(layer.get_config())
         assert type(again.cell) is tf.keras.layers.LSTMCell and again.cell.units == 3 and again.return_sequences
+
+
+def test_metrics_make_their_like_and_drop_a_last_axis_of_one():
+    metrics = tf.keras.metrics
+    made = metrics.TopKCategoricalAccuracy.from_config(metrics.TopKCategoricalAccuracy(3).get_config())
+    assert made._fn_kwargs == {"k": 3} and made.get_config()["dtype"] == "float32"
+    metric = metrics.MeanSquaredError()
+    update, value = metric.update_state(np.array([1.0, 2.0, 4.0]), np.zeros((3, 1))), metric.result()
+    session = tf.keras.backend.get_session()
+    session.run([v.initializer for v in metric.weights])
+    session.run(update)
+    assert session.run(value) == 7

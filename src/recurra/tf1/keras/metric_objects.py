@@ -7,10 +7,13 @@ begins.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 
+from recurra.tf1 import dtypes
+from recurra.tf1.confusion import remove_squeezable_dimensions
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.keras import loss_functions as functions
 from recurra.tf1.keras import state
@@ -38,6 +41,9 @@ class Metric(Layer):
                    initializer: Any = None, dtype: Any = None, **_: Any) -> Any:  # fmt: skip
         with tf.control_dependencies(None), tf.name_scope(None):
             return super().add_weight(name, shape, dtype, initializer or "zeros", trainable=False)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dtype": dtypes.as_dtype(self._dtype).name}
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("Must be implemented in subclasses.")
@@ -72,6 +78,16 @@ def _grouped(function: Any) -> Any:
 
     update_state.__doc__ = function.__doc__
     return update_state
+
+
+def _of_one_rank(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Both as tensors, without a last dimension of 1 that only one of them has."""
+    y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+    ranks = y_true.shape.ndims, y_pred.shape.ndims
+    longer = {1: y_pred, -1: y_true}.get(0 if None in ranks else ranks[1] - ranks[0])
+    if longer is None or not longer.shape[-1:].is_compatible_with([1]) or longer.shape[-1].value is None:
+        return y_true, y_pred
+    return remove_squeezable_dimensions(y_true, y_pred)
 
 
 def _weighted(values: Any, weight: Any) -> tuple[Any, Any]:
@@ -139,8 +155,7 @@ class MeanMetricWrapper(_Reduced):
         self._fn, self._fn_kwargs = fn, kwargs
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        y_pred = tf.convert_to_tensor(y_pred)
-        y_true = tf.convert_to_tensor(y_true)
+        y_true, y_pred = _of_one_rank(y_true, y_pred)
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
         return _Reduced.update_state(self, values, sample_weight)
 
@@ -151,7 +166,7 @@ def _of_function(name: str, label: str, function: Any, *options: str, **defaults
     def start(self: Any, *args: Any, **kwargs: Any) -> None:
         given = {
             **defaults,
-            **dict(zip((*options_first, "name", "dtype", *options_last), args, strict=False)),
+            **dict(zip(order[1:], args, strict=False)),
             **kwargs,
         }
         kept = {"name": given.pop("name", label), "dtype": given.pop("dtype", None)}
@@ -159,6 +174,10 @@ def _of_function(name: str, label: str, function: Any, *options: str, **defaults
 
     options_first = tuple(o for o in options if o in ("k",))
     options_last = tuple(o for o in options if o not in options_first)
+    order = ("self", *options_first, "name", "dtype", *options_last)
+    start.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(o, inspect.Parameter.POSITIONAL_OR_KEYWORD) for o in order]
+    )
     export(
         type(name, (MeanMetricWrapper,), {"__init__": start, "__doc__": f"The mean {label}."}), f"keras.metrics.{name}"
     )
@@ -217,7 +236,7 @@ class RootMeanSquaredError(_Reduced):
         super().__init__(name, dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        y_pred = tf.convert_to_tensor(y_pred)
+        y_true, y_pred = _of_one_rank(y_true, y_pred)
         return _Reduced.update_state(self, tf.squared_difference(y_pred, tf.cast(y_true, y_pred.dtype)), sample_weight)
 
     def result(self) -> Any:
