@@ -279,6 +279,12 @@ class Exponential(Scalar):
         return self._defined(self.rate, self.rate < 0.0, "mode not defined: a Gamma of concentration 1")
 
 
+@RegisterKL(Exponential, Exponential)
+def _kl_exponential(a: Exponential, b: Exponential, name: Any = None) -> Any:
+    with tf.name_scope(name, "kl_exponential_exponential"):
+        return tf.log(a.rate) - tf.log(b.rate) + b.rate / a.rate - 1.0
+
+
 @named("Cauchy", ("loc", "scale"), ("scale",))
 class Cauchy(Scalar):
     """1 / (π scale (1 + z²))."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from recurra.tf1 import dtypes
 from recurra.tf1.distributions.base import (
-    FULLY_REPARAMETERIZED,
     NOT_REPARAMETERIZED,
     Distribution,
     checked,
@@ -392,7 +391,7 @@ class Deterministic(Distribution):
                 tf.convert_to_tensor(0 if tol is None else tol, dtype=self.loc.dtype) for tol in (atol, rtol)
             )
         super().__init__(
-            self.loc.dtype, FULLY_REPARAMETERIZED, validate_args, allow_nan_stats, graph_parents=[self.loc], name=scope
+            self.loc.dtype, NOT_REPARAMETERIZED, validate_args, allow_nan_stats, graph_parents=[self.loc], name=scope
         )
 
     _event_axes = 0
@@ -444,6 +443,9 @@ class VectorDeterministic(Deterministic):
 
     def _prob(self, x: Any) -> Any:
         return tf.cast(tf.reduce_all(tf.abs(x - self.loc) <= self._slack, axis=-1), self.dtype)
+
+    def _cdf(self, x: Any) -> Any:
+        raise NotImplementedError("cdf is not implemented: VectorDeterministic")
 
 
 served(VectorDeterministic, "VectorDeterministic")

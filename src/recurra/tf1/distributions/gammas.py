@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1.distributions.base import new_seed, served
+from recurra.tf1.distributions.base import NOT_REPARAMETERIZED, new_seed, served
 from recurra.tf1.distributions.continuous import LOC_SCALE, Exponential, Laplace, Normal, Scalar, named
 from recurra.tf1.distributions.divergence import RegisterKL
 from recurra.tf1.namespace import space
@@ -65,6 +65,8 @@ def _kl_gamma(a: Gamma, b: Gamma, name: Any = None) -> Any:
 @named("InverseGamma", ("concentration", "rate"), ("concentration", "rate"))
 class InverseGamma(Scalar):
     """1 / x of a Gamma."""
+
+    _type = NOT_REPARAMETERIZED  # TensorFlow's
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool = False, allow_nan_stats: bool = True,
                  name: str = "InverseGamma") -> None:  # fmt: skip

@@ -138,13 +138,13 @@ def _diagonal(loc: Any, diag: Any, identity: Any) -> Any:
 class MultivariateNormalDiag(_OfMatrix):
     """Independent normal numbers: a diagonal scale."""
 
-    _is_diag = True
+    _is_diag, _label = True, "MultivariateNormalDiag"
     _old_names = {"mu": "loc", "diag_stdev": "scale_diag"}
 
     def __init__(self, loc: Any = None, scale_diag: Any = None, scale_identity_multiplier: Any = None,
                  validate_args: bool = False, allow_nan_stats: bool = True,
-                 name: str = "MultivariateNormalDiag") -> None:  # fmt: skip
-        with tf.name_scope(name) as scope:
+                 name: str | None = None) -> None:  # fmt: skip
+        with tf.name_scope(name or self._label) as scope:
             self._begin(
                 loc, _diagonal(loc, scale_diag, scale_identity_multiplier), validate_args, allow_nan_stats, scope
             )
@@ -221,6 +221,8 @@ served(MultivariateNormalDiagPlusLowRank, "MultivariateNormalDiagPlusLowRank")
 class VectorLaplaceDiag(MultivariateNormalDiag):
     """Independent Laplace noise on a diagonal scale."""
 
+    _label = "VectorLaplaceDiag"
+
     _noise_entropy = 1.0 + math.log(2.0)
     _noise_variance = 2.0
 
@@ -236,6 +238,8 @@ served(VectorLaplaceDiag, "VectorLaplaceDiag")
 
 class VectorExponentialDiag(MultivariateNormalDiag):
     """Independent exponential noise on a diagonal scale."""
+
+    _label = "VectorExponentialDiag"
 
     _noise_entropy = 1.0
 

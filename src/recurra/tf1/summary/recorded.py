@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from recurra.tf1.cases import smart_cond
 from recurra.tf1.graph import get_default_graph
-from recurra.tf1.names import export, tf_export
+from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.summary.ops import summary_scope
 from recurra.tf1.summary.writer import FileWriter
@@ -235,4 +236,7 @@ def flush(writer: Any = None, name: Any = None) -> Any:
     return tf.no_op() if chosen is None else chosen.flush()
 
 
-export(lambda logdir, name=None: create_file_writer(f"{logdir}/eval"), f"{_HOME}.eval_dir")
+@tf_export(f"{_HOME}.eval_dir")
+def eval_dir(output_dir: str, eval_name: str | None = None) -> str:
+    """The folder for an evaluation's summaries."""
+    return os.path.join(output_dir, f"eval_{eval_name}" if eval_name else "eval")
