@@ -88,7 +88,10 @@ class _Direction:
         self.options = layers._options
         self.reverse = index % directions == 1
         self.input_size = layers.input_size if index < directions else below
-        self.halves = False
+
+    @property
+    def halves(self) -> bool:
+        return self.layers.halves
 
     def params(self) -> TorchParams:
         return self.layers._layer_params(self.index)
@@ -109,6 +112,8 @@ class _Layers(nn.RNNBase):
     """The shared forward: layer by layer, direction by direction, over time-major rows."""
 
     recurrence: Recurrence
+    halves: bool = False
+    """Whether products may round their operands to bfloat16, see `freeze`; copies keep it."""
     _state_parts = 1
 
     def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
@@ -122,15 +127,15 @@ class _Layers(nn.RNNBase):
         """
         halves = wants_halves(dtype)
         self.eval().requires_grad_(False)
+        self.halves = halves
         for direction in self._directions():
-            direction.halves = halves
             freeze(direction)
         return self
 
     def train(self, mode: bool = True) -> Self:
         if mode:
+            self.halves = False
             for direction in self.__dict__.get("_views", ()):
-                direction.halves = False
                 thaw(direction)
         return super().train(mode)
 
@@ -142,7 +147,7 @@ class _Layers(nn.RNNBase):
         return views
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the views, which the copy makes for itself; what they say of `freeze` stays behind with them."""
+        """Without the views and the packed weights they hold: a copy makes its own."""
         return {name: value for name, value in super().__getstate__().items() if name != "_views"}  # type: ignore[no-untyped-call]
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -165,7 +170,11 @@ class _Layers(nn.RNNBase):
 
     def _forward_prepared(self, input: Any, hx: Any) -> Any:
         """A plain batch through calls prepared before; None where the call must be looked at."""
-        if type(input) is not Tensor or input.dim() != 3 or input.dtype is not torch.float32 or not input.is_cpu:
+        if torch.compiler.is_compiling() or type(input) is not Tensor or input.dim() != 3:
+            return None
+        if input.dtype is not torch.float32 or not input.is_cpu or autocast_enabled(input.device):
+            return None
+        if self.dropout and self.training:  # a call that has to begin anew behind some layers would draw twice
             return None
         rows = input.transpose(0, 1) if self.batch_first else input
         shapes = [(len(self._all_weights), rows.shape[1], size) for size in self._widths()]
@@ -174,8 +183,6 @@ class _Layers(nn.RNNBase):
             if type(part) is not Tensor or part.shape != shape or not part.is_contiguous():
                 return None
         if len(parts) != len(shapes) or isinstance(hx, tuple) != (hx is not None and len(shapes) > 1):
-            return None
-        if torch.compiler.is_compiling() or autocast_enabled(input.device):
             return None
         found = self._run(rows, parts, None, prepared=True)
         return None if found is None else (self._time_major(found[0]), self._joined(found[1]))

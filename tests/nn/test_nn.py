@@ -215,6 +215,7 @@ def test_frozen_to_bfloat16():
     x = torch.randn(6, 4, 16)
     with torch.no_grad():
         found, expected = ours.freeze(dtype=torch.bfloat16)(x)[0], theirs(x)[0]
+        assert torch.equal(pickle.loads(pickle.dumps(ours))(x)[0], found)
     assert 0 < (found - expected).abs().max() < 5e-3
     ours.train().requires_grad_(True)
     same(ours, theirs, x)
@@ -247,3 +248,21 @@ def test_copies_read_their_own_weights():
             twin.weight_hh_l0.zero_()
         assert not torch.equal(twin(x)[0], before)
         assert torch.equal(ours(x)[0], before)
+
+
+def test_a_traced_layer_reads_its_input():
+    ours, _ = pair("LSTM", 5, 7)
+    x, others = torch.randn(4, 3, 5), torch.randn(4, 3, 5)
+    with torch.no_grad():
+        ours(x)
+        torch.testing.assert_close(torch.jit.trace(ours, (x,), check_trace=False)(others)[0], ours(others)[0])
+
+
+def test_dropout_draws_once_where_only_some_layers_can_be_prepared():
+    ours, theirs = pair("LSTM", 5, 7, num_layers=3, dropout=0.5)
+    found = []
+    for model in (ours, theirs):
+        prune.l1_unstructured(model, "weight_hh_l2", amount=0.5)
+        torch.manual_seed(1)
+        found.append(model(torch.ones(4, 3, 5))[0])
+    torch.testing.assert_close(*found)
