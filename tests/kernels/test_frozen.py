@@ -132,3 +132,14 @@ def test_a_prepared_call_refuses_bad_lengths():
     for lengths in ([4, 1], [-1, 2], [1]):
         with torch.no_grad(), pytest.raises(InputError, match="`lengths`"):
             cell.unroll(torch.zeros(3, 2, 4), cell.initial_state(2), torch.tensor(lengths))
+
+
+def test_another_value_at_the_old_ones_address_is_seen():
+    inputs = torch.randn(2, 3, 64)
+    for _ in range(5):  # the system gives freed memory out again, mostly
+        cell = rc.LSTMCell(64, 64).freeze()
+        cell.kernel.data = torch.zeros(1)
+        cell.kernel.data = torch.randn(128, 256)
+        fresh = rc.LSTMCell(64, 64)
+        fresh.load_state_dict(cell.state_dict())
+        torch.testing.assert_close(rc.unroll(cell, inputs)[0], rc.unroll(fresh, inputs)[0].detach())

@@ -1,7 +1,10 @@
 """Whole stacks in one compiled call: the bits of layer after layer, and every other call on its usual road."""
 
+import copy
+
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import recurra as rc
 from recurra import _nest
@@ -64,24 +67,76 @@ def test_either_layout_any_length_and_frozen(taken):
     assert taken == [2] * 7
 
 
-def test_the_states_are_float32_whatever_torchs_default_is(taken):
+@pytest.mark.parametrize("fresh", [False, True], ids=["prepared before", "prepared there"])
+def test_the_results_are_float32_whatever_torchs_default_is(taken, fresh):
     cell, inputs = rc.GRUCell(3, 4), torch.randn(2, 2, 3)
     with torch.no_grad():
-        _, expected = rc.unroll(cell, inputs)
+        expected = rc.unroll(cell, inputs)
+        cell = copy.deepcopy(cell) if fresh else cell
         torch.set_default_dtype(torch.float64)
         try:
-            _, state = rc.unroll(cell, inputs)
+            found = rc.unroll(cell, inputs)
         finally:
             torch.set_default_dtype(torch.float32)
-    assert state.dtype is torch.float32
-    assert torch.equal(state, expected)
+    assert_same(found, expected)
+    assert found[0].dtype is found[1].dtype is torch.float32
     assert taken == [1, 1]
+
+
+def test_results_are_on_the_cpu_whatever_torchs_default_is(taken):
+    cell, inputs = rc.LSTMCell(3, 4), torch.randn(2, 2, 3)
+    expected = rc.unroll(cell, inputs)
+    with torch.device("meta"):
+        trained = rc.unroll(cell, inputs)
+        trained[0].sum().backward()
+        with torch.no_grad():
+            assert_same(rc.unroll(cell, inputs), expected)
+    assert_same(trained, expected)
+    assert taken == [1]
 
 
 class Louder(rc.LSTMCell):
     def unroll(self, *sequence, **call):
         outputs, state = super().unroll(*sequence, **call)
         return 2 * outputs, state
+
+
+class Warm(rc.LSTMCell):
+    """Starts from ones."""
+
+    def initial_state(self, batch_size, **factory):
+        return _nest.map_leaves(torch.ones_like, super().initial_state(batch_size, **factory))
+
+
+class WarmStack(rc.StackedCells):
+    def initial_state(self, batch_size, **factory):
+        return _nest.map_leaves(torch.ones_like, super().initial_state(batch_size, **factory))
+
+
+def test_an_initial_state_of_ones_own_is_started_from(taken):
+    inputs = torch.randn(2, 3, 4)
+    patched = rc.LSTMCell(4, 5)
+    patched.initial_state = Warm(4, 5).initial_state
+    cells = [Warm(4, 5), patched, rc.StackedCells([rc.LSTMCell(4, 4), Warm(4, 5)]), WarmStack([rc.LSTMCell(4, 5)])]
+    for cell in cells:
+        expected = rc.unroll(cell, inputs)
+        with torch.no_grad():
+            assert_same(rc.unroll(cell, inputs), expected)
+    assert not taken
+
+
+def test_what_records_operators_sees_torchs(taken):
+    cell, inputs, others = rc.LSTMCell(4, 5).requires_grad_(False), torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+
+    def outputs(inputs):
+        return rc.unroll(cell, inputs)[0]
+
+    with torch.no_grad():
+        expected = outputs(others)
+        traced, made = torch.jit.trace(outputs, (inputs,), check_trace=False), make_fx(outputs)(inputs)
+        torch.testing.assert_close(traced(others), expected)
+        torch.testing.assert_close(made(others), expected)
+    assert taken == [1]
 
 
 def test_other_calls_take_the_usual_road(taken):
@@ -125,3 +180,5 @@ def test_a_call_of_a_cell_is_heard_by_hooks_and_runs_its_own_forward():
         doubled.load_state_dict(case.cell.state_dict())
         doubled.options = case.cell.options
         assert torch.equal(doubled(case.inputs[0], case.state)[0], 2 * expected)
+        case.cell.forward = doubled.forward
+        assert torch.equal(case.cell(case.inputs[0], case.state)[0], 2 * expected)

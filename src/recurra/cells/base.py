@@ -298,7 +298,7 @@ class LeafCell(BaseCell):
             or self._forward_pre_hooks
             or module_hooks._global_forward_hooks
             or module_hooks._global_forward_pre_hooks
-            or type(self).forward is not LeafCell.forward
+            or getattr(self.forward, "__func__", None) is not LeafCell.forward
             or torch._C._get_tracing_state()
             or self._draws()
         )
@@ -326,10 +326,15 @@ class LeafCell(BaseCell):
         return kept or super().stepper(batch_size)
 
     def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
-        if type(self).unroll is not LeafCell.unroll or self._draws():
+        if not self._runs_from_zeros():
             return None
         done = run_layers(self, [self], inputs, time_major=time_major, reverse=reverse)
         return done and (done[0], done[1][0])
+
+    def _runs_from_zeros(self) -> bool:
+        """Whether this is the class' own sequence from its own zeros, with no masks."""
+        zeros = getattr(self.initial_state, "__func__", None) is BaseCell.initial_state
+        return zeros and type(self).unroll is LeafCell.unroll and not self._draws()
 
     def _draws(self) -> bool:
         """Whether a step draws masks of its own, now."""

@@ -125,9 +125,10 @@ class StackedCells(BaseCell):
     def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
         layers = self._layers
         for cell in layers:
-            if not isinstance(cell, LeafCell) or type(cell).unroll is not LeafCell.unroll or cell._draws():
+            if not isinstance(cell, LeafCell) or not cell._runs_from_zeros():
                 return None
-        if type(self).unroll is not StackedCells.unroll:
+        zeros = getattr(self.initial_state, "__func__", None) is StackedCells.initial_state
+        if not zeros or type(self).unroll is not StackedCells.unroll:
             return None
         done = run_layers(self, layers, inputs, time_major=time_major, reverse=reverse)
         return done and (done[0], tuple(done[1]))

@@ -78,7 +78,7 @@ def marginals(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> Te
     """The probability `[B, T, K]` of each tag at each step; zeros past a row's length. Without gradient."""
     _, reserve = _forward(scores, transitions, lengths, training=True)
     assert reserve is not None
-    found = torch.empty(scores.shape, dtype=scores.dtype)
+    found = torch.empty(scores.shape, dtype=scores.dtype, device="cpu")
     _gradient(scores, transitions, lengths, reserve, None, found, None)
     return found
 
@@ -87,8 +87,8 @@ def viterbi(scores: Tensor, transitions: Tensor, lengths: Tensor | None) -> tupl
     """The best path `[B, T]` (zeros past a row's length) and its score `[B]`. Without gradient."""
     scores, transitions, lengths = _dense(scores, transitions, lengths)
     call = _call(scores, transitions, lengths)
-    score = torch.empty(scores.shape[0], dtype=scores.dtype)
-    tags = torch.empty(scores.shape[:2], dtype=torch.int64)
+    score = torch.empty(scores.shape[0], dtype=scores.dtype, device="cpu")
+    tags = torch.empty(scores.shape[:2], dtype=torch.int64, device="cpu")
     call.total, call.tags = score.data_ptr(), tags.data_ptr()
     _run(library.chain_viterbi, call)
     return tags, score
@@ -127,7 +127,7 @@ def _forward(
 ) -> tuple[Tensor, Reserve | None]:
     scores, transitions, lengths = _dense(scores, transitions, lengths)
     call = _call(scores, transitions, lengths)
-    total = torch.empty(scores.shape[0], dtype=scores.dtype)
+    total = torch.empty(scores.shape[0], dtype=scores.dtype, device="cpu")
     call.total = total.data_ptr()
     _run(library.chain_log_norm, call, training)
     if not training:
@@ -176,7 +176,7 @@ class _LogNorm(torch.autograd.Function):
             found = iter(torch.autograd.grad(ctx.twin(scores, transitions), targets, grads, create_graph=True))
             return None, None, *(next(found) if want else None for want in wanted)
         results = [
-            torch.empty(tensor.shape, dtype=tensor.dtype) if want else None
+            torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu") if want else None
             for tensor, want in zip((scores, transitions), wanted, strict=True)
         ]
         _gradient(scores, transitions, lengths, ctx.reserve, grads[0], *results)

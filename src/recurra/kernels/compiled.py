@@ -68,9 +68,9 @@ def _forward(
 ) -> Any:
     what = _what(x, states, masks, *options)
     x, dense = ops.dense_rows(x), tuple(map(ops.dense_rows, states))
-    out = torch.empty(x.shape[0], x.shape[1], states[0].shape[1], dtype=x.dtype)
-    finals = [torch.empty(state.shape, dtype=x.dtype) for state in states]
-    reserve = torch.empty(_reserve_shape(x, states, params, *options), dtype=x.dtype)
+    out = torch.empty(x.shape[0], x.shape[1], states[0].shape[1], dtype=x.dtype, device=x.device)
+    finals = [torch.empty(state.shape, dtype=x.dtype, device=x.device) for state in states]
+    reserve = torch.empty(_reserve_shape(x, states, params, *options), dtype=x.dtype, device=x.device)
     words = ops.make_call(what, lengths, x, (*dense, *_given(params)), out)
     for where, final in zip(argument.FINAL, finals, strict=False):
         ops.point(words, where, final)

@@ -121,6 +121,11 @@ def _refused_tensors(params: Any, inputs: Any, state: State) -> str | None:
     )
 
 
+def recorded() -> bool:
+    """Whether somebody records, or replaces, torch's operators: a kernel would be missing there."""
+    return bool(torch._C._len_torch_dispatch_stack()) or torch._C._get_tracing_state() is not None
+
+
 def refused_context() -> str | None:
     """Why nothing but torch's own operators may run here."""
     compiling = torch.compiler.is_compiling()
@@ -132,6 +137,8 @@ def refused_context() -> str | None:
         return "inside a functorch transform"
     if not compiling and torch.autograd.forward_ad._current_level >= 0:
         return "under forward-mode differentiation"
+    if not compiling and recorded():
+        return "while torch's operators are recorded (torch.jit.trace, make_fx, a dispatch mode)"
     return None
 
 

@@ -52,7 +52,7 @@ class Layers:
         for call, places in zip(self.calls, self.finals, strict=True):
             leaves = []
             for where, shape in places:
-                leaf = torch.empty(*shape, dtype=torch.float32)
+                leaf = torch.empty(shape, dtype=torch.float32, device="cpu")
                 words[where] = leaf.data_ptr()
                 leaves.append(leaf)
             states.append(leaves[0] if call.state_type is None else call.state_type(*reversed(leaves)))

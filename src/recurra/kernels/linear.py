@@ -89,7 +89,7 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, initial: Tensor, reverse: bool) -> Tensor:
         sizes = _Sizes(*b.shape) if b.dim() == 3 else _Sizes(b.shape[0], 1, b[0].numel())
-        states = torch.empty(b.shape, dtype=b.dtype)
+        states = torch.empty(b.shape, dtype=b.dtype, device="cpu")
         kept: list[Tensor] = []
         call = _call(sizes, b, reverse=reverse)
         call.a, call.b = sizes.rows(a.expand(b.shape), kept), sizes.rows(b, kept)

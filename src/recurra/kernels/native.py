@@ -294,7 +294,7 @@ class Library:
         """
         bytes = 4 * math.prod(shape)
         if self.core is None or bytes < POOLED:
-            return torch.empty(*shape)
+            return torch.empty(shape, dtype=torch.float32, device="cpu")
         pointer = self.core.recurra_take(bytes)
         if not pointer:
             raise MemoryError(f"no memory for a tensor of shape {list(shape)}")

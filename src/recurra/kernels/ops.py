@@ -87,7 +87,7 @@ def empty_like_layout(x: Tensor, features: int) -> Tensor:
 
 
 def _fresh(dtype: torch.dtype, *shape: int) -> Tensor:
-    return library.empty(*shape) if dtype is torch.float32 else torch.empty(shape, dtype=dtype)
+    return library.empty(*shape) if dtype is torch.float32 else torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def make_call(
@@ -164,7 +164,7 @@ def _forward(
     x, tensors = dense_rows(x), _dense(what, tensors)
     states = what.split(tensors)[0]
     out = empty_like_layout(x, states[0].shape[-1])
-    finals = tuple([torch.empty(state.shape, dtype=x.dtype) for state in states])
+    finals = tuple([torch.empty(state.shape, dtype=x.dtype, device="cpu") for state in states])
     every = tuple(empty_like_layout(x, state.shape[-1]) for state in states) if what.return_states else ()
     if template is None:
         words = make_call(what, lengths, x, tensors, out)

@@ -16,7 +16,7 @@ from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import argument, decisions, ops
 from recurra.kernels.argument import Words
-from recurra.kernels.dispatch import plain_only, refusal, sequence_of
+from recurra.kernels.dispatch import plain_only, recorded, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
 
@@ -54,7 +54,7 @@ class Prepared:
             for owner, name, tensor, pointer, strides in self.sources
         ]
         leaves = tuple(reversed(_nest.flatten(state)))
-        x, out = torch.empty(1, *self.x_shape), torch.empty(1, *self.state_shapes[0])
+        x, out = (torch.empty(1, *shape, dtype=FLOAT, device="cpu") for shape in (self.x_shape, self.state_shapes[0]))
         self.words = ops.make_call(self.whats[0]._replace(halves=cell.halves), None, x, (*leaves, *self.tensors), out)
         for where, leaf in zip(argument.FINAL, leaves, strict=False):
             ops.point(self.words, where, leaf)
@@ -180,13 +180,14 @@ def calls_of(cell: Any) -> Calls:
 
 
 def undisturbed() -> bool:
-    """Whether calls may take this road here: no transform, and nobody who listens for decisions."""
+    """Whether calls may take this road here: no transform, nobody who records operators or listens for decisions."""
     return not (
         library.core is None
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
         or decisions.listening()
         or plain_only()
+        or recorded()
     )
 
 
@@ -204,7 +205,7 @@ def eligible(cell: Any, B: int) -> bool:
     owned = {id(parameter) for parameter in cell.parameters()}
     if any(tensor is not None and id(tensor) not in owned for tensor in flatten(params)):
         return False
-    x = torch.empty(1, B, cell.input_size)
+    x = torch.empty(1, B, cell.input_size, dtype=FLOAT, device="cpu")
     with torch.inference_mode(False):
         return refusal(cell.recurrence, params, x, cell.initial_state(B), options=cell.options) is None
 
@@ -252,9 +253,9 @@ def run_unroll(
 class Frozen:
     """A cell's weights, packed by `freeze`; good for as long as nobody writes to the parameters. Copies are empty."""
 
-    def __init__(self, packed: Packed | None = None, sources: Any = ()) -> None:
+    def __init__(self, packed: Packed | None = None, sources: Any = (), memory: Any = ()) -> None:
         self.packed: Any = packed
-        self._sources = sources
+        self._sources, self._memory = sources, memory
 
     def __reduce__(self) -> tuple[type[Frozen], tuple[()]]:
         return Frozen, ()
@@ -309,7 +310,9 @@ def freeze(cell: Any) -> None:
     if any(tensor.is_inference() for _, _, tensor, _, _ in prepared.sources):  # nobody counts what is written to these
         return
     packed = library.freeze(prepared.words)
-    cell.__dict__["_frozen"] = Frozen(packed, [(*source, source[2]._version) for source in prepared.sources])
+    sources = [(*source, source[2]._version) for source in prepared.sources]
+    # their memory stays: another value of `.data` must not come to lie at the same address
+    cell.__dict__["_frozen"] = Frozen(packed, sources, [source[2].detach() for source in prepared.sources])
 
 
 def thaw(cell: Any) -> None:

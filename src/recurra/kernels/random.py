@@ -14,7 +14,7 @@ def draw_mask(shape: tuple[int, ...], probability: float, value: float, like: Te
     torch's generator gives the seed, so `torch.manual_seed` makes masks repeatable.
     """
     if _drawable(like):
-        return library.draw(shape, probability, value, int(torch.randint(1 << 62, ())))
+        return library.draw(shape, probability, value, int(torch.randint(1 << 62, (), device="cpu")))
     noise = torch.rand(shape, dtype=torch.float32 if like.dtype.itemsize < 4 else like.dtype, device=like.device)
     return torch.where(noise < probability, value, 0.0).to(like.dtype)
 

@@ -79,7 +79,7 @@ def fresh(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Uninitialised memory; large floats come from the kernels' pool, whose pages are there already."""
     if dtype is torch.float32 and 0 not in shape:
         return library.empty(*shape)
-    return torch.empty(shape, dtype=dtype)
+    return torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def store_values(
