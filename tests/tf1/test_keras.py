@@ -267,3 +267,11 @@ def test_metrics_make_their_like_and_drop_a_last_axis_of_one():
     session.run([v.initializer for v in metric.weights])
     session.run(update)
     assert session.run(value) == 7
+
+
+def test_a_compiled_models_metrics_are_no_part_of_its_weights():
+    keras = tf.keras
+    model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
+    model.compile("sgd", "mse", metrics=[keras.metrics.MeanSquaredError()], weighted_metrics=[keras.metrics.Mean()])
+    assert len(model.weights) == len(model.get_weights()) == 2
+    model.set_weights([np.ones((3, 2)), np.ones(2)])

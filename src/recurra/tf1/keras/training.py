@@ -29,6 +29,7 @@ class Trainable:
     name: str
     outputs: list[Any]
     output_names: list[str]
+    _apart = frozenset({"metrics", "weighted_metrics"})
 
     def _start_training_state(self) -> None:
         self.optimizer: Any = None

@@ -157,9 +157,14 @@ class Layer:
             )
         return self._scope.name
 
+    _apart: frozenset[str] = frozenset()
+    """Attributes whose layers (a compiled model's metrics) are no part of this one."""
+
     def _sublayers(self) -> list[Layer]:
         found: list[Layer] = []
-        for value in list(vars(self).values()):
+        for name, value in list(vars(self).items()):
+            if name in self._apart:
+                continue
             for item in nest.flatten(value) if isinstance(value, list | tuple) else [value]:
                 if isinstance(item, Layer) and item is not self and item not in found:
                     found.append(item)
