@@ -139,6 +139,32 @@ def test_what_records_operators_sees_torchs(taken):
     assert taken == [1]
 
 
+class Leaky(rc.LSTMCell):
+    """Forgets half of its memory, whatever its gates say."""
+
+    def recur(self, projected, state, masks=None):
+        output, state = super().recur(projected, state, masks)
+        return output, state._replace(c=0.5 * state.c)
+
+
+def test_an_equation_of_ones_own_is_computed(taken):
+    cell, inputs = Leaky(4, 5), torch.randn(3, 1, 4)
+    state, outputs = cell.initial_state(1), []
+    for x in inputs:
+        output, state = cell.recur(cell.project(x), state)
+        outputs.append(output)
+    expected = torch.stack(outputs), state
+    for training in (True, False):
+        with torch.set_grad_enabled(training):
+            assert_same(rc.unroll(cell, inputs, time_major=True), expected)
+            assert_same(rc.unroll(rc.StackedCells([cell]), inputs, time_major=True), expected)
+            stepper, state = cell.stepper(1), cell.initial_state(1)
+            for x, output in zip(inputs, outputs, strict=True):
+                found, state = cell(x, state)
+                assert_same((found, stepper(x)), (output, output))
+    assert not taken
+
+
 def test_other_calls_take_the_usual_road(taken):
     inputs = torch.randn(2, 3, 4)
     cell = rc.LSTMCell(4, 5)

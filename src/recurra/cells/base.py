@@ -231,6 +231,12 @@ class LeafCell(BaseCell):
     """kernel -> the letters of its column blocks, see `recurra.cells.views`."""
     options: Any = None
     output_is_state = True
+    _own_equation: ClassVar[bool] = False
+    """Whether a subclass computes its steps itself, so that no kernel may."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls._own_equation = cls.project is not LeafCell.project or cls.recur is not LeafCell.recur
 
     if TYPE_CHECKING:  # parameters and groups of them are given at run time, by add_variable
 
@@ -300,11 +306,12 @@ class LeafCell(BaseCell):
             or module_hooks._global_forward_pre_hooks
             or getattr(self.forward, "__func__", None) is not LeafCell.forward
             or torch._C._get_tracing_state()
+            or self._own_equation
             or self._draws()
         )
 
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
-        if masks is None and not self._draws():
+        if masks is None and not self._own_equation and not self._draws():
             stepped = run_step(self, x, state)
             if stepped is not None:
                 return stepped
@@ -322,7 +329,7 @@ class LeafCell(BaseCell):
             check_dtypes(self, inputs, state, name)
 
     def stepper(self, batch_size: int) -> Any:
-        kept = None if self._draws() else make_stepper(self, batch_size)
+        kept = None if self._own_equation or self._draws() else make_stepper(self, batch_size)
         return kept or super().stepper(batch_size)
 
     def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
@@ -334,7 +341,8 @@ class LeafCell(BaseCell):
     def _runs_from_zeros(self) -> bool:
         """Whether this is the class' own sequence from its own zeros, with no masks."""
         zeros = getattr(self.initial_state, "__func__", None) is BaseCell.initial_state
-        return zeros and type(self).unroll is LeafCell.unroll and not self._draws()
+        own = self._own_equation or type(self).unroll is not LeafCell.unroll
+        return zeros and not own and not self._draws()
 
     def _draws(self) -> bool:
         """Whether a step draws masks of its own, now."""
@@ -350,6 +358,8 @@ class LeafCell(BaseCell):
         **call: Any,
     ) -> Any:
         """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
+        if self._own_equation:
+            return super().unroll(inputs, state, lengths, masks=masks, **call)
         masks = masks if masks is not None else self._draw_for(inputs)
         special = call.get("after") or call.get("return_states") or call.get("resets") is not None
         if masks is None and not special:
