@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from recurra.benchmark import contests, report
+from recurra.benchmark import contests, memory, report
 from recurra.benchmark.run import Options, header, run, run_part
 from recurra.benchmark.workloads import Workload, jobs
 from recurra.cli.bench import app
@@ -117,3 +117,9 @@ def test_every_contest_runs(monkeypatch):
         for contest in contests.PARTS[part]():
             for road in contest.roads.values():
                 road()
+
+
+def test_memory_is_refused_by_name_where_the_system_does_not_tell_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+    with pytest.raises(ConfigError, match="only Linux has"):
+        list(memory.measure_memory())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.benchmark.workloads import SEQUENCES
+from recurra.errors import ConfigError
 
 STATUS = Path("/proc/self/status")
 
@@ -46,7 +47,13 @@ def peak_of(road: str, cell: str, B: int, T: int, I: int, H: int, layers: int) -
 
 
 def measure_memory(workloads: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """A row for each workload (all where none is named) and cell: MB of a step."""
+    """A row for each workload (all where none is named) and cell: MB of a step.
+
+    Raises:
+        ConfigError: this system has no such file.
+    """
+    if not STATUS.exists():
+        raise ConfigError(f"memory is read from {STATUS}, which only Linux has")
     for workload in SEQUENCES:
         if workloads and workload.name not in workloads:
             continue
