@@ -275,3 +275,18 @@ def test_a_compiled_models_metrics_are_no_part_of_its_weights():
     model.compile("sgd", "mse", metrics=[keras.metrics.MeanSquaredError()], weighted_metrics=[keras.metrics.Mean()])
     assert len(model.weights) == len(model.get_weights()) == 2
     model.set_weights([np.ones((3, 2)), np.ones(2)])
+
+
+def test_weighted_metrics_stand_beside_the_others():
+    keras = tf.keras
+    entry = keras.layers.Input((3, 2))
+    model = keras.Model(entry, [keras.layers.Activation("linear", name=n)(entry) for n in "ab"])
+    metrics = keras.metrics
+    model.compile("sgd", "mse", metrics=["mse"], weighted_metrics=[metrics.MeanSquaredError(name="m"), "mse"])
+    ones, twos = np.ones((2, 3, 2)), 2 * np.ones((2, 3, 2))
+    ones[1] = 3.0
+    found = model.train_on_batch(twos, [np.zeros((2, 3, 2)), ones], [np.array([1.0, 0.0]), np.array([1.0, 3.0])])
+    found = dict(zip(model.metrics_names, found, strict=True))
+    assert found["a_mean_squared_error"] == found["a_weighted_m"] == 4
+    assert found["b_mean_squared_error"] == found["b_weighted_m"] == found["b_weighted_mean_squared_error"] == 1
+    assert found["a_loss"] == 2 and found["b_loss"] == 2

@@ -21,7 +21,8 @@ def _counts(y_true: Any, y_pred: Any, thresholds: list[float], weight: Any) -> d
         weights = tf.ones_like(y_pred)
     else:
         weights = tf.reshape(tf.cast(weight, tf.float32), [-1])
-        if weights.shape.num_elements() != y_pred.shape.num_elements():
+        sizes = weights.shape.num_elements(), y_pred.shape.num_elements()
+        if None in sizes or sizes[0] != sizes[1]:
             weights = tf.reshape(tf.tile(weights[:, None], [1, tf.size(y_pred) // tf.size(weights)]), [-1])
     above = y_pred[None, :] > tf.constant(thresholds, tf.float32)[:, None]
     sides = {"tp": (True, True), "fp": (False, True), "tn": (False, False), "fn": (True, False)}

@@ -121,12 +121,15 @@ class Trainable:
     def _metric_fetches(self, losses: list[Any]) -> dict[str, Any]:
         fetches: dict[str, Any] = {}
         several = len(self.outputs) > 1
-        for listed, weighted in ((self.metrics, False), (self.weighted_metrics, True)):
-            chosen = _metrics_of(listed, self.output_names)
-            for i, (output, metrics) in enumerate(zip(self.outputs, chosen, strict=True)):
-                for metric in metrics:
+        chosen = [_metrics_of(listed, self.output_names) for listed in (self.metrics, self.weighted_metrics)]
+        for i, output in enumerate(self.outputs):
+            for weighted, metrics in enumerate(chosen):
+                for metric in metrics[i]:
                     metric = known.get_metric(metric) if metric not in ("acc", "accuracy") else metric
-                    label, value = self._metric(metric, losses[i], i, output, weighted)
+                    if isinstance(metric, metric_objects.Metric) and metric in self._kept.values():
+                        metric = type(metric).from_config(metric.get_config())  # each output has its own
+                    label, value = self._metric(metric, losses[i], i, output, bool(weighted))
+                    label = f"weighted_{label}" if weighted else label
                     key = f"{self.output_names[i]}_{label}" if several else label
                     fetches[key] = value
                     if isinstance(metric, metric_objects.Metric):
@@ -157,7 +160,8 @@ class Trainable:
         weights = None if mask is None else tf.cast(mask, tf.float32)
         if weighted:
             own = _spread(self._sample_weights[i], output)
-            weights = own if weights is None else weights * own
+            own.set_shape([None] * (output.shape.rank or 1))
+            weights = own if weights is None else _spread(weights, output) * own
         return metric(self._targets[i], output, **({} if weights is None else {"sample_weight": weights}))
 
     def reset_metrics(self) -> None:
@@ -383,6 +387,9 @@ def _ratios(found: dict[str, Any]) -> dict[str, float]:
 def _spread(weight: Any, values: Any) -> Any:
     """A weight per row, or per row and step, with axes of length one for the rest."""
     have, want = weight.shape.rank, values.shape.rank
+    if have is None and (want or 0) > 1:  # one number for all, unless sample weights are fed
+        ones = tf.ones([tf.maximum(want - tf.rank(weight), 0)], tf.int32)
+        return tf.reshape(weight, tf.concat([tf.shape(weight), ones], 0))
     if have is None or want is None or have >= want or have == 0:
         return weight
     for _ in range(want - have):
