@@ -30,6 +30,7 @@ def test_operators_are_their_matrices(kind):
             (operator.matmul(MATRIX, adjoint=True), dense.T @ MATRIX),
             (operator.solve(MATRIX), np.linalg.solve(dense, MATRIX)),
             (operator.solve(MATRIX, adjoint=True, adjoint_arg=True), np.linalg.solve(dense.T, MATRIX.T)),
+            (operator.solvevec(VECTOR), np.linalg.solve(dense, VECTOR)),
             (operator.diag_part(), np.diag(dense)),
             (operator.trace(), np.trace(dense)),
             (operator.determinant(), np.linalg.det(dense)),
@@ -39,6 +40,7 @@ def test_operators_are_their_matrices(kind):
         for got, wanted in zip(session.run([p[0] for p in pairs]), [p[1] for p in pairs], strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)
         assert operator.shape.as_list() == [3, 3] and operator.domain_dimension == 3
+        assert operator.is_square
 
 
 def test_the_mask_of_a_transformer():

@@ -28,7 +28,7 @@ class LinearOperator:
     ) -> None:
         self._dtype, self._graph_parents = dtype, list(graph_parents or ())
         self.is_non_singular, self.is_self_adjoint = is_non_singular, is_self_adjoint
-        self.is_positive_definite, self.is_square = is_positive_definite, is_square
+        self.is_positive_definite, self._is_square = is_positive_definite, is_square
         self._name = name or type(self).__name__
 
     dtype = property(lambda self: self._dtype)
@@ -39,6 +39,12 @@ class LinearOperator:
     tensor_rank = property(lambda self: self._shape().ndims)
     domain_dimension = property(lambda self: self._shape()[-1])
     range_dimension = property(lambda self: self._shape()[-2])
+
+    @property
+    def is_square(self) -> bool | None:
+        """Whether rows and columns are as many: as was said, else as the shape says."""
+        rows, columns = self._shape().as_list()[-2:] if self._is_square is None else (None, None)
+        return self._is_square if None in (rows, columns) else rows == columns
 
     def _shape(self) -> TensorShape:
         return self._dense().get_shape()
@@ -68,6 +74,11 @@ class LinearOperator:
         """The x of operator @ x = rhs."""
         rhs = convert_to_tensor(rhs, dtype=self._dtype)
         return self._solve(tf.linalg.adjoint(rhs) if adjoint_arg else rhs, adjoint, name)
+
+    def solvevec(self, rhs: Any, adjoint: bool = False, name: str = "solve") -> Any:
+        """The x of operator @ x = rhs, both vectors."""
+        column = tf.expand_dims(convert_to_tensor(rhs, dtype=self._dtype), -1)
+        return tf.squeeze(self.solve(column, adjoint), [-1], name=name)
 
     def _solve(self, rhs: Any, adjoint: bool, name: str) -> Any:
         return tf.matrix_solve(self._dense(), rhs, adjoint=adjoint, name=name)

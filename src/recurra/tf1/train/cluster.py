@@ -143,7 +143,7 @@ class DeviceSpec:
         )
         if self.device_type is None:
             return text
-        return f"{text}/device:{self.device_type}:{'*' if self.device_index is None else self.device_index}"
+        return f"{text}/device:{self.device_type.upper()}:{'*' if self.device_index is None else self.device_index}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DeviceSpec) and self.to_string() == other.to_string()
