@@ -69,7 +69,7 @@ class _Adapter(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """`global x` after a use of x was a warning up to Python 3.5: it is moved to the function's head."""
         self.generic_visit(node)
-        names = sorted({name for n in _own_statements(node) if isinstance(n, ast.Global) for name in n.names})
+        names = sorted({name for n in own_statements(node) if isinstance(n, ast.Global) for name in n.names})
         if names:
             has_docstring = ast.get_docstring(node, clean=False) is not None
             body = _without_globals(node.body)
@@ -77,10 +77,10 @@ class _Adapter(ast.NodeTransformer):
         return node
 
 
-def _own_statements(function: ast.AST) -> list[ast.AST]:
-    """The nodes of a function that are not in a function or class inside it."""
+def own_statements(scope: ast.AST) -> list[ast.AST]:
+    """The nodes of a module or function that are not in a function or class inside it."""
     found: list[ast.AST] = []
-    waiting = list(ast.iter_child_nodes(function))
+    waiting = list(ast.iter_child_nodes(scope))
     while waiting:
         node = waiting.pop()
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):

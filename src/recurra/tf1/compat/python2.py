@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from recurra.tf1.compat import python2_names
+from recurra.tf1.compat.old_syntax import own_statements
 
 DIVIDE, DECODE, ENCODE = "__recurra_divide__", "__recurra_decode__", "__recurra_encode__"
 SORTED, SORT, TRANSLATE, MESSAGE = (f"__recurra_{name}__" for name in ("sorted", "sort", "translate", "message"))
@@ -108,7 +109,7 @@ def _used_as_lists(tree: ast.AST, assigned: set[str]) -> str | None:
     """`pairs = zip(a, b)`, then `pairs[0]`; `d.keys()[0]`: lists in Python 2, and no sequences since."""
     views = not {"pd", "pandas"} & assigned
     for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Module)):
-        nodes = _statements_of(scope)
+        nodes = own_statements(scope)
         made = (
             {arg.arg: False for arg in ast.walk(scope.args) if isinstance(arg, ast.arg)}
             if hasattr(scope, "args")
@@ -124,18 +125,6 @@ def _used_as_lists(tree: ast.AST, assigned: set[str]) -> str | None:
             if made.get(getattr(value, "id", "")) or _is_lazy(value, assigned) or (views and _is_view(value)):
                 return f"a list expected of {ast.unparse(value)} on line {node.lineno}"
     return None
-
-
-def _statements_of(scope: ast.AST) -> list[ast.AST]:
-    """The nodes of a module or function that are not in a function or class inside of it."""
-    found: list[ast.AST] = []
-    waiting = list(ast.iter_child_nodes(scope))
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            found.append(node)
-            waiting += ast.iter_child_nodes(node)
-    return found
 
 
 def _is_lazy(node: ast.AST, assigned: set[str]) -> bool:
