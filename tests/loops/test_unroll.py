@@ -174,3 +174,23 @@ class Wrong(rc.BaseCell):
 def test_what_an_own_cell_gives_back_is_checked_by_name(returned: Any, expected: str) -> None:
     with pytest.raises(TypeError, match=expected):
         rc.unroll(Wrong(returned), torch.zeros(3, 4, 2))
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_plain_pair_is_a_state(kind: type, gradients: bool) -> None:
+    cell = rc.StackedCells([rc.LSTMCell(3, 4), rc.GRUCell(4, 4)])
+    inputs, state = torch.randn(2, 5, 3), rc.LSTMState(torch.randn(2, 4), torch.randn(2, 4))
+    lengths = torch.tensor([5, 2])
+    with torch.set_grad_enabled(gradients):
+        for one, own in ((cell.cells[0], state), (cell, (state, state.h))):
+            plain = kind(state) if one is cell.cells[0] else kind([kind(state), state.h])
+            expected, final = rc.unroll(one, inputs, own, lengths=lengths)
+            outputs, ours = rc.unroll(one, inputs, plain, lengths=lengths)
+            torch.testing.assert_close(outputs, expected, rtol=0, atol=0)
+            assert [type(leaf) for leaf in (ours if one is cell else (ours,))] == [rc.LSTMState, Tensor][
+                : 1 + (one is cell)
+            ]
+            assert _nest.same_structure(ours, final) and all(
+                map(torch.equal, _nest.flatten(ours), _nest.flatten(final))
+            )

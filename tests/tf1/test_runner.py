@@ -118,8 +118,12 @@ def test_python2_is_recognised_only_where_it_is() -> None:
     assert looks_like_python2("for i in xrange(3): pass") == "xrange on line 1"
     assert looks_like_python2("try:\n    xrange\nexcept NameError:\n    xrange = range\nxrange(3)") is None
     assert looks_like_python2("print('a')") is None
-    with pytest.raises(SyntaxError, match="neither Python 3 nor Python 2"):
+    with pytest.raises(SyntaxError, match="Python 2 cannot read it either") as error:
         rewrite("def (:", "x.py")
+    assert (error.value.filename, error.value.lineno, error.value.text) == ("x.py", 1, "def (:\n")
+    with pytest.raises(SyntaxError, match="neither Python 3 nor Python 2") as error:
+        rewrite("print 'a'\nfor i in xrange(3) print i\n", "x.py")
+    assert (error.value.lineno, error.value.text) == (2, "for i in xrange(3) print i")
 
 
 def notebook(path: Path, *cells: str) -> Path:

@@ -94,6 +94,9 @@ def report(error: BaseException) -> int:
         return _say(f"error: {place}{error.strerror or text}{kept}", FAILED)
     if type(error).__name__ == "ProcessRaisedException":
         return _say(f"error: {_last_line(str(error))}", FAILED)
+    if isinstance(error, SyntaxError) and error.filename:
+        source = f"\n    {error.text.strip()}" if error.text else ""
+        return _say(f"error: {error.filename}, line {error.lineno}: {error.msg}{source}", FAILED)
     if isinstance(error, (RecurraError, ValueError, NotImplementedError)):
         return _say(f"error: {text}", FAILED)
     return _say(f"internal error: {type(error).__name__}: {text} (run it again with --debug for the traceback)", FAILED)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recurra._typing import State
 from recurra.kernels import argument, ops
-from recurra.kernels.native import library
+from recurra.kernels.native import library, small
 from recurra.kernels.prepared import MOST_KEPT, Prepared, calls_of, frozen_of, undisturbed, wants_gradient
 
 X, OUT = argument.X, argument.OUT
@@ -52,7 +52,7 @@ class Layers:
         for call, places in zip(self.calls, self.finals, strict=True):
             leaves = []
             for where, shape in places:
-                leaf = torch.empty(shape, dtype=torch.float32, device="cpu")
+                leaf = small(*shape)
                 words[where] = leaf.data_ptr()
                 leaves.append(leaf)
             states.append(leaves[0] if call.state_type is None else call.state_type(*reversed(leaves)))

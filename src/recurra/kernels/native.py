@@ -36,6 +36,16 @@ _view.argtypes, _view.restype = [c_void_p, ctypes.c_ssize_t, c_int], ctypes.py_o
 _WRITABLE = 0x200
 
 
+def small(*shape: int) -> torch.Tensor:
+    """An uninitialised float32 tensor on the CPU, whatever torch's defaults are.
+
+    A default device is a mode of functions; where none is on, to name the device would cost as much as the tensor.
+    """
+    if torch._C._len_torch_function_stack():
+        return torch.empty(*shape, dtype=torch.float32, device="cpu")
+    return torch.empty(*shape, dtype=torch.float32)
+
+
 class Rows(ctypes.Structure):
     """Rows of a sequence or a state: base + t * t_stride + b * b_stride, strides in elements."""
 
@@ -294,7 +304,7 @@ class Library:
         """
         bytes = 4 * math.prod(shape)
         if self.core is None or bytes < POOLED:
-            return torch.empty(shape, dtype=torch.float32, device="cpu")
+            return small(*shape)
         pointer = self.core.recurra_take(bytes)
         if not pointer:
             raise MemoryError(f"no memory for a tensor of shape {list(shape)}")

@@ -77,7 +77,31 @@ def rewrite(text: str, path: str, futures: Collection[str] = ()) -> str:
     try:
         return str(tool.refactor_string(text if text.endswith("\n") else text + "\n", path))
     except (ParseError, TokenError) as error:
-        raise SyntaxError(f"{path} is neither Python 3 nor Python 2: {error}") from error
+        raise _syntax_error(text, path, _line(error)) from None
+
+
+def _line(error: Exception) -> int:
+    """Where Python 2's grammar stopped.
+
+    A ParseError's context is (prefix, (line, column)), a TokenError's last argument (line, column).
+    """
+    context = getattr(error, "context", None)
+    place = context[1] if context else error.args[-1]
+    return int(place[0]) if isinstance(place, tuple) else 0
+
+
+def _syntax_error(text: str, path: str, line: int) -> SyntaxError:
+    """What neither Python reads, at the line where the one stopped that got further."""
+    try:
+        compile(text, path, "exec")
+    except SyntaxError as error:
+        if (error.lineno or 0) >= line or error.msg.endswith("was never closed"):
+            return SyntaxError(
+                f"{error.msg} (and Python 2 cannot read it either)", (path, error.lineno, None, error.text)
+            )
+    lines = text.splitlines()
+    source = lines[line - 1] if 0 < line <= len(lines) else None
+    return SyntaxError("neither Python 3 nor Python 2 can read this", (path, line, None, source))
 
 
 def looks_like_python2(text: str) -> str | None:
