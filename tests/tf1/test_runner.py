@@ -132,6 +132,13 @@ def notebook(path: Path, *cells: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("text", ["{bad", "[1]", ""])
+def test_what_is_no_notebook_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.ipynb").write_text(text)
+    with pytest.raises(ValueError, match=r"x\.ipynb is not a notebook"):
+        program.load(tmp_path / "x.ipynb")
+
+
 def test_notebook(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     cells = [
         "%matplotlib inline\nimport tensorflow as tf\n!ls",

@@ -73,7 +73,7 @@ def predict(
     ],
 ) -> None:
     file = text[0] if len(text) == 1 and (Path(text[0]).is_file() or _like_a_file(text[0])) else None
-    if len(text) == 1 and Path(text[0]).is_dir():
+    if len(text) == 1 and text[0] and Path(text[0]).is_dir():
         raise DataError(f"{text[0]}: a folder; expected a file, '-' or text")
     if file is None and any(map(_like_a_file, text)):
         raise DataError(f"{next(filter(_like_a_file, text))}: give one file alone")

@@ -191,7 +191,12 @@ HELPERS: dict[str, Any] = {
 
 
 def _notebook_cells(path: Path) -> list[tuple[str, str]]:
-    book = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        book = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a notebook: {error}") from error
+    if not isinstance(book, dict):
+        raise ValueError(f"{path} is not a notebook: a JSON {type(book).__name__}, expected an object with cells")
     cells = book.get("cells") or [c for sheet in book.get("worksheets", []) for c in sheet["cells"]]
     found = []
     for number, cell in enumerate(cells):
