@@ -171,3 +171,8 @@ def test_the_scope_of_a_cell_of_release_1_0():
 def test_a_module_asked_for_as_a_name_is_not_one(name):
     with pytest.raises(KeyError):
         surface.lookup(name)
+
+
+def test_folders_called_ops_hold_files_of_their_own():
+    assert inner("data.ops.dataset_ops.Dataset") is tf.data.Dataset
+    assert inner("ops.rnn.rnn_cell_impl.BasicLSTMCell") is tf.nn.rnn_cell.BasicLSTMCell

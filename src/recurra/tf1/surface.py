@@ -167,7 +167,8 @@ def _straight(dotted: str) -> str:
     if parts[0] == "python":
         if len(parts) > 1 and parts[1].endswith("_ops"):
             parts.insert(1, "ops")
-        if len(parts) > 3 and (f"ops.{parts[3]}" in _INNER or parts[3].endswith("_ops")):
+        in_file = len(parts) > 3 and ".".join(parts[1:3]) not in _INNER_PACKAGES  # data.ops is a folder
+        if in_file and (f"ops.{parts[3]}" in _INNER or parts[3].endswith("_ops")):
             parts[1:3] = ["ops"]
     return ".".join(parts)
 
