@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -19,17 +18,7 @@ from recurra.tf1.names import export, tf_export
 from recurra.tf1.shapes import TensorShape, as_shape
 from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
 from recurra.tf1.values import to_numpy
-
-
-# -- enumerations ----------------------------------------------------------------------------------------------------
-@tf_export("VariableSynchronization")
-class VariableSynchronization(enum.Enum):
-    AUTO, NONE, ON_WRITE, ON_READ = 0, 1, 2, 3
-
-
-@tf_export("VariableAggregation")
-class VariableAggregation(enum.Enum):
-    NONE, SUM, MEAN, ONLY_FIRST_REPLICA, ONLY_FIRST_TOWER = 0, 1, 2, 3, 3
+from recurra.tf1.variable_policies import VariableAggregation, VariableSynchronization
 
 
 class _Meta(type):

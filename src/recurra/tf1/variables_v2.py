@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from recurra.tf1.names import export
-from recurra.tf1.variables import RefVariable, Variable, VariableAggregation, VariableSynchronization
+from recurra.tf1.variable_policies import VariableAggregation, VariableSynchronization
+from recurra.tf1.variables import RefVariable, Variable
 
 __all__ = ["VariableV2"]
 

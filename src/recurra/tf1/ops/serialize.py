@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.tf1 import dtypes
 from recurra.tf1.build import apply_op, convert_to_tensor, name_scope
+from recurra.tf1.constant_arrays import constant_array
 from recurra.tf1.errors import InvalidArgumentError
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
@@ -31,8 +32,6 @@ def make_tensor_proto(
     values: Any, dtype: Any = None, shape: Any = None, verify_shape: bool = False, allow_broadcast: bool = False
 ) -> Any:
     """A TensorProto of a Python or NumPy value; TypeError, ValueError as tf.constant's."""
-    from recurra.tf1.build import constant_array
-
     kind = None if dtype is None else dtypes.as_dtype(dtype)
     array, kind = constant_array(values, kind, shape, verify_shape)
     if kind is dtypes.string:
