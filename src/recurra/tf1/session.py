@@ -109,8 +109,7 @@ class BaseSession:
     # -- running -----------------------------------------------------------------------------------------------------
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Compute `fetches` (a tensor, operation, name, or nest of them) with the values in `feed_dict`."""
-        if self._closed:
-            raise RuntimeError("Attempted to use a closed Session.")
+        self._check_open()
         if not self._graph._op_list:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
         mapper = self._mapper_for(fetches)
@@ -131,9 +130,10 @@ class BaseSession:
 
     def _call(self, made: plan.Plan, values: Any) -> tuple[Any, ...]:
         before, threads = torch.is_grad_enabled(), _threads()
+        alone = threads > 1 and made.work.small(values)
         _set_grad(False)
         try:
-            if threads > 1 and made.work.small(values):
+            if alone:
                 _set_threads(1)
             return made.call(*values)
         except Exception as error:
@@ -143,7 +143,7 @@ class BaseSession:
             raise translated from error
         finally:
             _set_grad(before)
-            if threads > 1:
+            if alone:
                 _set_threads(threads)
             self.run_count += 1
 

@@ -15,6 +15,7 @@ from recurra.cells.lstm import LSTMState
 from recurra.kernels import ops, run_sequence
 from recurra.kernels.dispatch import refusal, sequence_of
 from recurra.kernels.layouts import flatten
+from recurra.kernels.native import small
 from recurra.kernels.prepared import undisturbed
 from recurra.tf1.rnn.steps import FAMILIES
 
@@ -79,8 +80,8 @@ class SequenceCall:
         if any(p.dim() == 1 and not p.is_contiguous() for p in params):
             return None
         x = inputs.detach()
-        out = torch.empty(x.shape[0], rows, state[-1].shape[-1])
-        starts = [torch.empty(t.shape) for t in reversed(state)]
+        out = small(x.shape[0], rows, state[-1].shape[-1])
+        starts = [small(*t.shape) for t in reversed(state)]
         words = ops.make_call(what, None, ops.dense_rows(x), (*starts, *tensors), out)
         return _Ready(what, words, order, params)
 
