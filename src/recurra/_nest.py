@@ -54,6 +54,13 @@ def _pack(node: Any, leaves: Iterator[Any]) -> Any:
     return _rebuild(node, [_pack(child, leaves) for child in _children(node)])
 
 
+def as_nested_in(value: Any, like: Any) -> Any:
+    """`value` with the types of `like` (which nests alike) in place of plain tuples and lists; other types stay."""
+    if type(value) not in (tuple, list):
+        return value
+    return _rebuild(like, [as_nested_in(part, inner) for part, inner in zip(value, like, strict=True)])
+
+
 def map_leaves(fn: Callable[..., Any], value: Any, *others: Any) -> Any:
     """`fn` over the leaves of `value` (and of `others`, which have its structure); None in an other is passed on."""
     if value is None:

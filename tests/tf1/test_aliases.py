@@ -44,6 +44,11 @@ def test_slim_trains_and_evaluates(tmp_path):
         final_op=names["right"], summary_op=None,
     )  # fmt: skip
     assert right > 0.9
+    again = slim.evaluation.evaluation_loop(
+        "", str(tmp_path), "", num_evals=2, eval_op=list(updates.values()), final_op=names["right"], summary_op=None,
+        eval_interval_secs=0, max_number_of_evaluations=1,
+    )  # fmt: skip
+    assert again == right
 
 
 def test_summaries_write_themselves(tmp_path):

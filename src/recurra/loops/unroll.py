@@ -54,19 +54,10 @@ def prepare(
     if initial_state is None:
         initial_state = cell.initial_state(batch_size)
     check_state(state_name, initial_state, cell.state_size, batch_size)
-    if type(initial_state) in (tuple, list):
-        initial_state = _in_own_types(initial_state, cell.state_size)
+    initial_state = _nest.as_nested_in(initial_state, cell.state_size)
     if lengths is not None:
         check_lengths(lengths, batch_size, steps, leaves[0].device)
     return Sequence(inputs, initial_state, lengths, batch_size, steps)
-
-
-def _in_own_types(state: State, state_size: Any) -> State:
-    """`state` with the cell's types where it has plain tuples or lists: `(c, h)` becomes an LSTMState."""
-    if type(state) not in (tuple, list):
-        return state
-    parts = [_in_own_types(part, size) for part, size in zip(state, state_size, strict=True)]
-    return type(state_size)(*parts) if hasattr(state_size, "_fields") else type(state_size)(parts)
 
 
 def batch_major(values: Any, time_major: bool) -> Any:

@@ -145,6 +145,11 @@ def from_torch(error: Exception, op: Any, words: str | None = None) -> Exception
     return error
 
 
+def invalid_argument(message: str) -> InvalidArgumentError:
+    """An error of no operation in particular."""
+    return InvalidArgumentError(None, None, message)
+
+
 def torch_memory_error() -> type[Exception]:
     import torch
 

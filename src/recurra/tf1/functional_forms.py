@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from recurra.tf1 import errors, nest
+from recurra.tf1 import nest
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.constants import constant_value
+from recurra.tf1.errors import invalid_argument
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 
@@ -24,10 +25,6 @@ def _returned(function: Any, args: Any) -> list[Any]:
     if result is None or isinstance(result, tf.Operation):
         return []
     return _tensors(nest.flatten(result))
-
-
-def _refuse(message: str) -> errors.InvalidArgumentError:
-    return errors.InvalidArgumentError(None, None, message)
 
 
 @tf_export(f"{_HOME}.If")
@@ -50,13 +47,13 @@ def While(input_: Any, cond: Any, body: Any, name: str | None = None, hostmem: A
     def test(*state: Any) -> Any:
         found = _returned(cond, state)
         if len(found) != 1:
-            raise _refuse(f"Expected a single scalar from the loop's condition, got {len(found)} tensors.")
+            raise invalid_argument(f"Expected a single scalar from the loop's condition, got {len(found)} tensors.")
         return found[0]
 
     def step(*state: Any) -> Any:
         found = _returned(body, state)
         if len(found) != len(given):
-            raise _refuse(f"While loop body returned {len(found)} arguments. Expected: {len(given)}")
+            raise invalid_argument(f"While loop body returned {len(found)} arguments. Expected: {len(given)}")
         return found
 
     return nest.flatten(tf.while_loop(test, step, given, name=name))
@@ -78,12 +75,12 @@ def For(
     bounds = [convert_to_tensor(b, dtype=tf.int32) for b in (start, limit, delta)]
     for what, bound in zip(("start", "limit", "delta"), bounds, strict=True):
         if bound.shape.rank not in (0, None):
-            raise _refuse(f"{what} must be a scalar")
+            raise invalid_argument(f"{what} must be a scalar")
     known = [constant_value(b) for b in bounds]
     if all(k is not None for k in known):
         first, last, step = (int(k) for k in known)
         if not step or (first < last and step < 0) or (first > last and step > 0):
-            raise _refuse(f"Invalid start/limit/delta: {first} {last} {step}")
+            raise invalid_argument(f"Invalid start/limit/delta: {first} {last} {step}")
     first, last, step = bounds
 
     def going(i: Any, *_: Any) -> Any:
@@ -92,7 +89,7 @@ def For(
     def turn(i: Any, *state: Any) -> Any:
         found = _returned(body, (i, *state))
         if len(found) != len(given):
-            raise _refuse(f"For loop body returned {len(found)} arguments. Expected: {len(given)}")
+            raise invalid_argument(f"For loop body returned {len(found)} arguments. Expected: {len(given)}")
         return (i + step, *found)
 
     return list(nest.flatten(tf.while_loop(going, turn, (first, *given), name=name or "For")))[1:]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from recurra.tf1 import errors, plan
+from recurra.tf1 import plan
+from recurra.tf1.errors import invalid_argument
 from recurra.tf1.tensor import Operation, Tensor
 
 _serial = itertools.count()
@@ -13,16 +14,12 @@ _serial = itertools.count()
 _AGAIN = {"Const", "VariableV2", "Variable", "TemporaryVariable", "VarHandleOp"}
 
 
-def _refuse(message: str) -> errors.InvalidArgumentError:
-    return errors.InvalidArgumentError(None, None, message)
-
-
 class PartialRun:
     """One run under way: what was fed and computed so far, and what is still to come."""
 
     def __init__(self, session: Any, fetches: list[Any], feeds: list[Tensor]):
         if not fetches:
-            raise _refuse("Must specify at least one target to fetch or execute.")
+            raise invalid_argument("Must specify at least one target to fetch or execute.")
         self.session, self.handle = session, f"partial run {next(_serial)}"
         self.fetches, self.feeds = dict.fromkeys(fetches, False), dict.fromkeys(feeds, False)
         self.values: dict[Tensor, Any] = {}
@@ -61,8 +58,8 @@ class PartialRun:
     def _mark(known: dict[Any, bool], given: Any, kind: str, had: str) -> None:
         for element in given:
             if element not in known:
-                raise _refuse(f"The {kind} {element.name} was not specified in partial_run_setup.")
+                raise invalid_argument(f"The {kind} {element.name} was not specified in partial_run_setup.")
             if known[element]:
-                raise _refuse(f"The {kind} {element.name} has already been {had}.")
+                raise invalid_argument(f"The {kind} {element.name} has already been {had}.")
         for element in given:
             known[element] = True

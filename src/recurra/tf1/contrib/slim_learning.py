@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from recurra.tf1.contrib.train_ops import checkpoints_iterator
 from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
@@ -156,15 +157,10 @@ def evaluation_loop(
     **kwargs: Any,
 ) -> Any:
     """`evaluate_once` on every checkpoint that appears in a folder; the last value."""
-    seen, count, value = None, 0, None
-    begun = time.time()
-    while max_number_of_evaluations is None or count < max_number_of_evaluations:
-        latest = tf.train.latest_checkpoint(os.fspath(checkpoint_dir))
-        if latest is None or latest == seen:
-            if timeout is not None and time.time() - begun > timeout:
-                break
-            time.sleep(min(eval_interval_secs, 1.0))
-            continue
-        seen, begun, count = latest, time.time(), count + 1
-        value = evaluate_once(master, latest, logdir, num_evals, *args, **kwargs)
+    value = None
+    paths = checkpoints_iterator(os.fspath(checkpoint_dir), eval_interval_secs, timeout)
+    for count, path in enumerate(paths, 1):
+        value = evaluate_once(master, path, logdir, num_evals, *args, **kwargs)
+        if max_number_of_evaluations is not None and count >= max_number_of_evaluations:
+            break
     return value

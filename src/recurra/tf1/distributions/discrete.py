@@ -52,29 +52,21 @@ class _OfLogits(Distribution):
 
     def _begin(self, logits: Any, probs: Any, dtype: Any, validate: bool, nan: bool, name: str) -> None:
         with tf.name_scope(name) as scope:
-            self._logits, self._probs = logits_and_probs(logits, probs, validate)
+            self.logits, self.probs = logits_and_probs(logits, probs, validate)
         super().__init__(
-            dtype or self._probs.dtype, NOT_REPARAMETERIZED, validate, nan, graph_parents=[self._logits, self._probs],
+            dtype or self.probs.dtype, NOT_REPARAMETERIZED, validate, nan, graph_parents=[self.logits, self.probs],
             name=scope,
         )  # fmt: skip
 
     @property
-    def logits(self) -> Any:
-        return self._logits
-
-    @property
-    def probs(self) -> Any:
-        return self._probs
-
-    @property
     def p(self) -> Any:
-        return self._probs
+        return self.probs
 
     def _parts(self) -> list[tuple[Any, int]]:
-        return [(self._logits, 0)]
+        return [(self.logits, 0)]
 
     def _real(self, event: Any) -> Any:
-        return tf.cast(event, self._logits.dtype)
+        return tf.cast(event, self.logits.dtype)
 
 
 class Bernoulli(_OfLogits):
@@ -136,12 +128,12 @@ class Categorical(Distribution):
     def __init__(self, logits: Any = None, probs: Any = None, dtype: Any = dtypes.int32, validate_args: bool = False,
                  allow_nan_stats: bool = True, name: str = "Categorical") -> None:  # fmt: skip
         with tf.name_scope(name, values=[logits, probs]) as scope:
-            self._logits, self._probs = logits_and_probs(logits, probs, validate_args, many=True)
-            shape = self._logits.shape.with_rank_at_least(1)
+            self.logits, self.probs = logits_and_probs(logits, probs, validate_args, many=True)
+            shape = self.logits.shape.with_rank_at_least(1)
             size = shape[-1].value if shape.ndims is not None else None
-            self._event_size = tf.constant(size, name="event_size") if size is not None else tf.shape(self._logits)[-1]
+            self._event_size = tf.constant(size, name="event_size") if size is not None else tf.shape(self.logits)[-1]
         super().__init__(
-            dtype, NOT_REPARAMETERIZED, validate_args, allow_nan_stats, graph_parents=[self._logits, self._probs],
+            dtype, NOT_REPARAMETERIZED, validate_args, allow_nan_stats, graph_parents=[self.logits, self.probs],
             name=scope,
         )  # fmt: skip
 
@@ -151,16 +143,8 @@ class Categorical(Distribution):
 
     num_classes = event_size
 
-    @property
-    def logits(self) -> Any:
-        return self._logits
-
-    @property
-    def probs(self) -> Any:
-        return self._probs
-
     def _parts(self) -> list[tuple[Any, int]]:
-        return [(self._logits, 1)]
+        return [(self.logits, 1)]
 
     def _sample_n(self, n: Any, seed: int | None = None) -> Any:
         rows = self.logits if self.logits.shape.ndims == 2 else tf.reshape(self.logits, [-1, self.event_size])
