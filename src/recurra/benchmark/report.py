@@ -11,9 +11,12 @@ from recurra._files import write_atomic, write_text
 OURS = "recurra"
 FROZEN = "recurra frozen"
 """Ours with the weights packed once before, for inference: what ONNX Runtime does with every session."""
+CALL = "recurra call"
+"""Ours a step at a time through `cell(x, state)`, where the stream's own road is `cell.stepper`."""
 COLORS = {
     OURS: "#1b6ca8",
     FROZEN: "#7fb6dd",
+    CALL: "#4a90c2",
     "torch": "#d1495b",
     "tensorflow": "#edae49",
     "jax": "#66a182",
@@ -60,7 +63,7 @@ def share_of_peak(row: dict[str, Any], machine: dict[str, Any]) -> float:
 def fastest_peer(row: dict[str, Any], ours: str = OURS) -> tuple[str, float] | None:
     """The fastest other, and its time over `ours` (minima); None where nobody else runs the job, or `ours` does not."""
     times = {name: found["minimum"] for name, found in row["peers"].items() if "minimum" in found}
-    others = {name: time for name, time in times.items() if name not in (OURS, FROZEN)}
+    others = {name: time for name, time in times.items() if not name.startswith(OURS)}
     if not others or ours not in times:
         return None
     name = min(others, key=others.__getitem__)

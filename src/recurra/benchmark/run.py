@@ -23,7 +23,7 @@ from recurra.benchmark.peers.protocol import measure
 from recurra.benchmark.workloads import Job
 
 PEERS = Path(__file__).with_name("peers")
-NAMES = ("recurra", "recurra frozen", "torch", "tensorflow", "jax", "onnxruntime")
+NAMES = ("recurra", "recurra frozen", "recurra call", "torch", "tensorflow", "jax", "onnxruntime")
 
 
 class Worker:
@@ -170,7 +170,7 @@ def header(options: Options, part: str) -> dict[str, Any]:
 
 
 def _shown(options: Options) -> dict[str, Any]:
-    return {**options._asdict(), "pythons": sorted(options.pythons)}
+    return {**options._asdict(), "pythons": sorted(options.pythons), "date": time.strftime("%Y-%m-%d")}
 
 
 def _join(found: dict[str, Any], name: str, answer: dict[str, Any]) -> None:

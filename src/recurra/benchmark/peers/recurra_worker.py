@@ -2,7 +2,8 @@
 # ruff: noqa: B905, RUF007
 """recurra: cells in a stack, as a user builds them; a stream through `stepper`.
 
-With "frozen" as its argument, inference only, from weights packed once before (`cell.freeze()`), as ONNX Runtime does.
+With "frozen" as its argument, inference only, from weights packed once before (`cell.freeze()`), as ONNX Runtime does;
+with "call", the stream only, through `cell(x, state)`.
 """
 
 import os
@@ -14,7 +15,7 @@ from protocol import Unsupported, serve
 import recurra as rc
 
 torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
-FROZEN = "frozen" in sys.argv
+ROAD = sys.argv[1] if len(sys.argv) > 1 else ""
 
 CELLS = {
     "lstm": rc.LSTMCell,
@@ -29,13 +30,14 @@ def prepare(job):
     sizes = [w["features"]] + [w["hidden"]] * w["layers"]
     layers = [CELLS[job["cell"]](i, o) for i, o in zip(sizes[:-1], sizes[1:])]
     cell = layers[0] if len(layers) == 1 else rc.StackedCells(layers)
-    if FROZEN:
+    if ROAD == "frozen":
         if job["mode"] == "training":
             raise Unsupported("frozen cells do not train")
         cell.freeze()
     if job["mode"] == "stream":
-        stepper, x = cell.stepper(1), torch.randn(1, w["features"])
-        return lambda: stepper(x)
+        return stream(cell, torch.randn(1, w["features"]))
+    if ROAD == "call":
+        raise Unsupported("a sequence is not stepped through")
     inputs = torch.randn(w["steps"], w["batch"], w["features"])
     grad = torch.randn(w["steps"], w["batch"], w["hidden"])
     parameters = list(cell.parameters())
@@ -52,4 +54,18 @@ def prepare(job):
     return forward if job["mode"] == "forward" else training
 
 
-serve("recurra frozen" if FROZEN else "recurra", rc.__version__, prepare)
+def stream(cell, x):
+    if ROAD != "call":
+        stepper = cell.stepper(1)
+        return lambda: stepper(x)
+    state = cell.initial_state(1)
+
+    def step():
+        nonlocal state
+        state = cell(x, state)[1]
+
+    return step
+
+
+with torch.inference_mode(ROAD == "call"):  # around the whole loop over a stream, as one would write it
+    serve(f"recurra {ROAD}".strip(), rc.__version__, prepare)
