@@ -101,6 +101,13 @@ bool lengths_fit(const recurra_call& call) {
     return true;
 }
 
+bool batch_sizes_fit(const recurra_call& call) {
+    if (!call.batch_sizes) return true;
+    for (int64_t t = 0; t < call.T; ++t)
+        if (call.batch_sizes[t] < 1 || call.batch_sizes[t] > (t ? call.batch_sizes[t - 1] : call.B)) return false;
+    return call.T > 0 && call.batch_sizes[0] == call.B && !call.lengths;
+}
+
 class PoolBlock {
 public:
     explicit PoolBlock(size_t bytes) : at(pool_take(bytes)) {}
@@ -142,7 +149,7 @@ using namespace recurra;
 extern "C" {
 
 // Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 9; }
+RECURRA_API int recurra_abi() { return 10; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }
@@ -196,12 +203,13 @@ RECURRA_API int64_t recurra_reserve_row(const recurra_call* call) {
 
 // Runs a sequence; with `training` 1, leaves in call->reserve what recurra_backward needs (give it to recurra_release);
 // with `training` 2, call->reserve is the caller's, T * B rows.
-// 0, or -1: no such kernel, -2: no memory, -3: a length outside 0..T.
+// 0, or -1: no such kernel, -2: no memory, -3: a length outside 0..T, -4: batch sizes that grow.
 RECURRA_API int recurra_forward(recurra_call* call, int training) {
     const Kernel* kernel = choose(*call);
     if (!kernel) return -1;
     if (training != 2) call->reserve = nullptr;
     if (!lengths_fit(*call)) return -3;
+    if (!batch_sizes_fit(*call)) return -4;
     try {
         const Planned planned(*call);
         if (training == 1) call->reserve = pool_take(size_t(planned.plan.total * kernel->reserve_row(*call)) * (call->is_double ? 8 : 4));

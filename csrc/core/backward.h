@@ -137,7 +137,7 @@ struct Backward : Shape<Cell> {
             const Range own = this->own_elements(team, which == 0 ? this->outputs : this->units);
             for (int64_t i = 0; i < rows; ++i) {
                 const int64_t p = this->position(i, g);
-                const R* d = row_of<const R>(call.d_states[which], plan.time(p, s), plan.order[p]);
+                const R* d = this->template sequence_row<const R>(call.d_states[which], plan.time(p, s), plan.order[p]);
                 R* state = (which == 0 ? at.h : at.c).row(i);
                 for (int64_t u = own.begin; u < own.end; ++u) state[u] += d[u];
             }
@@ -184,7 +184,7 @@ struct Backward : Shape<Cell> {
             const int64_t p = this->position(i, g);
             own.pair[i] = plan.first[s] + p;
             own.saved[i] = this->saved_of(s, p);
-            own.out[i] = call.d_out.base ? row_of<R>(call.d_out, plan.time(p, s), plan.order[p]) : nullptr;
+            own.out[i] = call.d_out.base ? this->template sequence_row<R>(call.d_out, plan.time(p, s), plan.order[p]) : nullptr;
             own.h_before[i] = this->before(0, s, p);
             own.saved_before[i] = nullptr;
             if (Cell::states > 1) own.c_before[i] = this->before(1, s, p, &own.saved_before[i]);
@@ -197,7 +197,7 @@ struct Backward : Shape<Cell> {
         for (int64_t s = begin; s < end; ++s)
             for (int64_t i = 0; i < this->local_rows(s, g); ++i) {
                 const int64_t p = this->position(i, g);
-                own.x[rows++] = row_of<R>(call.d_x, plan.time(p, s), plan.order[p]);
+                own.x[rows++] = this->template sequence_row<R>(call.d_x, plan.time(p, s), plan.order[p]);
             }
         Term<R> terms[Cell::input_banks];
         for (int k = 0; k < Cell::input_banks; ++k)
@@ -214,7 +214,7 @@ struct Backward : Shape<Cell> {
         Thread& own = thread[g * this->parts + team.part];
         if (team.part == 0) {
             begin_states(at, g);
-            if (call.d_x.base) clear_padding(g);
+            if (call.d_x.base && !plan.packed) clear_padding(g);
         }
         team.sync_group();
         const Weights& from = weights_of(team);

@@ -4,7 +4,8 @@
 //   T time steps   B rows   I input features   H hidden units   R recurrent width (= H, or the projection's)
 //
 // A "row" is one sequence of the batch. Rows of a sequence tensor lie at base + t * t_stride + b * b_stride (strides in
-// elements), features next to each other, so batch-major and time-major tensors are both read where they are.
+// elements), features next to each other, so batch-major and time-major tensors are both read where they are, and packed
+// ones too (batch_sizes).
 #pragma once
 #include <cstdint>
 
@@ -66,6 +67,10 @@ typedef struct {
     int64_t output_is_state;  // mix[2] is mix[0]
     int64_t T, B, I, H, R;
     const int64_t* lengths;  // [B], 0..T; null: all T
+    // [T], from B on never growing: sequences are packed (PackedSequence), without padding, longest row first. Row b of
+    // time t then lies batch_sizes[0] + ... + batch_sizes[t - 1] + b times b_stride behind the base of x, out, states and
+    // their gradients. Null: they are not.
+    const int64_t* batch_sizes;
     double forget_bias, cell_clip, projection_clip;  // clips: 0 for none
     double norm_epsilon;                             // added to a variance
     recurra_rows x, out;

@@ -167,9 +167,9 @@ struct Forward : Shape<Cell> {
     Matrix<const R> inputs_of(Group& at, const Team& team, int g, int64_t s, int64_t rows) {
         const auto row = [&](int64_t i) {
             const int64_t p = this->position(i, g);
-            return row_of<const R>(call.x, plan.time(p, s), plan.order[p]);
+            return this->template sequence_row<const R>(call.x, plan.time(p, s), plan.order[p]);
         };
-        if (!call.lengths) return {row(0), this->groups * call.x.b_stride};
+        if (!call.lengths && !(plan.packed && plan.reverse)) return {row(0), this->groups * call.x.b_stride};
         for (int64_t i = team.part; i < rows; i += team.parts) std::memcpy(at.x.row(i), row(i), call.I * sizeof(R));
         team.sync_group();
         return {at.x.p, at.x.ld};
@@ -182,7 +182,7 @@ struct Forward : Shape<Cell> {
             for (int64_t i = 0; i < this->local_rows(s, g); ++i, ++rows) {
                 if (rows % team.parts != team.part) continue;
                 const int64_t p = this->position(i, g);
-                narrow<V>(row_of<const R>(call.x, plan.time(p, s), plan.order[p]), call.I, at.x.row(rows));
+                narrow<V>(this->template sequence_row<const R>(call.x, plan.time(p, s), plan.order[p]), call.I, at.x.row(rows));
             }
         team.sync_group();
         for (int k = 0; k < Cell::input_banks; ++k) {
@@ -238,6 +238,7 @@ struct Forward : Shape<Cell> {
     }
 
     void clear_padding(int g) {
+        if (plan.packed) return;
         const auto clear = [&](const recurra_rows& rows, int64_t t, int64_t b, int64_t count) {
             if (rows.base) std::memset(row_of<R>(rows, t, b), 0, count * sizeof(R));
         };
@@ -279,8 +280,8 @@ struct Forward : Shape<Cell> {
     void give_states(Group& at, const Team& team, const Matrix<R>& h, int64_t rows, int64_t s, int g) const {
         for (int64_t i = 0; i < rows; ++i) {
             const int64_t p = this->position(i, g), t = plan.time(p, s), b = plan.order[p];
-            copy_state(team, 0, row_of<R>(call.states[0], t, b), h.row(i));
-            if (Cell::states > 1) copy_state(team, 1, row_of<R>(call.states[1], t, b), at.c.row(i));
+            copy_state(team, 0, this->template sequence_row<R>(call.states[0], t, b), h.row(i));
+            if (Cell::states > 1) copy_state(team, 1, this->template sequence_row<R>(call.states[1], t, b), at.c.row(i));
         }
     }
 
@@ -319,7 +320,7 @@ struct Forward : Shape<Cell> {
                 step.h_next = at.h[1 - s % 2];
                 for (int64_t i = 0; i < step.rows; ++i) {
                     const int64_t p = this->position(i, g);
-                    own.out[i] = row_of<R>(call.out, plan.time(p, s), plan.order[p]);
+                    own.out[i] = this->template sequence_row<R>(call.out, plan.time(p, s), plan.order[p]);
                     own.saved[i] = static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row;
                 }
                 this->point_masks(step, own.masks, s, g);

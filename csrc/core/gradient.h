@@ -72,7 +72,7 @@ struct WeightGradient {
     }
 
     const R* row(Kind kind, int64_t s, int64_t p) const {
-        if (kind == inputs) return row_of<const R>(call.x, plan.time(p, s), plan.order[p]);
+        if (kind == inputs) return shape.template sequence_row<const R>(call.x, plan.time(p, s), plan.order[p]);
         return kind == saved_rows ? saved(s, p) + shape.row_at() : shape.before(0, s, p);
     }
 

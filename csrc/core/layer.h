@@ -395,6 +395,12 @@ struct Shape {
         step.mask = point(call.mask);
     }
 
+    // Row b at time t of the inputs, the outputs, all states, or a gradient of these.
+    template <class A>
+    A* sequence_row(const recurra_rows& rows, int64_t t, int64_t b) const {
+        return plan.packed ? row_of<A>(rows, 0, plan.first[t] + b) : row_of<A>(rows, t, b);
+    }
+
     // Whether row b starts anew before time t.
     bool restarts(int64_t t, int64_t b) const {
         return call.resets.base && *row_of<const uint8_t>(call.resets, t, b) != 0;
@@ -413,7 +419,7 @@ struct Shape {
             return nullptr;
         }
         const int64_t mixed = h_row_at();
-        return mixed ? saved_of(s - 1, p) + mixed : row_of<const R>(call.out, plan.time(p, s - 1), b);
+        return mixed ? saved_of(s - 1, p) + mixed : sequence_row<const R>(call.out, plan.time(p, s - 1), b);
     }
 
     const recurra_gate& gate(int which, int g) const { return call.gate[Step<Cell>::first_gate(which) + g]; }

@@ -16,7 +16,7 @@ struct Plan {
     int32_t* length;              // [B] its length
     int32_t* active;              // [steps + 1] rows running at step s; 0 at the end
     int64_t* first;               // [steps + 1] index of step s's first (step, position) pair
-    bool reverse;
+    bool reverse, packed;
 
     RECURRA_SHARED int64_t time(int64_t position, int64_t step) const { return reverse ? length[position] - 1 - step : step; }
 };

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra._typing import LSTMState, State
 from recurra.cells.activations import resolve
@@ -162,7 +162,7 @@ class _Layers(nn.RNNBase):
         batched = input.dim() == 3
         rows = self._time_major(input) if batched else input.unsqueeze(1)
         self._check(input, hx, None if batched else 1)
-        parts = self._parts(rows, hx if batched else _each(hx, lambda part: part.unsqueeze(1)))
+        parts = self._parts(rows, rows.shape[1], hx if batched else _each(hx, lambda part: part.unsqueeze(1)))
         output, finals = self._run(rows, parts, None)
         if not batched:
             return output.squeeze(1), self._joined([part.squeeze(1) for part in finals])
@@ -178,7 +178,7 @@ class _Layers(nn.RNNBase):
             return None
         rows = input.transpose(0, 1) if self.batch_first else input
         shapes = [(len(self._all_weights), rows.shape[1], size) for size in self._widths()]
-        parts = self._parts(rows, None) if hx is None else list(hx) if isinstance(hx, tuple) else [hx]
+        parts = self._parts(rows, rows.shape[1], None) if hx is None else list(hx) if isinstance(hx, tuple) else [hx]
         for part, shape in zip(parts, shapes, strict=False):
             if type(part) is not Tensor or part.shape != shape or not part.is_contiguous():
                 return None
@@ -189,20 +189,22 @@ class _Layers(nn.RNNBase):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         data, batch_sizes, order, back = packed
-        rows, lengths = pad_packed_sequence(PackedSequence(data, batch_sizes))
         hx = _each(hx, lambda part: part if order is None else part.index_select(1, order))
         if hx is None:
             self.check_input(data, batch_sizes)
         else:
             self.check_forward_args(data, hx, batch_sizes)
-        output, finals = self._run(rows, self._parts(rows, hx), lengths)
-        result = PackedSequence(pack_padded_sequence(output, lengths).data, batch_sizes, order, back)
+        output, finals = self._run(data, self._parts(data, int(batch_sizes[0]), hx), batch_sizes)
+        result = PackedSequence(output, batch_sizes, order, back)
         if back is not None:
             finals = [part.index_select(1, back) for part in finals]
         return result, self._joined(finals)
 
     def _run(self, rows: Tensor, parts: list[Tensor], lengths: Tensor | None, *, prepared: bool = False) -> Any:
-        """The layers one by one; with `prepared`, None where one of them has no prepared call."""
+        """The layers one by one; with `prepared`, None where one of them has no prepared call.
+
+        Of packed rows `[N, I]`, `lengths` are the batch sizes.
+        """
         columns = [part.unbind(0) for part in parts]
         last = self.num_layers * (2 if self.bidirectional else 1) - 1
         finals = []
@@ -281,11 +283,11 @@ class _Layers(nn.RNNBase):
         else:
             self.check_input(input if unbatched is None else input.unsqueeze(1), None)
 
-    def _parts(self, rows: Tensor, hx: Any) -> list[Tensor]:
+    def _parts(self, rows: Tensor, batch: int, hx: Any) -> list[Tensor]:
         """The initial state's parts, h first, each `[layers * directions, B, n]`."""
         if hx is not None:
             return list(hx) if isinstance(hx, tuple) else [hx]
-        return [rows.new_zeros(len(self._all_weights), rows.shape[1], size) for size in self._widths()]
+        return [rows.new_zeros(len(self._all_weights), batch, size) for size in self._widths()]
 
     def _widths(self) -> list[int]:
         """Of the state's parts, h first."""

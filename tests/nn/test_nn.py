@@ -5,6 +5,8 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
@@ -266,3 +268,47 @@ def test_dropout_draws_once_where_only_some_layers_can_be_prepared():
         torch.manual_seed(1)
         found.append(model(torch.ones(4, 3, 5))[0])
     torch.testing.assert_close(*found)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=20),
+    kind=st.sampled_from(KINDS),
+    layers=st.integers(1, 2),
+    bidirectional=st.booleans(),
+    batch_first=st.booleans(),
+    with_state=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_any_packed_rows(lengths, kind, layers, bidirectional, batch_first, with_state, seed):
+    ours, theirs = pair(kind, 5, 9, num_layers=layers, bidirectional=bidirectional, batch_first=batch_first)
+    torch.manual_seed(seed)
+    x = pack_padded_sequence(torch.randn(max(lengths), len(lengths), 5), lengths, enforce_sorted=False)
+    same(ours, theirs, x, state_of(theirs, len(lengths), kind) if with_state else None)
+    found, expected = ours(x)[0], theirs(x)[0]
+    for mine, other in zip(found[1:], expected[1:], strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_rows_of_frozen_layers(kind):
+    ours, theirs = pair(kind, 5, 20, num_layers=2, bidirectional=True)
+    x = pack_padded_sequence(torch.randn(7, 4, 5), [2, 7, 7, 1], enforce_sorted=False)
+    with torch.no_grad():
+        torch.testing.assert_close(leaves(ours.freeze()(x)), leaves(theirs(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_packed_rows_are_not_padded(monkeypatch):
+    ours, _ = pair("GRU", 5, 7, bidirectional=True)
+    x = pack_padded_sequence(torch.randn(4, 3, 5), [4, 2, 1])
+
+    def refuse(*arguments, **options):
+        raise AssertionError("padded")
+
+    monkeypatch.setattr("recurra.kernels.packed.pad_packed_sequence", refuse)
+    ours(x)[0].data.sum().backward()
+
+
+def test_packed_rows_that_hold_another_number_of_steps_are_refused():
+    ours, _ = pair("GRU", 5, 7)
+    with pytest.raises(ValueError, match="`batch_sizes` do not say how the 4 packed rows"):
+        ours(PackedSequence(torch.randn(4, 5), torch.tensor([2, 1])))

@@ -27,9 +27,10 @@ def word(name: str, index: int = 0, of: type[ctypes.Structure] | None = None, in
     return (start + (getattr(of, inner).offset if inner else 0)) // 8
 
 
-FAMILY, IS_DOUBLE, THREADS, REVERSE, EMITS_STATE, LENGTHS, RESERVE, PACKED = map(
-    word, ("family", "is_double", "threads", "reverse", "output_is_state", "lengths", "reserve", "packed")
+FAMILY, IS_DOUBLE, THREADS, REVERSE, EMITS_STATE = map(
+    word, ("family", "is_double", "threads", "reverse", "output_is_state")
 )
+LENGTHS, BATCH_SIZES, RESERVE, PACKED = map(word, ("lengths", "batch_sizes", "reserve", "packed"))
 T, B, I, H, R = map(word, "TBIHR")
 X, OUT, MASK, RESETS, D_OUT, D_X = map(word, ("x", "out", "mask", "resets", "d_out", "d_x"))
 INITIAL, FINAL, STATES, RESTART, D_FINAL, D_STATES, D_INITIAL, D_RESTART = (

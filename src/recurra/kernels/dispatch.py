@@ -32,6 +32,7 @@ from recurra.kernels.layouts import (
     rebuild,
 )
 from recurra.kernels.native import library
+from recurra.kernels.packed import in_padded_rows, is_packed, packed_rows
 from recurra.kernels.scan import After, scan, valid_steps
 
 MASKED = ("layer_norm_basic_lstm",)
@@ -175,6 +176,7 @@ def run_sequence(
 ) -> Any:
     """A whole sequence of one family's recurrence; arguments and result as in `scan`.
 
+    `inputs` may be packed rows `[N, I]`; `lengths` are then their batch sizes `[T]`, and outputs and states are packed.
     `halves`: let a kernel that runs the call without gradients multiply bfloat16 operands, summing in float32.
     """
     call = {
@@ -190,6 +192,9 @@ def run_sequence(
     if reason is None and resets is not None:
         reason = _refused_tensors((), reset_state, reset_state)
     if reason is None and torch.compiler.is_compiling():
+        if is_packed(inputs, lengths):
+            padded = partial(run_sequence, recurrence, params, state=state, halves=halves, **call)
+            return in_padded_rows(padded, inputs, lengths)
         if resets is None and not return_states:
             return _run_compiled(recurrence, params, inputs, state, lengths, options, reverse, masks, after)
         reason = "resets or all states, under torch.compile"
@@ -213,6 +218,9 @@ def _plain(
     def step(projected: Any, state: State, step_masks: Masks) -> tuple[Any, State]:
         return recurrence.recur(params, projected, state, options, step_masks)
 
+    if is_packed(inputs, lengths):
+        padded = partial(_plain, recurrence, params, state=state, options=options, **call)
+        return in_padded_rows(padded, inputs, lengths)
     project = partial(_project, recurrence, params, options)
     return scan(step, inputs, state, lengths, project=project, noted=True, **call)
 
@@ -262,13 +270,16 @@ def _sizes(state: State) -> tuple[int, int]:
 
 
 def _check_batch(inputs: Tensor, state: State, lengths: Tensor | None) -> None:
-    if inputs.dim() != 3:
+    packed = is_packed(inputs, lengths)
+    if not packed and inputs.dim() != 3:
         raise InputError(f"`inputs` has shape {list(inputs.shape)}, expected [T, B, I]")
-    rows = inputs.shape[1]
+    rows = _nest.flatten(state)[0].shape[0] if packed else inputs.shape[1]
+    if packed and not packed_rows(inputs, lengths, rows):
+        raise InputError(f"`batch_sizes` do not say how the {inputs.shape[0]} packed rows of {rows} sequences lie")
     for leaf, width in zip(_nest.flatten(state), _sizes(state), strict=False):
         if leaf.shape != (rows, width):
             raise InputError(f"`state` has a part of shape {list(leaf.shape)}, expected {[rows, width]}")
-    if lengths is not None and lengths.shape != (rows,):
+    if not packed and lengths is not None and lengths.shape != (rows,):
         raise InputError(f"`lengths` has shape {list(lengths.shape)}, expected {[rows]}")
 
 
@@ -354,7 +365,7 @@ def run_kernel(
     what, tensors = sequence_of(
         recurrence,
         params,
-        inputs.shape[2],
+        inputs.shape[-1],
         state,
         options=options,
         reverse=reverse,
@@ -371,7 +382,7 @@ def run_kernel(
     if not return_states:
         return outputs, final
     every = _nest.pack_as(state, list(reversed(found[what.states :])))
-    if lengths is not None:
+    if lengths is not None and not is_packed(inputs, lengths):
         # past its end a row has the state that it left with, or, in reverse, the one that it will enter with
         valid = valid_steps(lengths, inputs.shape[0]).unsqueeze(-1)
         every = _nest.map_leaves(partial(torch.where, valid), every, state if reverse else final)

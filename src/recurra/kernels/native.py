@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 9
+ABI = 10
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -96,6 +96,7 @@ class Call(ctypes.Structure):
         ("H", c_int64),
         ("R", c_int64),
         ("lengths", c_void_p),
+        ("batch_sizes", c_void_p),
         ("forget_bias", c_double),
         ("cell_clip", c_double),
         ("projection_clip", c_double),
@@ -346,6 +347,8 @@ class Library:
         """Raise for a status that is not 0."""
         if status == -3:
             raise InputError("`lengths` must lie in 0..T")
+        if status == -4:
+            raise InputError("`batch_sizes` must begin with the number of rows, and never grow or fall to 0")
         if status == -2:
             raise MemoryError("no memory for the workspace of a recurrent kernel")
         if status:

@@ -54,6 +54,7 @@ def sequence(
 ) -> Any:
     """Outputs `[T, B, R]`, the final states (h, or h and c) of `x [T, B, I]`, and, where wanted, all states.
 
+    Of packed rows `x [N, I]`, `lengths` are the batch sizes `[T]`, and sequences of results are packed alike.
     `tensors` are the initial states, the states to start anew from (with resets), and the parameters. Of all states,
     those past a row's end are zeros. `template`: an earlier argument for the same `what`, B and parameters.
     """
@@ -79,7 +80,12 @@ def rows_of(tensor: Tensor | None) -> Rows:
 
 
 def empty_like_layout(x: Tensor, features: int) -> Tensor:
-    """`[T, B, features]`, batch-major in memory where `x` is: what the caller makes of it stays one piece."""
+    """`[T, B, features]`, batch-major in memory where `x` is: what the caller makes of it stays one piece.
+
+    Of packed rows `[N, I]`: `[N, features]`.
+    """
+    if x.dim() == 2:
+        return _fresh(x.dtype, x.shape[0], features)
     T, B = x.shape[:2]
     if x.stride(0) < x.stride(1):
         return _fresh(x.dtype, B, T, features).transpose(0, 1)
@@ -102,8 +108,8 @@ def make_call(
     words[argument.THREADS] = library.threads()
     words[argument.REVERSE] = what.reverse
     words[argument.EMITS_STATE] = what.mix[2] is what.mix[0]
-    words[argument.B], words[argument.I] = x.shape[1:]
-    words[argument.H], words[argument.R] = states[-1].shape[-1], states[0].shape[-1]
+    words[argument.B], words[argument.R] = states[0].shape
+    words[argument.I], words[argument.H] = x.shape[-1], states[-1].shape[-1]
     for index, mixture in enumerate(what.mix):
         if mixture is not None:
             _point_mask(words, argument.FRESH[index], mixture.fresh)
@@ -119,12 +125,22 @@ def make_call(
 
 def point_sequence(words: Words[int], lengths: Tensor | None, x: Tensor, states: Any, out: Tensor) -> None:
     """Write what changes from call to call of the same parameters and rows."""
-    words[argument.T] = x.shape[0]
-    words[argument.LENGTHS] = 0 if lengths is None else lengths.data_ptr()
-    point(words, argument.X, x)
-    point(words, argument.OUT, out)
+    point_rows(words, lengths, x, out)
     for where, state in zip(argument.INITIAL, states, strict=False):
         point(words, where, state)
+
+
+def point_rows(words: Words[int], lengths: Tensor | None, x: Tensor, out: Tensor) -> None:
+    """Write where inputs and outputs are, and how long their rows."""
+    words[argument.LENGTHS] = words[argument.BATCH_SIZES] = 0
+    if lengths is None or x.dim() == 3:
+        words[argument.T] = x.shape[0]
+        words[argument.LENGTHS] = 0 if lengths is None else lengths.data_ptr()
+    else:
+        words[argument.T] = lengths.shape[0]
+        words[argument.BATCH_SIZES] = lengths.data_ptr()
+    point(words, argument.X, x)
+    point(words, argument.OUT, out)
 
 
 def _point_mask(words: Words[int], where: int, mask: Tensor | None) -> None:
@@ -233,7 +249,7 @@ def _backward(
         words = make_call(what, lengths, dense_x, dense, out)
         words[argument.RESERVE] = kept.reserve.pointer
     grads = [None if grad is None else dense_rows(grad) for grad in grads]
-    d_x = empty_like_layout(x, x.shape[2]) if wanted[0] else None
+    d_x = empty_like_layout(x, x.shape[-1]) if wanted[0] else None
     found = [_empty(tensor, want) for tensor, want in zip(tensors, wanted[1:], strict=True)]
     fill_gradients(words, what, dense, grads, d_x, found)
     library.backward(words)

@@ -19,6 +19,7 @@ from recurra.kernels.argument import Words
 from recurra.kernels.dispatch import plain_only, recorded, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
+from recurra.kernels.packed import is_packed, packed_rows
 
 X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 H_BEFORE, C_BEFORE = argument.INITIAL
@@ -111,12 +112,8 @@ class Prepared:
         x = ops.dense_rows(inputs)
         out = ops.empty_like_layout(x, self.state_shapes[0][1])
         words = self.words[:]
-        words[argument.T], words[argument.REVERSE] = x.shape[0], reverse
-        if lengths is not None:
-            words[argument.LENGTHS] = lengths.data_ptr()
-        words[OUT] = out.data_ptr()
-        words[X + 1], words[X + 2], _ = x.stride()
-        words[OUT + 1], words[OUT + 2], _ = out.stride()
+        words[argument.REVERSE] = reverse
+        ops.point_rows(words, lengths, x, out)
         return out, self.run(words, x, state)
 
     def run(self, words: Words[int], x: Tensor, state: State) -> State:
@@ -226,17 +223,24 @@ def run_unroll(
 ) -> tuple[Tensor, State] | None:
     """A sequence `[T, B, I]`, `(outputs, final state)`; None where another road must run it.
 
-    Arguments are checked, as for `BaseCell.unroll`.
+    Of packed rows `[N, I]`, `lengths` are the batch sizes `[T]`. Arguments are checked, as for `BaseCell.unroll`.
     """
-    if torch.compiler.is_compiling() or type(inputs) is not Tensor or inputs.dim() != 3 or not undisturbed():
+    if torch.compiler.is_compiling() or type(inputs) is not Tensor or not undisturbed():
         return None
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
-    T, B, I = inputs.shape
-    if T == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
+    if is_packed(inputs, lengths):
+        B, I = leaves[0].shape[0], inputs.shape[1]
+        if not packed_rows(inputs, lengths, B):
+            return None
+    elif inputs.dim() == 3:
+        B, I = inputs.shape[1:]
+        if lengths is not None and lengths.shape != (B,):
+            return None
+    else:
+        return None
+    if inputs.shape[0] == 0 or inputs.dtype is not torch.float32 or not inputs.is_cpu:
         return None
     if lengths is not None:
-        if lengths.shape != (B,):
-            return None
         lengths = lengths.to(torch.int64).contiguous()
     frozen = frozen_of(cell)
     prepared = calls_of(cell).find(cell, B, frozen)
