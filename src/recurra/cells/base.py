@@ -24,6 +24,7 @@ from recurra.kernels import (
     Recurrence,
     freeze,
     make_stepper,
+    refusal,
     run_compiled,
     run_layers,
     run_sequence,
@@ -164,6 +165,13 @@ class BaseCell(nn.Module):
         """
         return None
 
+    def unroll_packed(self, data: Tensor, batch_sizes: Tensor, state: State, *, reverse: bool) -> Any:
+        """`(outputs [N, n], final state)` of packed rows `[N, I]`, longest first; None where only `unroll` can.
+
+        Inputs and state are checked.
+        """
+        return None
+
     def _unroll_compiled(self, *sequence: Any, **call: Any) -> Any:
         compiled = self.__dict__.get("_compiled")
         return None if compiled is None else run_compiled(self, compiled, *sequence, **call)
@@ -212,6 +220,11 @@ class BaseCell(nn.Module):
         return self.draw_masks(first.shape[0], first.shape[1], like=like, input_size=sizes)
 
 
+def _definer(cls: type, name: str) -> int:
+    """How many of a class' bases are asked for an attribute before one has it."""
+    return next(index for index, base in enumerate(cls.__mro__) if name in base.__dict__)
+
+
 class Variables(nn.Module):
     """A named group of parameters (`gates.kernel`, `projection.kernel`)."""
 
@@ -232,11 +245,19 @@ class LeafCell(BaseCell):
     options: Any = None
     output_is_state = True
     _own_equation: ClassVar[bool] = False
-    """Whether a subclass computes its steps itself, so that no kernel may."""
+    """Whether a subclass computes its steps itself, by `project` and `recur`, so that no kernel may."""
+    _own_forward: ClassVar[bool] = False
+    """Whether a subclass has a `forward` of its own and no `unroll` that goes with it: sequences are loops over it."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls._own_equation = cls.project is not LeafCell.project or cls.recur is not LeafCell.recur
+        sequence, forward, project, recur = (_definer(cls, name) for name in ("unroll", "forward", "project", "recur"))
+        cls._own_forward = forward < sequence
+        if (
+            min(forward, project, recur) < sequence and cls.unroll is not LeafCell.unroll
+        ):  # a sequence that some base class made for other steps
+            cls.unroll = LeafCell.unroll  # type: ignore[method-assign]
 
     if TYPE_CHECKING:  # parameters and groups of them are given at run time, by add_variable
 
@@ -304,11 +325,15 @@ class LeafCell(BaseCell):
             or self._forward_pre_hooks
             or module_hooks._global_forward_hooks
             or module_hooks._global_forward_pre_hooks
-            or getattr(self.forward, "__func__", None) is not LeafCell.forward
+            or self._steps_itself()
             or torch._C._get_tracing_state()
             or self._own_equation
             or self._draws()
         )
+
+    def _steps_itself(self) -> bool:
+        """Whether its step is a `forward` that a subclass, or whoever set it on this very cell, wrote."""
+        return getattr(self.forward, "__func__", None) is not LeafCell.forward
 
     def forward(self, x: Any, state: State, masks: Masks = None) -> tuple[Any, State]:
         if masks is None and not self._own_equation and not self._draws():
@@ -329,7 +354,7 @@ class LeafCell(BaseCell):
             check_dtypes(self, inputs, state, name)
 
     def stepper(self, batch_size: int) -> Any:
-        kept = None if self._own_equation or self._draws() else make_stepper(self, batch_size)
+        kept = None if self._own_equation or self._steps_itself() or self._draws() else make_stepper(self, batch_size)
         return kept or super().stepper(batch_size)
 
     def unroll_from_zeros(self, inputs: Any, *, time_major: bool, reverse: bool) -> Any:
@@ -341,8 +366,24 @@ class LeafCell(BaseCell):
     def _runs_from_zeros(self) -> bool:
         """Whether this is the class' own sequence from its own zeros, with no masks."""
         zeros = getattr(self.initial_state, "__func__", None) is BaseCell.initial_state
-        own = self._own_equation or type(self).unroll is not LeafCell.unroll
-        return zeros and not own and not self._draws()
+        return zeros and self._runs_own_sequence()
+
+    def _runs_own_sequence(self) -> bool:
+        own = self._own_equation or self._steps_itself() or type(self).unroll is not LeafCell.unroll
+        return not (own or self._draws())
+
+    def unroll_packed(self, data: Tensor, batch_sizes: Tensor, state: State, *, reverse: bool) -> Any:
+        if not self._runs_own_sequence():
+            return None
+        found = run_unroll(self, data, state, batch_sizes, reverse)
+        if found is not None:
+            return found
+        self._check_call("inputs", data, state, None)
+        params, options = self.params(), self.options
+        if refusal(self.recurrence, params, data, state, options=options) is not None:
+            return None
+        call = {"options": options, "reverse": reverse, "halves": self.halves}
+        return run_sequence(self.recurrence, params, data, state, batch_sizes, **call)
 
     def _draws(self) -> bool:
         """Whether a step draws masks of its own, now."""
@@ -358,9 +399,11 @@ class LeafCell(BaseCell):
         **call: Any,
     ) -> Any:
         """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
-        if self._own_equation:
+        if self._own_equation and not self._own_forward:
             return super().unroll(inputs, state, lengths, masks=masks, **call)
         masks = masks if masks is not None else self._draw_for(inputs)
+        if self._steps_itself():
+            return scan(super().recur, inputs, state, lengths, project=super().project, masks=masks, **call)
         special = call.get("after") or call.get("return_states") or call.get("resets") is not None
         if masks is None and not special:
             done = run_unroll(self, inputs, state, lengths, call.get("reverse", False))

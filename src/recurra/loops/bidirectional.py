@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra._typing import Cell, Masks, State
 from recurra.cells.checks import check_masks
 from recurra.errors import InputError, StructureError
-from recurra.loops.unroll import batch_major, prepare
+from recurra.loops.unroll import batch_major, prepare, unroll
 
 
 def bidirectional(
@@ -40,6 +41,11 @@ def bidirectional(
     Returns:
         `((outputs_fw, outputs_bw), (state_fw, state_bw))`; outputs are not concatenated.
     """
+    if isinstance(inputs, PackedSequence):
+        call: dict[str, Any] = {"lengths": lengths, "time_major": time_major}
+        out_fw, state_fw = unroll(cell_fw, inputs, initial_state_fw, masks=masks_fw, **call)
+        out_bw, state_bw = unroll(cell_bw, inputs, initial_state_bw, masks=masks_bw, reverse=True, **call)
+        return (out_fw, out_bw), (state_fw, state_bw)
     forward = prepare(cell_fw, inputs, initial_state_fw, lengths, time_major=time_major, state_name="initial_state_fw")
     backward = prepare(cell_bw, inputs, initial_state_bw, lengths, time_major=time_major, state_name="initial_state_bw")
     for masks in (masks_fw, masks_bw):
@@ -79,10 +85,16 @@ def stack_bidirectional(
         outputs, (state_fw, state_bw) = bidirectional(
             cell_fw, cell_bw, inputs, start_fw, start_bw, lengths=lengths, time_major=time_major
         )
-        inputs = torch.cat(outputs, -1)
+        inputs = _joined(*outputs)
         states_fw.append(state_fw)
         states_bw.append(state_bw)
     return inputs, tuple(states_fw), tuple(states_bw)
+
+
+def _joined(forward: Any, backward: Any) -> Any:
+    if isinstance(forward, PackedSequence):
+        return forward._replace(data=torch.cat([forward.data, backward.data], -1))
+    return torch.cat([forward, backward], -1)
 
 
 def _check_layers(cells_fw: Sequence[Cell], cells_bw: Sequence[Cell]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra import _nest
 from recurra._typing import Cell, Masks, State
@@ -13,6 +14,7 @@ from recurra.cells.base import BaseCell
 from recurra.cells.checks import check_features, check_lengths, check_masks, check_state
 from recurra.errors import InputError, StructureError
 from recurra.loops.lengths import states_to_back, to_back, to_front
+from recurra.loops.packed import packed_like, padded, unroll_in_place
 
 
 class Sequence(NamedTuple):
@@ -93,7 +95,9 @@ def unroll(
 
     Args:
         cell: a `recurra.Cell`.
-        inputs: `[B, T, I]` (or `[T, B, I]` with `time_major`), or a nest of such where the cell takes one.
+        inputs: `[B, T, I]` (or `[T, B, I]` with `time_major`), or a nest of such where the cell takes one; or torch's
+            `PackedSequence`, which has its own lengths. Outputs and states are then packed alike, and whatever else
+            has rows has them in the order they were packed from, as the final state has.
         initial_state: in the structure of `cell.state_size`, leaves `[B, n]`; default `cell.initial_state(B)`.
         lengths: `[B]` integers in `0..T`; None means T everywhere.
         time_major: the layout of inputs, outputs, resets and states.
@@ -114,6 +118,16 @@ def unroll(
     """
     if padding not in ("right", "left"):
         raise InputError(f"`padding` must be 'right' or 'left', got {padding!r}")
+    if isinstance(inputs, PackedSequence):
+        if lengths is not None or padding == "left":
+            raise InputError("`lengths` and `padding` are given, but packed `inputs` have their own lengths")
+        extra: dict[str, Any] = {
+            "masks": masks,
+            "resets": resets,
+            "reset_state": reset_state,
+            "return_states": return_states,
+        }
+        return _unroll_packed(cell, inputs, initial_state, time_major=time_major, reverse=reverse, **extra)
     extras = (initial_state, lengths, masks, resets, reset_state)
     if isinstance(cell, BaseCell) and not return_states and all([extra is None for extra in extras]):
         done = cell.unroll_from_zeros(inputs, time_major=time_major, reverse=reverse)
@@ -145,6 +159,21 @@ def unroll(
         states = [states_to_back(values, shifted, final if reverse else call.state) for values in states]
     per_step = (outputs, *states)
     outputs, *states = (batch_major(values, time_major) for values in per_step)
+    return outputs, final, *states
+
+
+def _unroll_packed(
+    cell: Cell, packed: PackedSequence, initial_state: State, *, time_major: bool, reverse: bool, **call: Any
+) -> Any:
+    if not any([value is not None and value is not False for value in call.values()]):
+        done = unroll_in_place(cell, packed, initial_state, reverse=reverse)
+        if done is not None:
+            return done
+    rows, lengths = padded(packed, time_major=time_major)
+    outputs, final, *states = unroll(
+        cell, rows, initial_state, lengths=lengths, time_major=time_major, reverse=reverse, **call
+    )
+    outputs, *states = (packed_like(packed, values, lengths, time_major=time_major) for values in (outputs, *states))
     return outputs, final, *states
 
 
