@@ -10,7 +10,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,onnx,tf1,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,onnx,tf1,serve,dev]"
 	touch $@
 
 CORE := src/recurra/kernels/librecurra_core.so

@@ -27,6 +27,7 @@ class Commands(LazyGroup):
             "One prediction per line of a file, of standard input, or of the command line.",
         ),
         "generate": Command("recurra.cli.use:generate_app", "Text from a trained language model."),
+        "serve": Command("recurra.cli.serve:app", "Serve a trained model over HTTP."),
         "runs": Command("recurra.cli.use:runs_app", "A table of the runs in a folder."),
         "run": Command("recurra.cli.tf1:app", "Run a TensorFlow 1 program."),
         "tf1": Command("recurra.cli.tf1:tf1_app", "What recurra knows of TensorFlow 1 (coverage)."),

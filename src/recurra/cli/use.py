@@ -33,7 +33,7 @@ RunArgument = Annotated[
 ]
 
 
-def _load(run: Path, files: Iterable[str] = ()) -> Trained:
+def load_run(run: Path, files: Iterable[str] = ()) -> Trained:
     """The trained model of `run`; a run or a file that is not there is told before torch is imported, which takes
     seconds."""
     checkpoint = run.name if run.suffix == ".pt" else None
@@ -56,7 +56,7 @@ def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="The file.", show_default=False)],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read.")] = False,
 ) -> None:
-    trained = _load(run, files=[data])
+    trained = load_run(run, files=[data])
     for name, value in trained.evaluate(data, skip_bad=skip_bad).items():
         typer.echo(f"{name}\t{value:.6g}")
 
@@ -77,7 +77,7 @@ def predict(
         raise DataError(f"{text[0]}: a folder; expected a file, '-' or text")
     if file is None and any(map(_like_a_file, text)):
         raise DataError(f"{next(filter(_like_a_file, text))}: give one file alone")
-    trained = _load(run, files=[] if file is None else [file])
+    trained = load_run(run, files=[] if file is None else [file])
     some = False
     for line in _predictions(trained, text, file):
         some = True
@@ -110,7 +110,7 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0: always the likeliest token; 1: as the model says.")] = 0.8,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
 ) -> None:
-    typer.echo(_load(run).generate(prompt, length=length, temperature=temperature, seed=seed))
+    typer.echo(load_run(run).generate(prompt, length=length, temperature=temperature, seed=seed))
 
 
 @runs_app.command(help="A table of the runs in a folder.")

@@ -6,7 +6,7 @@ epoch): nothing that was drawn before has to be remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,14 @@ def batches_by_length(lengths: Sequence[int], batch_size: int, seed: int, epoch:
         part = part[np.argsort(steps[part], kind="stable")]
         batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def equal_lengths(rows: Sequence[Sized]) -> list[list[int]]:
+    """The indices of `rows`, those of one length together, for a model that has to see rows without padding."""
+    found: dict[int, list[int]] = {}
+    for index, row in enumerate(rows):
+        found.setdefault(len(row), []).append(index)
+    return list(found.values())
 
 
 def pad_tokens(rows: Sequence[Sequence[int]], value: int = 0) -> tuple[Tensor, Tensor]:

@@ -338,19 +338,47 @@ def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | Non
         if len(first) == 1:
             return None
         raise DataError(f"{path}: no column {missing!r}, which the model reads; columns: {', '.join(first)}")
-    numeric = kind == "values"
-    wide = len(source) > 1
 
     def inputs() -> Iterator[Any]:
         for number, row in itertools.chain([(line, first)], rows):
-            try:
-                yield _value(row or {}, source, wide, numeric)
-            except (ValueError, KeyError) as error:
-                raise DataError(f"{path}, line {number}: {error}") from error
+            yield row_input(row or {}, source, kind, f"{path}, line {number}")
 
     return inputs()
 
 
-def parse_line(line: str) -> np.ndarray | None:
-    """A sequence `[T, F]` typed in: numbers separated by blanks or commas, or a JSON list of numbers or of rows."""
-    return parse_sequence(line, least=0)
+def row_input(row: Row, source: list[str], kind: str, where: str) -> Any:
+    """The input in a row: what stands in the columns `source`.
+
+    Raises:
+        DataError: a column is missing, or holds something else; `where` the row came from is named.
+    """
+    try:
+        return _value(row, source, len(source) > 1, kind == "values")
+    except KeyError as error:
+        raise DataError(f"{where}: no {error.args[0]!r}") from error
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def steps_of(value: Any, columns: int, where: str) -> np.ndarray:
+    """A sequence `[T, columns]` typed in (numbers separated by blanks or commas, or a JSON list of rows), or from JSON:
+    a list of rows, or of the numbers of a single column.
+
+    Raises:
+        DataError: it is something else; `where` it came from is named.
+    """
+    found = parse_sequence(value, least=0)
+    if found is None:
+        shown = value if isinstance(value, str) else json.dumps(value, default=str)
+        raise DataError(f"{where}: not a sequence of numbers: {shown[:60]!r}")
+    if len(found) and found.shape[1] != columns:
+        raise DataError(f"{where}: a sequence with {found.shape[1]} features, expected {columns}")
+    return found if len(found) else np.zeros((0, columns), dtype=np.float32)
+
+
+def next_steps(value: Any, columns: int, where: str) -> np.ndarray:
+    """As `steps_of`, for a sequence that comes step by step: a flat list or line of `columns` numbers is one step."""
+    flat = parse_sequence(value, least=0)
+    if columns > 1 and flat is not None and flat.shape == (columns, 1):
+        return flat.reshape(1, columns)
+    return steps_of(value, columns, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from recurra.errors import DataError
 Level = Literal["char", "word"]
 END_OF_LINE = "<eos>"
 SKIP_HINT = "(--skip-bad leaves such rows out)"  # ends every message about a row that it helps with
+CLOSING = tuple(".,;:!?)]’'")  # marks that stand close behind a word
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]", re.UNICODE)
 
 
@@ -43,9 +45,19 @@ def tokenize(text: str, level: Level) -> list[str]:
     return tokens[:-1]
 
 
-def join(tokens: list[str], level: Level) -> str:
-    """Readable text of tokens: the inverse of `tokenize` up to spaces."""
+def pieces(tokens: Iterable[str], level: Level) -> Iterator[str]:
+    """What each token adds to a readable text."""
     if level == "char":
-        return "".join(tokens)
-    text = " ".join(tokens).replace(f" {END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n")
-    return re.sub(r" ([.,;:!?)\]’'])", r"\1", text)
+        yield from tokens
+        return
+    begun = True  # of the text or of a line
+    for token in tokens:
+        ends = token == END_OF_LINE
+        close = begun or ends or token[:1] in CLOSING
+        yield "\n" if ends else token if close else f" {token}"
+        begun = ends
+
+
+def join(tokens: Iterable[str], level: Level) -> str:
+    """Readable text of tokens: the inverse of `tokenize` up to spaces."""
+    return "".join(pieces(tokens, level))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.cells.checks import positive
+from recurra.errors import ConfigError
 from recurra.models.encoder import Encoder, Merge, Read
 from recurra.models.ngrams import NgramScores
+
+Step = Callable[[Tensor], Tensor]
+"""One step in, the logits `[1, classes]` of what came so far out."""
 
 
 class SequenceClassifier(nn.Module):
@@ -58,6 +62,19 @@ class SequenceClassifier(nn.Module):
         logits = self.output(self.encoder.read(self.encoder(values, lengths), lengths, self.how, self.merge))
         return logits if self.ngrams is None else logits + self.ngrams(inputs, lengths)
 
+    def stepper(self) -> Step:
+        """Reads a sequence that comes step by step: values `[1, F]` or a token `[1]` -> logits of the steps so far.
+
+        Raises:
+            ConfigError: this classifier has to see the whole sequence.
+        """
+        if self.ngrams is not None:
+            raise ConfigError(
+                "this model counts n-grams of the whole sequence; one that was trained with --ngrams 0 can be streamed"
+            )
+        read = self.encoder.stepper(self.how)
+        return lambda x: self.output(read(x if self.embedding is None else self.embedding(x)))
+
 
 class Committee(nn.Module):
     """Several classifiers that read the same batches and vote: they start and drop out differently, and so err
@@ -74,9 +91,15 @@ class Committee(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits of `inputs [B, T, F]` or tokens `[B, T]`."""
         logits = torch.stack([member(inputs, lengths) for member in self.members], dim=1)
-        if self.training:
-            return logits
+        return logits if self.training else self._vote(logits)
+
+    def _vote(self, logits: Tensor) -> Tensor:
         return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.members))
+
+    def stepper(self) -> Step:
+        """As `SequenceClassifier.stepper`."""
+        steps = [member.stepper() for member in self.members]  # type: ignore[operator]
+        return lambda x: self._vote(torch.stack([step(x) for step in steps], dim=1))
 
 
 class Balanced(nn.Module):
@@ -104,6 +127,11 @@ class Balanced(nn.Module):
         """Logits of `inputs [B, T, F]` or tokens `[B, T]`."""
         logits: Tensor = self.classifier(inputs, lengths)
         return logits if self.training else logits - self.shift
+
+    def stepper(self) -> Step:
+        """As `SequenceClassifier.stepper`."""
+        step = self.classifier.stepper()  # type: ignore[operator]
+        return lambda x: step(x) - self.shift
 
 
 def uniform_(module: nn.Module, scale: float) -> None:

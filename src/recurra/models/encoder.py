@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -117,6 +117,25 @@ class Encoder(nn.Module):
             return parts[0]
         return parts[0] + parts[1] if merge == "sum" else torch.cat(parts, dim=-1)
 
+    def stepper(self, how: Read) -> Callable[[Tensor], Tensor]:
+        """Reads a sequence that comes step by step: `x [1, F]` -> what `read` gives of the steps so far.
+
+        Raises:
+            ConfigError: a backward stack has to see the end first.
+        """
+        if self.backward_stack is not None:
+            raise ConfigError(
+                "this model reads each sequence backwards, too, and has to see its end first; "
+                "one that was trained with --no-bidirectional can be streamed"
+            )
+        steps = self.forward_stack.stepper(1)
+
+        def read(x: Tensor) -> Tensor:
+            output: Tensor = steps(x)
+            return output if how.startswith("output") else _read_state(steps.state, how, self.cell_name)
+
+        return read
+
     def read_size(self, how: Read, merge: Merge) -> int:
         """Size of what `read` gives."""
         sizes = self.forward_stack.state_size
@@ -136,6 +155,10 @@ def _read_direction(
         return outputs[:, -1]
     if how == "output-at-length":
         return last_output(outputs, lengths, reverse=backward)
+    return _read_state(state, how, cell)
+
+
+def _read_state(state: Sequence[Any], how: Read, cell: str) -> Any:
     if how == "states":
         return torch.cat(_nest.flatten(state), dim=-1)
     return _leaf(state[-1], how, cell)

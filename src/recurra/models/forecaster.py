@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from recurra.models.encoder import Encoder
@@ -42,3 +44,8 @@ class Forecaster(nn.Module):
         encoded = self.encoder(windows)
         vector = self.encoder.read(encoded, None, "output-at-length", "concat")
         return self.output(vector) + windows[:, -1, self.target, None]
+
+    def stepper(self) -> Callable[[Tensor], Tensor]:
+        """Reads a series that comes step by step, `[1, F]` -> `[1, horizon]`; what was read is never forgotten."""
+        read = self.encoder.stepper("output-at-length")
+        return lambda x: self.output(read(x)) + x[:, self.target, None]

@@ -3,6 +3,8 @@ out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -62,22 +64,31 @@ class LanguageModel(nn.Module):
         outputs, state = unroll(self.stack, self.embedding(tokens), state)
         return self.output(outputs), state
 
-    @torch.inference_mode()
+    def stepper(self) -> Callable[[Tensor], Tensor]:
+        """Reads a text that comes token by token: `[1]` -> logits `[1, V]` for the next one."""
+        step = self.stack.stepper(1)
+        return lambda token: self.output(step(self.embedding(token)))
+
     def sample(
         self, prompt: list[int], length: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> list[int]:
         """`length` tokens that follow `prompt` (at least one token); temperature 0 takes the likeliest."""
+        return list(islice(self.samples(prompt, temperature=temperature, generator=generator), length))
+
+    @torch.inference_mode()
+    def samples(
+        self, prompt: list[int], *, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Iterator[int]:
+        """As `sample`, a token at a time, without end."""
         logits, state = self(torch.tensor([prompt]))
-        chosen: list[int] = []
-        while len(chosen) < length:
+        while True:
             last = logits[0, -1]
             if temperature == 0:
                 token = int(last.argmax())
             else:
                 token = int(torch.multinomial(torch.softmax(last / temperature, -1), 1, generator=generator))
-            chosen.append(token)
+            yield token
             logits, state = self(torch.tensor([[token]]), state)
-        return chosen
 
 
 def state_rows(state: Any) -> int:

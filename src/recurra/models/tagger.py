@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recurra.errors import ConfigError
 from recurra.loops import last_output
 from recurra.models.encoder import Encoder
 
@@ -73,11 +75,26 @@ class Tagger(nn.Module):
 
     def forward(self, batch: Tokens) -> Tensor:
         """Scores `[B, T, K]`; what lies past a sentence's end means nothing."""
-        features = self.words(batch.words)
-        if self.characters is not None:
-            features = torch.cat([features, self._spell(batch)], dim=-1)
-        encoded = self.encoder(self.dropout(features), batch.lengths)
+        encoded = self.encoder(self.dropout(self._features(batch)), batch.lengths)
         return self.output(self.dropout(encoded.joined()))
+
+    def _features(self, batch: Tokens) -> Tensor:
+        features: Tensor = self.words(batch.words)
+        return features if self.characters is None else torch.cat([features, self._spell(batch)], dim=-1)
+
+    def stepper(self) -> Callable[[Tokens], Tensor]:
+        """Reads a sentence that comes token by token: a batch of one token -> its scores `[1, K]`.
+
+        Raises:
+            ConfigError: this tagger has to see the whole sentence.
+        """
+        if self.transitions is not None:
+            raise ConfigError(
+                "this model's CRF weighs whole sentences; one that was trained with --no-crf --no-bidirectional "
+                "can be streamed"
+            )
+        read = self.encoder.stepper("output-at-length")
+        return lambda token: self.output(read(self._features(token)[:, 0]))
 
     def _spell(self, batch: Tokens) -> Tensor:
         """The character reader's last outputs, `[B, T, 2 * char_hidden]`."""

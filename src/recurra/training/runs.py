@@ -227,6 +227,7 @@ class Trained:
         weights = path if path.suffix == ".pt" else folder.path / "best.pt"
         if not weights.is_file():
             weights = folder.path / "last.pt"
+        self.path: Path | None = folder.path
         self.recipe, self.config, self.data = read_config(folder)
         artifacts = folder.read_json("artifacts.json")
         if artifacts is None:
@@ -240,6 +241,7 @@ class Trained:
     def from_parts(cls, values: dict[str, Any], artifacts: dict[str, Any], where: str) -> Trained:
         """From what config.yaml and artifacts.json hold; `model` has fresh weights, `where` names the source."""
         trained = cls.__new__(cls)
+        trained.path = None
         trained.recipe, trained.config, trained.data = _resolved(values, where)
         trained._build(artifacts)
         return trained
@@ -275,12 +277,22 @@ class Trained:
         Raises:
             ConfigError: the run is no language model, or an argument is out of range.
         """
-        if not hasattr(self.task, "generate"):
+        return "".join(self.written(prompt, length=length, temperature=temperature, seed=seed))
+
+    def written(self, prompt: str = "", *, length: int = 200, temperature: float = 0.8, seed: int = 0) -> Iterator[str]:
+        """As `generate`, piece by piece as it is made; arguments are checked at once."""
+        if not hasattr(self.task, "written"):
             raise ConfigError(f"a run of recipe {self.recipe!r} cannot generate; language models (lm, ptb) can")
         if temperature < 0 or not math.isfinite(temperature):
             raise ConfigError(f"temperature {temperature}: expected 0 (the likeliest token) or more")
-        text: str = self.task.generate(self.model, prompt, length, temperature, seed)
-        return text
+        task: Any = self.task
+        pieces: Iterator[str] = task.written(self.model, prompt, length, temperature, seed)
+        return pieces
+
+    def unknown(self, text: str) -> list[str]:
+        """What `text` holds that a language model does not know, each once; it reads `<unk>` there."""
+        found: list[str] = self.task.unknown(text) if hasattr(self.task, "unknown") else []
+        return found
 
 
 def load(path: str | Path) -> Trained:

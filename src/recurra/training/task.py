@@ -7,7 +7,7 @@ The loop (`recurra.training.loop`) knows tasks only through this class, so a new
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
+from recurra.training.answers import Answer
 from recurra.training.config import RunConfig
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
@@ -56,6 +57,41 @@ class Share(NamedTuple):
     world: int = 1
 
 
+class Incoming:
+    """A sequence that comes in step by step, each answered from what came so far; the model's state is carried.
+
+    Args:
+        read: the steps in a JSON value (or text), or a DataError that names `where` it came from.
+        step: takes one of them, gives the model's output.
+        answer: what that output says.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Any, str], Sequence[Any]],
+        step: Callable[[Any], Any],
+        answer: Callable[[Any], Answer],
+    ) -> None:
+        self._read, self._step, self._answer = read, step, answer
+        self.steps = 0
+        """Steps taken so far."""
+
+    def push(self, values: Sequence[Any], where: Sequence[str]) -> list[Answer]:
+        """The answer after each of `values`; none is taken if one of them cannot be read."""
+        parts = [self._read(value, place) for value, place in zip(values, where, strict=True)]
+        for steps, place in zip(parts, where, strict=True):
+            if not len(steps):
+                raise DataError(f"{place}: empty, expected a step")
+        return [self._take(steps) for steps in parts]
+
+    @torch.inference_mode()
+    def _take(self, steps: Sequence[Any]) -> Answer:
+        for step in steps:
+            output = self._step(step)
+            self.steps += 1
+        return self._answer(output)
+
+
 class Task(ABC, Generic[ConfigT]):
     """One recipe's problem.
 
@@ -66,11 +102,13 @@ class Task(ABC, Generic[ConfigT]):
         metric: the validation metric that chooses the best weights.
         higher_is_better: its direction.
         loss_unit: what `loss` is a mean of ("example", "token", …), for the report.
+        answer_type: what a prediction is, a class of `recurra.training.answers`; None: the recipe cannot predict.
     """
 
     metric: str = "accuracy"
     higher_is_better: bool = True
     loss_unit: ClassVar[str] = "example"
+    answer_type: ClassVar[type[Any] | None] = None
 
     def __init__(self, config: ConfigT):
         self.config = config
@@ -133,14 +171,44 @@ class Task(ABC, Generic[ConfigT]):
 
     # --- using what was trained -------------------------------------------------------------------------------------
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """One line out for each line in.
+    def facts(self) -> dict[str, Any]:
+        """What someone who uses the model wants to know, where it has it: `labels`, `vocabulary` (how many tokens),
+        `columns` (of its input)."""
+        return {}
+
+    def input_type(self) -> Any:
+        """The type of what `read_input` takes from JSON."""
+        return str
+
+    def step_type(self) -> Any:
+        """The type of what a stream takes from JSON."""
+        return self.input_type()
+
+    def read_input(self, value: Any, where: str) -> Any:
+        """A line of text, or a value from JSON, as the model reads it.
 
         Raises:
-            ConfigError: by default; a recipe that can predict overrides this.
+            DataError: it is something else; `where` it came from is named.
+            ConfigError: by default; a recipe that can predict overrides this and `answers`.
         """
         raise ConfigError(f"{type(self).__name__}: a run of this recipe cannot predict")
-        yield ""
+
+    def answers(self, model: nn.Module, inputs: Sequence[Any]) -> list[Any]:
+        """An answer for each of what `read_input` gave, computed together."""
+        raise ConfigError(f"{type(self).__name__}: a run of this recipe cannot predict")
+
+    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
+        """One line out for each line in, as each comes."""
+        for number, line in enumerate(lines, 1):
+            yield self.answers(model, [self.read_input(line, f"line {number}")])[0].line()
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A sequence that will come step by step.
+
+        Raises:
+            ConfigError: this model has to see the whole of it; says why.
+        """
+        raise ConfigError(f"a run of this recipe reads whole sequences only ({type(self).__name__}), no streams")
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """Predictions for a file: by default one per line; a recipe whose files have a header or a format reads
@@ -169,6 +237,28 @@ class Lazy(Sequence[Any]):
 def mine(batch_rows: np.ndarray, share: Share) -> np.ndarray:
     """This process's rows of a global batch."""
     return batch_rows[share.rank :: share.world]
+
+
+def text_of(value: Any, where: str) -> str:
+    """`value`, if it is a text.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{where}: expected a text, got {json_kind(value)}")
+    return value
+
+
+def json_kind(value: Any) -> str:
+    """What a JSON value is called."""
+    kinds = {dict: "an object", list: "a list", bool: "true or false", type(None): "null", str: "a text"}
+    return kinds.get(type(value), "a number")
+
+
+def one_by_one(rows: Tensor) -> list[Tensor]:
+    """`rows [T, …]` as T batches of one (`split` would make one of none)."""
+    return [rows[i : i + 1] for i in range(len(rows))]
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -9,9 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.batching import Batch, Examples, batches_by_length, shuffled_batches
+from recurra.data.batching import (
+    Batch,
+    Examples,
+    batches_by_length,
+    equal_lengths,
+    pad_tokens,
+    pad_values,
+    shuffled_batches,
+)
 from recurra.models.classifier import Balanced, make_classifier
 from recurra.training import metrics, plots
+from recurra.training.answers import Classes
 from recurra.training.configs import ReadConfig
 from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
 
@@ -30,6 +39,7 @@ class Classification(Task[ConfigT]):
     vocabulary_size: int | None = None
     quick_rows: int | None = None
     spread_remainder: ClassVar[bool] = False
+    answer_type = Classes
 
     def build_model(self) -> nn.Module:
         model = make_classifier(self.config, self.logits, self.features, self.vocabulary_size)
@@ -111,6 +121,29 @@ class Classification(Task[ConfigT]):
         guess = np.full_like(test, common)
         f1 = metrics.macro_f1(test, guess, len(self.classes))
         return {f"always {self.classes[common]!r}": {"accuracy": float(np.mean(test == common)), "macro_f1": f1}}
+
+    # --- using it ---------------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        return {"labels": self.classes, "vocabulary": self.vocabulary_size}
+
+    def answers(self, model: nn.Module, inputs: Sequence[Any]) -> list[Classes]:
+        # the output at a batch's end would be that of the padding
+        alone = self.config.read == "output-at-end"
+        found: dict[int, Classes] = {}
+        with inference(model):
+            for rows in equal_lengths(inputs) if alone else [range(len(inputs))]:
+                logits = model(*self.pad([inputs[i] for i in rows]))
+                found |= zip(rows, map(self.classes_of, logits), strict=True)
+        return [found[i] for i in range(len(inputs))]
+
+    def pad(self, inputs: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """A batch of what `read_input` gave, and its lengths."""
+        return pad_values(inputs) if self.vocabulary_size is None else pad_tokens(inputs)
+
+    def classes_of(self, logits: Tensor) -> Classes:
+        """The classes that `logits [K]` speak for; the documents' models have some that stand for no class."""
+        return Classes.of(logits[: len(self.classes)].softmax(-1), self.classes)
 
     # --- report -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from recurra.data import tables
-from recurra.data.batching import Examples, pad_tokens, pad_values
+from recurra.data.batching import Examples
 from recurra.data.tables import Choice, Labelled
 from recurra.data.text import SKIP_HINT, Level, tokenize
 from recurra.data.vocab import Vocabulary
 from recurra.errors import DataError
 from recurra.training.configs import ClassifyConfig
-from recurra.training.task import inference
+from recurra.training.task import Incoming, one_by_one, text_of
 from recurra.training.tasks.classification import Classification
 from recurra.training.tasks.ngrams import ngram_baseline
-from recurra.training.tasks.output import format_probabilities
 
 CHAR_UP_TO = 40  # mean characters of a text up to which a token is a character
 WORDS_MIN_COUNT = 2
@@ -182,13 +181,36 @@ class Classify(Classification[ClassifyConfig]):
 
     # --- using it ---------------------------------------------------------------------------------------------------
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """A text per line, or the numbers of a sequence separated by blanks or commas (several features: a JSON list
-        of rows)."""
-        with inference(model):
-            for number, line in enumerate(lines, 1):
-                inputs, lengths = self._read_line(line, number)
-                yield format_probabilities(model(inputs, lengths)[0].softmax(-1), self.classes)
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {"columns": self.source}
+
+    def input_type(self) -> Any:
+        if self.vocabulary is not None:
+            return str | dict[str, str]
+        return str | list[float] | list[list[float]] | dict[str, Any]
+
+    def step_type(self) -> Any:
+        return str if self.vocabulary is not None else str | float | list[float] | list[list[float]]
+
+    def read_input(self, value: Any, where: str) -> Any:
+        """A text, or the numbers of a sequence separated by blanks or commas, or as a list (several features: a list
+        of rows); or a row of the training file as an object."""
+        if isinstance(value, dict) and self.source:
+            return self._encode(tables.row_input(value, self.source, self.kind, where), where)
+        if self.vocabulary is not None:
+            return self._encode(text_of(value, where), where)
+        return self._encode(tables.steps_of(value, self.features, where), where)
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A step is a token (a text may hold several), or the numbers of a time step."""
+
+        def read(value: Any, where: str) -> list[torch.Tensor]:
+            if self.vocabulary is not None:
+                return one_by_one(torch.tensor(self._encode(text_of(value, where), where)))
+            steps = self._encode(tables.next_steps(value, self.features, where), where)
+            return one_by_one(torch.from_numpy(steps))
+
+        return Incoming(read, model.stepper(), lambda logits: self.classes_of(logits[0]))  # type: ignore[operator]
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """A table with the training file's columns (the class may be missing) is read as one; else a line is a
@@ -197,19 +219,8 @@ class Classify(Classification[ClassifyConfig]):
         if inputs is None:
             yield from super().predict_file(model, path)
             return
-        with inference(model):
-            for number, value in enumerate(inputs, 1):
-                encoded = self._encode(value, f"{path}, row {number}")
-                batch, lengths = pad_tokens([encoded]) if self.vocabulary else pad_values([encoded])
-                yield format_probabilities(model(batch, lengths)[0].softmax(-1), self.classes)
-
-    def _read_line(self, line: str, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.vocabulary is not None:
-            return pad_tokens([self._encode(line, f"line {number}")])
-        value = tables.parse_line(line)
-        if value is None:
-            raise DataError(f"line {number}: not a sequence of numbers: {line[:60]!r}")
-        return pad_values([self._encode(value, f"line {number}")])
+        for number, value in enumerate(inputs, 1):
+            yield self.answers(model, [self._encode(value, f"{path}, row {number}")])[0].line()
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         part = self._read(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data import series, tables
-from recurra.data.batching import Batch, Examples, shuffled_batches
+from recurra.data.batching import Batch, Examples, equal_lengths, shuffled_batches
 from recurra.data.series import SeriesTable, Wanted, Windows
 from recurra.errors import DataError
 from recurra.models.forecaster import Forecaster
 from recurra.training import plots
+from recurra.training.answers import Forecast
 from recurra.training.configs import ForecastConfig
-from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
+from recurra.training.task import Incoming, Lazy, Section, Share, StepLoss, Task, inference, mine, one_by_one
 
 EVAL_ROWS = 1000
 
@@ -29,6 +30,7 @@ class Forecasting(Task[ForecastConfig]):
     metric = "mae"
     higher_is_better = False
     loss_unit = "window"
+    answer_type = Forecast
 
     data: str = ""
     columns: list[str]
@@ -180,18 +182,61 @@ class Forecasting(Task[ForecastConfig]):
 
     # --- using it ---------------------------------------------------------------------------------------------------
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """A line holds the target's last values (or a JSON list of rows with all columns); out come the next values."""
+    def facts(self) -> dict[str, Any]:
+        return {"columns": self.columns}
+
+    def input_type(self) -> Any:
+        return str | list[float] | list[list[float]] | list[dict[str, Any]]
+
+    def step_type(self) -> Any:
+        return str | float | list[float] | list[list[float]] | dict[str, Any]
+
+    def read_input(self, value: Any, where: str) -> Tensor:
+        """The target's last values (or a list of rows with all columns, by name or in their order): what follows them
+        is forecast."""
+        steps = self._normal(self._by_name(value, where), where, tables.steps_of)
+        if not len(steps):
+            raise DataError(f"{where}: empty, expected steps of {self._wanted()}")
+        return steps[-self.config.window :]
+
+    def answers(self, model: nn.Module, inputs: Sequence[Tensor]) -> list[Forecast]:
+        found: dict[int, Forecast] = {}
         with inference(model):
-            for number, line in enumerate(lines, 1):
-                values = tables.parse_line(line)
-                if values is None or values.shape[1] != len(self.columns):
-                    raise DataError(
-                        f"line {number}: expected steps of {len(self.columns)} numbers ({', '.join(self.columns)})"
-                    )
-                normal = ((values - self.mean) / self.scale).astype(np.float32)[-self.config.window :]
-                guess: Tensor = model(torch.from_numpy(normal)[None])[0]
-                yield "\t".join(f"{v:.6g}" for v in self._unit(guess.numpy()))
+            for rows in equal_lengths(inputs):
+                guesses = model(torch.stack([inputs[i] for i in rows]))
+                found |= zip(rows, map(self._forecast, guesses), strict=True)
+        return [found[i] for i in range(len(inputs))]
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A step is a row; all that came before is carried on, more than a window, too."""
+
+        def read(value: Any, where: str) -> Sequence[Tensor]:
+            rows = self._by_name([value] if isinstance(value, dict) else value, where)
+            return one_by_one(self._normal(rows, where, tables.next_steps))
+
+        return Incoming(read, model.stepper(), lambda guess: self._forecast(guess[0]))  # type: ignore[operator]
+
+    def _forecast(self, guess: Tensor) -> Forecast:
+        return Forecast(self._unit(guess.numpy()).tolist())
+
+    def _by_name(self, value: Any, where: str) -> Any:
+        """Rows that are objects, as lists of the columns that the model reads."""
+        if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
+            return value
+        missing = next((name for row in value for name in self.columns if name not in row), None)
+        if missing is not None:
+            raise DataError(f"{where}: a row without column {missing!r}, which the model reads")
+        return [[row[name] for name in self.columns] for row in value]
+
+    def _normal(self, value: Any, where: str, read: Callable[[Any, int, str], np.ndarray]) -> Tensor:
+        try:
+            steps = read(value, len(self.columns), where)
+        except DataError as error:
+            raise DataError(f"{where}: expected steps of {self._wanted()}") from error
+        return torch.from_numpy(((steps - self.mean) / self.scale).astype(np.float32))
+
+    def _wanted(self) -> str:
+        return f"{len(self.columns)} numbers ({', '.join(self.columns)})"
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """For a CSV with the training file's header: the values after its end, a line per series (its name first)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +15,8 @@ from recurra.data.mnist import ImageSplits
 from recurra.errors import DataError
 from recurra.training import plots
 from recurra.training.configs import DigitsConfig, MnistConfig, MnistStaticConfig
-from recurra.training.task import Section, inference
+from recurra.training.task import Incoming, Section, one_by_one
 from recurra.training.tasks.classification import Classification, ConfigT
-from recurra.training.tasks.output import format_probabilities
 
 
 class Images(Classification[ConfigT]):
@@ -51,19 +50,30 @@ class Images(Classification[ConfigT]):
         super().restore(artifacts)
         self.shape = (artifacts["shape"][0], artifacts["shape"][1])
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """A line holds an image's numbers (rows after each other, as in the data file), separated by blanks or
-        commas."""
-        size = self.shape[0] * self.shape[1]
-        with inference(model):
-            for number, line in enumerate(lines, 1):
-                values = _numbers(line, number)
-                if len(values) != size:
-                    raise DataError(
-                        f"line {number}: {len(values)} numbers, expected {size} ({self.shape[0]} x {self.shape[1]})"
-                    )
-                image = torch.tensor(values).reshape(1, *self.shape) / self.scale
-                yield format_probabilities(model(image)[0].softmax(-1), self.classes)
+    def input_type(self) -> Any:
+        return str | list[float] | list[list[float]]
+
+    def read_input(self, value: Any, where: str) -> Tensor:
+        """An image's numbers (rows after each other, as in the data file), separated by blanks or commas, or as a
+        list."""
+        values, size = _numbers(value, where), self.shape[0] * self.shape[1]
+        if len(values) != size:
+            raise DataError(f"{where}: {len(values)} numbers, expected {size} ({self.shape[0]} x {self.shape[1]})")
+        return torch.tensor(values).reshape(self.shape) / self.scale
+
+    def pad(self, inputs: Sequence[Any]) -> tuple[Tensor, None]:  # type: ignore[override]
+        return torch.stack(list(inputs)), None
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A step is a row of the image."""
+
+        def read(value: Any, where: str) -> list[Tensor]:
+            values, width = _numbers(value, where), self.shape[1]
+            if len(values) % width:
+                raise DataError(f"{where}: {len(values)} numbers, expected rows of {width}")
+            return one_by_one(torch.tensor(values).reshape(-1, width) / self.scale)
+
+        return Incoming(read, model.stepper(), lambda logits: self.classes_of(logits[0]))  # type: ignore[operator]
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         """`data`: lines of an image's numbers followed by its label."""
@@ -71,7 +81,9 @@ class Images(Classification[ConfigT]):
 
         from recurra.data.text import read_text
 
-        rows = [_numbers(line, n) for n, line in enumerate(read_text(Path(data)).splitlines(), 1) if line.strip()]
+        rows = [
+            _numbers(line, f"line {n}") for n, line in enumerate(read_text(Path(data)).splitlines(), 1) if line.strip()
+        ]
         size = self.shape[0] * self.shape[1] + 1
         for n, row in enumerate(rows, 1):
             if len(row) != size:
@@ -94,11 +106,13 @@ class Images(Classification[ConfigT]):
         return section
 
 
-def _numbers(line: str, number: int) -> list[float]:
+def _numbers(value: Any, where: str) -> list[float]:
+    """The numbers of a line, or of a list (of lists)."""
     try:
-        return [float(value) for value in line.replace(",", " ").split()]
-    except ValueError as error:
-        raise DataError(f"line {number}: {error}") from error
+        cells = value.replace(",", " ").split() if isinstance(value, str) else np.array(value, dtype=np.float64).flat
+        return [float(cell) for cell in cells]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 class Digits(Images[DigitsConfig]):

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.data import ptb
 from recurra.data.batching import Batch, Stream, epoch_generator
-from recurra.data.text import Level, join, read_text, tokenize
+from recurra.data.text import Level, pieces, read_text, tokenize
 from recurra.data.vocab import UNKNOWN, Vocabulary
 from recurra.errors import ConfigError, DataError
 from recurra.loops import detach
 from recurra.models.language import LanguageModel
+from recurra.training.answers import NextToken
 from recurra.training.configs import LanguageConfig, LmConfig, PtbConfig
-from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference
+from recurra.training.task import Incoming, Lazy, Section, Share, StepLoss, Task, inference, one_by_one, text_of
 
 ConfigT = TypeVar("ConfigT", bound=LanguageConfig)
 
@@ -33,6 +35,7 @@ class Language(Task[ConfigT]):
     metric = "perplexity"
     higher_is_better = False
     loss_unit = "token"
+    answer_type = NextToken
 
     tokens: dict[str, np.ndarray]
     vocabulary: Vocabulary
@@ -142,24 +145,66 @@ class Language(Task[ConfigT]):
 
     def generate(self, model: nn.Module, prompt: str, length: int, temperature: float, seed: int) -> str:
         """The prompt and `length` tokens after it."""
+        return "".join(self.written(model, prompt, length, temperature, seed))
+
+    def written(self, model: nn.Module, prompt: str, length: int, temperature: float, seed: int) -> Iterator[str]:
+        """The text of `generate` in pieces, as it is made: the prompt, then what each token adds."""
         tokens = self.encode(prompt) if prompt else [self.start_token()]
         generator = torch.Generator().manual_seed(seed)
         model.eval()
-        sampled = model.sample(tokens, length, temperature=temperature, generator=generator)  # type: ignore[operator]
-        return join(self.vocabulary.decode([*tokens, *sampled] if prompt else sampled), self.level)
+        sampled = model.samples(tokens, temperature=temperature, generator=generator)  # type: ignore[operator]
+        shown = self.vocabulary.decode(tokens) if prompt else []
+        following = (self.vocabulary.tokens[token] for token in islice(sampled, length))
+        made = pieces(chain(shown, following), self.level)
+        yield "".join(islice(made, len(shown)))
+        yield from made
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """For each line the likeliest next token and its probability, and the line's perplexity."""
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of `text` that the model does not know, each once."""
+        return [token for token in dict.fromkeys(tokenize(text, self.level)) if token not in self.vocabulary]
+
+    def facts(self) -> dict[str, Any]:
+        return {"vocabulary": len(self.vocabulary)}
+
+    def read_input(self, value: Any, where: str) -> list[int]:
+        """A text."""
+        return self.encode(text_of(value, where).rstrip("\n"))
+
+    def answers(self, model: nn.Module, inputs: Sequence[list[int]]) -> list[NextToken]:
+        """Of each text the likeliest next token, and its perplexity."""
+        found = []
         with inference(model):
-            for line in lines:
-                tokens = self.encode(line.rstrip("\n"))
-                inputs = torch.tensor([[self.start_token(), *tokens]])
-                logs = model(inputs)[0][0].log_softmax(-1)
-                best = int(logs[-1].argmax())
-                nats = -float(logs[:-1].gather(1, inputs[0, 1:, None]).mean())
-                token, probability = self.vocabulary.tokens[best], math.exp(float(logs[-1, best]))
-                known = f"{math.exp(nats):.2f}" if tokens else "–"
-                yield f"{token!r}\t{probability:.4f}\tperplexity {known}"
+            for tokens in inputs:
+                row = torch.tensor([[self.start_token(), *tokens]])
+                logs = model(row)[0][0].log_softmax(-1)
+                nats = -float(logs[:-1].gather(1, row[0, 1:, None]).sum())
+                found.append(self._next(logs[-1], nats, len(tokens)))
+        return found
+
+    def _next(self, logs: Tensor, nats: float, count: int) -> NextToken:
+        best = int(logs.argmax())
+        # of hopeless texts beyond what a float holds
+        perplexity = math.exp(min(nats / count, 700.0)) if count else None
+        return NextToken(self.vocabulary.tokens[best], math.exp(float(logs[best])), perplexity)
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A step is a token; a text may hold several."""
+        step = model.stepper()  # type: ignore[operator]
+        with inference(model):
+            logs = step(torch.tensor([self.start_token()]))[0].log_softmax(-1)
+        nats = 0.0
+
+        def take(token: Tensor) -> Tensor:
+            nonlocal logs, nats
+            nats -= float(logs[token[0]])
+            logs = step(token)[0].log_softmax(-1)
+            return logs
+
+        def read(value: Any, where: str) -> list[Tensor]:
+            return one_by_one(torch.tensor(self.encode(text_of(value, where))))
+
+        incoming = Incoming(read, take, lambda logs: self._next(logs, nats, incoming.steps))
+        return incoming
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         numbers = np.array(self.encode(read_text(Path(data))), dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,14 @@ import numpy as np
 from torch import nn
 
 from recurra.data import names
-from recurra.data.batching import Batch, Examples, pad_tokens
+from recurra.data.batching import Batch, Examples
 from recurra.data.vocab import END, PADDING, UNKNOWN, Vocabulary
 from recurra.errors import DataError
 from recurra.models.classifier import SequenceClassifier, uniform_
 from recurra.training.configs import NamesConfig
-from recurra.training.task import Lazy, inference
+from recurra.training.task import Lazy, text_of
 from recurra.training.tasks.classification import Classification
 from recurra.training.tasks.ngrams import ngram_baseline
-from recurra.training.tasks.output import format_probabilities
 
 
 class Names(Classification[NamesConfig]):
@@ -103,14 +102,9 @@ class Names(Classification[NamesConfig]):
     def describe(self, row: int) -> str:
         return self.texts["test"][row]
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """`nationality<TAB>probability …` for each name."""
-        with inference(model):
-            for number, line in enumerate(lines, 1):
-                tokens = self._encode(line.strip(), f"line {number}")
-                inputs, lengths = pad_tokens([tokens])
-                logits = model(inputs, lengths)[0, : len(self.classes)]
-                yield format_probabilities(logits.softmax(-1), self.classes)
+    def read_input(self, value: Any, where: str) -> list[int]:
+        """A name."""
+        return self._encode(text_of(value, where).strip(), where)
 
     def _encode(self, name: str, where: str) -> list[int]:
         """Token numbers; a real name is closed by an end token, so that its last n-grams are known as such."""

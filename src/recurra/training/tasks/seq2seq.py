@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ from recurra.data.vocab import END, PADDING, UNKNOWN, Vocabulary
 from recurra.errors import DataError
 from recurra.models.seq2seq import Hypotheses, Seq2Seq
 from recurra.training import plots
+from recurra.training.answers import Hypothesis, Written
 from recurra.training.configs import Seq2SeqConfig
-from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
+from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine, text_of
 
 START = "<start>"
 EVAL_PAIRS = 200
@@ -45,6 +46,7 @@ class Sequences(Task[Seq2SeqConfig]):
 
     metric = "exact_match"
     loss_unit = "token"
+    answer_type = Written
 
     data: str = ""
     reads: Vocabulary
@@ -275,14 +277,20 @@ class Sequences(Task[Seq2SeqConfig]):
         self.reads, self.writes = Vocabulary(artifacts["reads"]), Vocabulary(artifacts["writes"])
         self.limit = artifacts["limit"]
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """The n best of each line: target and score (a log-probability), all apart by tabs."""
-        for line in lines:
-            if not line.strip():
-                yield ""
-                continue
-            best = self.decode(model, [line.strip()], self.config.beam)[0][: self.config.n_best]
-            yield "\t".join(f"{text}\t{score:.4f}" for text, score in best)
+    def facts(self) -> dict[str, Any]:
+        return {"vocabulary": len(self.reads)}
+
+    def read_input(self, value: Any, where: str) -> str:
+        """A source."""
+        return text_of(value, where).strip()
+
+    def answers(self, model: nn.Module, inputs: Sequence[str]) -> list[Written]:
+        """The n best of each source; none of an empty one."""
+        texts = [text for text in inputs if text]
+        best = iter(self.decode(model, texts, self.config.beam))
+        return [
+            Written([Hypothesis(*pair) for pair in next(best)[: self.config.n_best]] if text else []) for text in inputs
+        ]
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         part = self._read(data)

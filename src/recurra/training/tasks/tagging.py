@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +23,9 @@ from recurra.data.vocab import Vocabulary
 from recurra.errors import DataError
 from recurra.models.tagger import Tagger, Tokens
 from recurra.training import metrics
+from recurra.training.answers import TaggedToken, Tags
 from recurra.training.configs import TagConfig
-from recurra.training.task import Lazy, Section, Share, StepLoss, Task, inference, mine
+from recurra.training.task import Incoming, Lazy, Section, Share, StepLoss, Task, inference, mine, text_of
 
 EVAL_SENTENCES = 100
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".tsv")
@@ -47,6 +49,7 @@ class Tagging(Task[TagConfig]):
 
     metric = "f1"
     loss_unit = "token"
+    answer_type = Tags
 
     data: str = ""
     words: Vocabulary
@@ -207,10 +210,7 @@ class Tagging(Task[TagConfig]):
             for start in range(0, len(order), EVAL_SENTENCES):
                 rows = order[start : start + EVAL_SENTENCES]
                 batch = self._batch([self._encode(sentences[i]) for i in rows])
-                scores = model(batch)
-                best = scores.argmax(-1)
-                if model.transitions is not None:
-                    best = crf.viterbi(scores, model.transitions, batch.lengths)[0]  # type: ignore[arg-type]
+                best = self._best(model(batch), model.transitions, batch.lengths)
                 for i, tags in zip(rows, best.tolist(), strict=True):
                     found[i] = self.tags.decode(tags[: len(sentences[i])])
         return [found[i] for i in range(len(sentences))]
@@ -272,17 +272,45 @@ class Tagging(Task[TagConfig]):
         self.tags = Vocabulary(artifacts["tags"], unknown=None)
         self._choose_metric()
 
-    def predict(self, model: nn.Module, lines: Iterable[str]) -> Iterator[str]:
-        """A sentence per line, tokens apart by blanks; out come `token/tag` pairs and the mean probability of the
-        tags."""
-        for line in lines:
-            tokens = line.split()
-            if not tokens:
-                yield ""
-                continue
-            tags, sure = self._tag(model, tokens)
-            pairs = " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
-            yield f"{pairs}\t{sum(sure) / len(sure):.4f}"
+    def facts(self) -> dict[str, Any]:
+        return {"labels": self.tags.tokens, "vocabulary": len(self.words)}
+
+    def input_type(self) -> Any:
+        return str | list[str]
+
+    def step_type(self) -> Any:
+        return str
+
+    def read_input(self, value: Any, where: str) -> list[str]:
+        """A sentence: tokens apart by blanks, or as a list."""
+        if isinstance(value, list) and all(isinstance(token, str) and token.strip() for token in value):
+            return value
+        if isinstance(value, list):
+            raise DataError(f"{where}: a list of tokens holds something that is none")
+        return text_of(value, where).split()
+
+    def answers(self, model: nn.Module, inputs: Sequence[list[str]]) -> list[Tags]:
+        found = {i: Tags([]) for i in range(len(inputs))}
+        order = sorted((i for i in found if inputs[i]), key=lambda i: len(inputs[i]))
+        with inference(model):
+            for start in range(0, len(order), EVAL_SENTENCES):
+                rows = order[start : start + EVAL_SENTENCES]
+                found |= zip(rows, self._tag(model, [inputs[i] for i in rows]), strict=True)
+        return list(found.values())
+
+    def stream(self, model: nn.Module) -> Incoming:
+        """A step is a token; a text may hold several, of which the last one's tag is the answer."""
+        step = model.stepper()  # type: ignore[operator]
+
+        def take(token: str) -> tuple[str, Tensor]:
+            return token, step(self._batch([self._encode([token])])).softmax(-1)
+
+        def answer(taken: tuple[str, Tensor]) -> Tags:
+            token, chances = taken
+            probability, tag = chances[0].max(-1)
+            return Tags([TaggedToken(token, self.tags.tokens[int(tag)], float(probability))])
+
+        return Incoming(self.read_input, take, answer)
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """A CoNLL file (with tags or without): `token<TAB>tag<TAB>probability` for each line that holds a token."""
@@ -294,18 +322,23 @@ class Tagging(Task[TagConfig]):
             if separate:
                 yield from rows
             else:
-                tokens = [conll.cells(row)[0] for row in rows]
-                tags, sure = self._tag(model, tokens)
-                yield from (f"{token}\t{tag}\t{p:.4f}" for token, tag, p in zip(tokens, tags, sure, strict=True))
+                (found,) = self.answers(model, [[conll.cells(row)[0] for row in rows]])
+                yield from (f"{token}\t{tag}\t{p:.4f}" for token, tag, p in map(astuple, found.tokens))
 
-    def _tag(self, model: nn.Module, tokens: Sequence[str]) -> tuple[list[str], list[float]]:
-        """A sentence's best tags, and the probability of each (under the chain, where there is a CRF)."""
-        tags = self.decode(model, [tokens])[0]
-        with inference(model):
-            scores = model(self._batch([self._encode(tokens)]))
-            transitions: Any = model.transitions
-            chances = scores.softmax(-1) if transitions is None else crf.marginals(scores, transitions)
-        return tags, chances[0, torch.arange(len(tags)), self.tags.encode(tags)].tolist()
+    def _tag(self, model: nn.Module, sentences: Sequence[list[str]]) -> Iterator[Tags]:
+        """The best tags, and the probability of each (under the chain, where there is a CRF)."""
+        batch = self._batch([self._encode(sentence) for sentence in sentences])
+        scores, lengths, transitions = model(batch), batch.lengths, model.transitions
+        best = self._best(scores, transitions, lengths)
+        chances = scores.softmax(-1) if transitions is None else crf.marginals(scores, transitions, lengths)  # type: ignore[arg-type]
+        sure = chances.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+        for tokens, tags, probabilities in zip(sentences, best.tolist(), sure.tolist(), strict=True):
+            named = self.tags.decode(tags[: len(tokens)])
+            yield Tags(list(map(TaggedToken, tokens, named, probabilities)))
+
+    def _best(self, scores: Tensor, transitions: Any, lengths: Tensor) -> Tensor:
+        """The best tags `[B, T]` by scores alone, or under the chain."""
+        return scores.argmax(-1) if transitions is None else crf.viterbi(scores, transitions, lengths)[0]
 
     def evaluate_file(self, model: nn.Module, data: str) -> dict[str, float]:
         part = self._known_tags(self._read(data), data)
