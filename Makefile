@@ -18,8 +18,9 @@ CORE := src/recurra/kernels/librecurra_core.so
 build: $(STAMP) $(CORE)
 
 # The compiled kernels; without a compiler everything runs in plain torch.
-$(CORE): CMakeLists.txt $(wildcard csrc/*.cpp csrc/*/*.h) | $(STAMP)
-	$(BIN)/cmake -S . -B build/dev -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja >/dev/null \
+$(CORE): CMakeLists.txt $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.h) | $(STAMP)
+	$(BIN)/cmake -S . -B build/dev -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python >/dev/null \
 		&& $(BIN)/cmake --build build/dev && $(BIN)/cmake --install build/dev --prefix src >/dev/null && touch $@ \
 		|| echo "no compiled kernels: is there a C++17 compiler?"
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/abi.h"
 #include "core/kernels.h"
 #include "core/memory.h"
 #include "core/scan.h"
@@ -148,8 +149,7 @@ using namespace recurra;
 
 extern "C" {
 
-// Bumped whenever recurra_call changes; the Python side refuses another number.
-RECURRA_API int recurra_abi() { return 10; }
+RECURRA_API int recurra_abi() { return RECURRA_ABI; }
 RECURRA_API int64_t recurra_call_bytes() { return sizeof(recurra_call); }
 
 RECURRA_API const char* recurra_isa() { return isa_names[current]; }

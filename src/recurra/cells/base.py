@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torch.nn.modules import module as module_hooks
 
 from recurra import _nest
@@ -22,7 +23,9 @@ from recurra.cells.stepper import Stepper
 from recurra.errors import InputError, StructureError
 from recurra.kernels import (
     Recurrence,
+    compiled_step,
     freeze,
+    know_leaves,
     make_stepper,
     refusal,
     run_compiled,
@@ -312,6 +315,10 @@ class LeafCell(BaseCell):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # nn.Module's own call takes as long as a small step; it is needed where something may listen, and by autograd
+        if compiled_step is not None and not is_compiling() and not kwargs:
+            stepped = compiled_step(self, *args)
+            if stepped is not None:
+                return stepped
         if len(args) == 2 and not kwargs and not torch.is_grad_enabled() and self._unobserved():
             stepped = run_step(self, *args)
             if stepped is not None:
@@ -433,3 +440,6 @@ class LeafCell(BaseCell):
         defaults = getattr(type(self.options), "_field_defaults", {})
         shown += [f"{key}={value!r}" for key, value in fields.items() if value != defaults.get(key)]
         return ", ".join(shown)
+
+
+know_leaves(LeafCell.forward, LeafCell._draws)

@@ -9,7 +9,7 @@ from recurra.kernels.layers import run_layers
 from recurra.kernels.prepared import freeze, run_unroll, thaw, wants_halves
 from recurra.kernels.random import draw_mask
 from recurra.kernels.scan import StateDropout, Zoneout, scan
-from recurra.kernels.step import make_stepper, run_step
+from recurra.kernels.step import compiled_step, know_leaves, make_stepper, run_step
 from recurra.kernels.stepwise import Compiled, run_compiled
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Recurrence",
     "StateDropout",
     "Zoneout",
+    "compiled_step",
     "draw_mask",
     "freeze",
+    "know_leaves",
     "make_stepper",
     "plain",
     "refusal",

@@ -6,7 +6,7 @@ weights are the parameters where they lie, looked up anew in every call, or thos
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,14 @@ from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import argument, decisions, ops
 from recurra.kernels.argument import Words
+from recurra.kernels.binding import extension
 from recurra.kernels.dispatch import plain_only, recorded, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
 from recurra.kernels.packed import is_packed, packed_rows
+
+if TYPE_CHECKING:
+    from recurra.kernels._binding import Bound
 
 X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 H_BEFORE, C_BEFORE = argument.INITIAL
@@ -62,6 +66,14 @@ class Prepared:
         self.words[OUT] = 0
         if frozen is not None:
             self.words[argument.PACKED] = frozen.packed.pointer
+        self.bound = self._bound() if frozen is None and not cell.halves else None
+
+    def _bound(self) -> Bound | None:
+        """The same for the compiled calls, which read the weights where they lie."""
+        if extension is None:
+            return None
+        sources = [(owner, name, tensor) for owner, name, tensor, _, _ in self.sources]
+        return extension.Bound(self.words, sources, self.state_type, self.options)
 
     def current(self, cell: Any, frozen: Frozen | None) -> bool:
         """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
@@ -144,6 +156,8 @@ class Calls:
 
     def __init__(self) -> None:
         self.ready: dict[tuple[int, bool], Prepared] = {}
+        self.steps: dict[int, Bound] = {}
+        """What compiled steps look up, by rows."""
         self.layers: dict[int, Any] = {}
         """Whole stacks' arguments by rows, see `recurra.kernels.layers`."""
 
@@ -160,7 +174,10 @@ class Calls:
             return None
         if len(self.ready) > MOST_KEPT:
             self.ready.clear()
+            self.steps.clear()
         prepared = self.ready[key] = Prepared(cell, B, frozen)
+        if prepared.bound is not None:
+            self.steps[B] = prepared.bound
         return prepared
 
 
@@ -200,8 +217,9 @@ def eligible(cell: Any, B: int) -> bool:
         return False
     params = cell.params()
     owned = {id(parameter) for parameter in cell.parameters()}
-    if any(tensor is not None and id(tensor) not in owned for tensor in flatten(params)):
-        return False
+    for tensor in flatten(params):
+        if tensor is not None and (id(tensor) not in owned or (tensor.dim() == 1 and not tensor.is_contiguous())):
+            return False
     x = torch.empty(1, B, cell.input_size, dtype=FLOAT, device="cpu")
     with torch.inference_mode(False):
         return refusal(cell.recurrence, params, x, cell.initial_state(B), options=cell.options) is None
@@ -215,6 +233,7 @@ def plain_tensor(tensor: Any, shape: torch.Size) -> bool:
         and tensor.dtype is FLOAT
         and tensor.is_cpu
         and tensor.is_contiguous()
+        and not tensor.is_neg()
     )
 
 

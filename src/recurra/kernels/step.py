@@ -15,6 +15,7 @@ from recurra import _nest
 from recurra._typing import State
 from recurra.errors import InputError
 from recurra.kernels import argument
+from recurra.kernels.binding import extension
 from recurra.kernels.decisions import PLAIN, note
 from recurra.kernels.layouts import FAMILIES
 from recurra.kernels.native import library
@@ -31,6 +32,16 @@ from recurra.kernels.prepared import (
 
 X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 MOST_ROWS = 3
+
+compiled_step = None if extension is None else extension.step
+"""`(cell, x, state)` -> `(output, new state)`: a step of a cell without gradients and without Python's frames, by what
+`run_step` has prepared; None where its call must be looked at. None where there are no compiled calls."""
+
+
+def know_leaves(forward: Any, draws: Any) -> None:
+    """Tell `compiled_step` the methods that a cell has which computes its class' own step and draws no masks."""
+    if extension is not None:
+        extension.attach_leaf(forward, draws)
 
 
 def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
@@ -52,24 +63,49 @@ def run_step(cell: Any, x: Any, state: State) -> tuple[Tensor, State] | None:
     return prepared.step(x, state)
 
 
-class KernelStepper:
+class _Call:
+    """What `Stream` of the compiled calls is, where there are none."""
+
+    step: Any
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.step(x)
+
+
+class KernelStepper(_Call if extension is None else extension.Stream):  # type: ignore[misc]
     """A running stream through the kernels: as `recurra.cells.stepper.Stepper`, with its buffers kept.
 
-    The weights are read where they lie, so writes into them are seen by the next step.
+    `output = stepper(x)`: one step, `x [B, I]` -> output; the state moves on. The weights are read where they lie, so
+    writes into them are seen by the next step.
     """
 
     def __init__(self, cell: Any, batch_size: int) -> None:
         self.cell = cell
         self.batch_size = batch_size
         self._like = cell.initial_state(batch_size)
-        self._buffers = [leaf.clone() for leaf in reversed(_nest.flatten(self._like))]
+        with torch.inference_mode(False):  # they are written to in any mode
+            self._buffers = [leaf.clone() for leaf in reversed(_nest.flatten(self._like))]
         self._prepare()
 
     def _prepare(self) -> None:
+        if not eligible(self.cell, self.batch_size):
+            self._prepared: Prepared | None = None
+            return
         self._prepared = Prepared(self.cell, self.batch_size, packed_for_steps(self.cell))
         words = self._prepared.words
         for buffer, before, after in zip(self._buffers, argument.INITIAL, argument.FINAL, strict=False):
             words[before] = words[after] = buffer.data_ptr()
+        if self._prepared.bound is not None:
+            h, *c = self._buffers
+            self.bind(self._prepared.bound, self.cell, h, c[0] if c else None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without addresses: a copy has buffers of its own."""
+        return {"cell": self.cell, "batch_size": self.batch_size, "state": self.state}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__init__(kept["cell"], kept["batch_size"])  # type: ignore[misc]
+        self.state = kept["state"]
 
     @property
     def state(self) -> State:
@@ -88,24 +124,31 @@ class KernelStepper:
         """Back to the cell's initial state."""
         self.state = self.cell.initial_state(self.batch_size)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """One step: `x [B, I]` -> output; the state moves on."""
-        if not self._prepared.current(self.cell, packed_for_steps(self.cell)):  # a parameter has moved
-            self._prepare()
+    def step(self, x: Tensor) -> Tensor:
+        """One step through ctypes, or plain torch, whatever has become of the cell and of x."""
         prepared = self._prepared
+        if prepared is None or not prepared.current(self.cell, packed_for_steps(self.cell)):  # a parameter has moved
+            self._prepare()
+            prepared = self._prepared
+        if prepared is None:  # to where the kernels do not follow
+            return self._plain_step(x)
         if not plain_tensor(x, prepared.x_shape):
-            x = self._converted(x)
+            x = self._converted(x, prepared.x_shape)
         out = empty_like(self._buffers[0])
         words = prepared.words
         words[X], words[OUT], words[THREADS] = x.data_ptr(), out.data_ptr(), library.threads()
         library.step(words)
         return out
 
-    def _converted(self, x: Tensor) -> Tensor:
-        expected = self._prepared.x_shape
+    def _plain_step(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            output, self.state = self.cell(x, self.state)
+        return output
+
+    def _converted(self, x: Tensor, expected: torch.Size) -> Tensor:
         if not isinstance(x, Tensor) or x.shape != expected or x.dtype is not torch.float32:
             raise InputError(f"`x` is {_nest.describe(x)}, expected a float32 tensor of shape {list(expected)}")
-        return x.detach().cpu().contiguous()
+        return x.detach().cpu().resolve_neg().contiguous()
 
 
 def make_stepper(cell: Any, batch_size: int) -> KernelStepper | None:

@@ -1,0 +1,133 @@
+// The module `recurra.kernels._binding`: calls of the kernels without Python's frames and without ctypes. Python's stable ABI
+// (3.11 on) and DLPack's exchange table are all that it knows of Python and torch; the core stays a plain C library, whose
+// functions it is given. Where it is missing, recurra.kernels does the same in Python.
+#include "../core/abi.h"
+#include "bound.h"
+
+namespace recurra {
+
+// What LeafCell.__call__ runs first.
+struct Leaf {
+    PyObject *forward, *draws;                   // LeafCell's own
+    PyObject *hooks, *pre_hooks;                 // nn.Module's for all modules
+};
+static Leaf leaf;
+
+// Whether a call of this cell is its class' own step and nothing else: no hooks, no masks, no equation of a subclass.
+static bool unobserved(PyObject* cell, PyObject* fields) {
+    static PyObject* const hooks = PyUnicode_InternFromString("_forward_hooks");
+    static PyObject* const pre_hooks = PyUnicode_InternFromString("_forward_pre_hooks");
+    static PyObject* const forward = PyUnicode_InternFromString("forward");
+    static PyObject* const own = PyUnicode_InternFromString("_own_equation");
+    static PyObject* const draws = PyUnicode_InternFromString("_draws");
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(cell));
+    for (PyObject* name : {hooks, pre_hooks}) {
+        PyObject* found = item(fields, name);
+        if (!found || PyObject_Size(found) != 0) return false;
+    }
+    return PyObject_Size(leaf.hooks) == 0 && PyObject_Size(leaf.pre_hooks) == 0 && !item(fields, forward) &&
+           attribute(type, forward).get() == leaf.forward && attribute(type, own).get() == Py_False &&
+           attribute(type, draws).get() == leaf.draws;
+}
+
+// The call that the cell has bound for so many rows, or null.
+static Ref bound_of(PyObject* fields, int64_t rows) {
+    static PyObject* const name = PyUnicode_InternFromString("_calls");
+    static PyObject* const steps = PyUnicode_InternFromString("steps");
+    PyObject* calls = item(fields, name);
+    const Ref found = calls ? attribute(calls, steps) : Ref();
+    const Ref key(found ? PyLong_FromLongLong(rows) : nullptr);
+    return key ? Ref::to(item(found.get(), key.get())) : Ref();
+}
+
+static PyObject* nothing() { return Ref::to(Py_None).release(); }
+
+// step(cell, x, state): (output, new state) without gradients, or None where the Python side must look at the call.
+static PyObject* step(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    if (count != 3 || records_gradients()) return nothing();
+    PyObject *cell = args[0], *x = args[1];
+    DLTensor view;
+    if (Py_TYPE(x) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(x, &view) || view.ndim != 2) return nothing();
+    const Ref fields(PyObject_GenericGetDict(cell, nullptr));
+    if (!fields) return nullptr;
+    const Ref kept = bound_of(fields.get(), view.shape[0]);
+    if (!kept || !unobserved(cell, fields.get()) || !undisturbed()) return nothing();
+    const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
+    void* input = bound.current(cell) ? dense(x, bound.call.B, bound.call.I) : nullptr;
+    PyObject* result = input ? bound.step(input, args[2]) : nullptr;
+    return result || PyErr_Occurred() ? result : nothing();
+}
+
+static PyObject* is_undisturbed(PyObject*, PyObject*) { return PyBool_FromLong(undisturbed()); }
+
+static PyObject* set_serial(PyObject*, PyObject*) {
+    surroundings.serial = true;
+    return nothing();
+}
+
+// A named thing of those that `attach` is given, kept for good; null with an error set.
+static bool take(PyObject* given, const char* name, PyObject** to) {
+    PyObject* found = PyDict_GetItemString(given, name);
+    if (!found) {
+        PyErr_Format(PyExc_KeyError, "%s", name);
+        return false;
+    }
+    *to = Ref::to(found).release();
+    return true;
+}
+
+// attach(given): what the module is to know of torch, of recurra and of the core, by name. False where this torch gives no
+// addresses through DLPack's table.
+static PyObject* attach(PyObject*, PyObject* given) {
+    PyObject *step_at, *exchange;
+    const bool all = take(given, "tensor", &torch.tensor) && take(given, "is_neg", &torch.is_neg) &&
+                     take(given, "empty_like", &torch.empty_like) &&
+                     take(given, "grad_enabled", &surroundings.grad_enabled) &&
+                     take(given, "interpreter", &surroundings.interpreter) &&
+                     take(given, "dispatch_modes", &surroundings.dispatch_modes) &&
+                     take(given, "tracing", &surroundings.tracing) && take(given, "plain_only", &surroundings.plain_only) &&
+                     take(given, "num_threads", &surroundings.num_threads) &&
+                     take(given, "forward_ad", &surroundings.forward_ad) && take(given, "recorders", &surroundings.recorders) &&
+                     take(given, "hooks", &leaf.hooks) && take(given, "pre_hooks", &leaf.pre_hooks) &&
+                     take(given, "check", &core.check) && take(given, "step", &step_at) && take(given, "exchange", &exchange);
+    if (!all) return nullptr;
+    core.step = reinterpret_cast<int (*)(recurra_call*)>(PyLong_AsVoidPtr(step_at));
+    const auto* table = static_cast<const DLExchange*>(PyCapsule_GetPointer(exchange, "dlpack_exchange_api"));
+    if (!core.step || !table) return nullptr;
+    torch.view = table->version.major == 1 ? table->view : nullptr;
+    return PyBool_FromLong(torch.view != nullptr);
+}
+
+// attach_leaf(forward, draws): LeafCell's own methods.
+static PyObject* attach_leaf(PyObject*, PyObject* args) {
+    if (!PyArg_ParseTuple(args, "OO", &leaf.forward, &leaf.draws)) return nullptr;
+    Py_INCREF(leaf.forward);
+    Py_INCREF(leaf.draws);
+    return nothing();
+}
+
+static PyMethodDef functions[] = {
+    {"attach", attach, METH_O, "attach(given): what the module is to know of torch, recurra and the core."},
+    {"attach_leaf", attach_leaf, METH_VARARGS, "attach_leaf(forward, draws): LeafCell's own methods."},
+    {"step", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(step)), METH_FASTCALL,
+     "step(cell, x, state): (output, new state) without gradients, or None: the Python side must look at the call."},
+    {"undisturbed", is_undisturbed, METH_NOARGS, "Whether nobody watches or replaces torch's operators."},
+    {"set_serial", set_serial, METH_NOARGS, "Compute on one thread from now on."},
+    {},
+};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_binding", "Calls of the kernels without Python's frames.", -1, functions,
+                                 nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace recurra
+
+PyMODINIT_FUNC PyInit__binding() {
+    using namespace recurra;
+    Ref module(PyModule_Create(&definition));
+    bound_type = make_bound_type();
+    PyTypeObject* stream_type = make_stream_type();
+    if (!module || !bound_type || !stream_type || PyModule_AddType(module.get(), bound_type) != 0 ||
+        PyModule_AddType(module.get(), stream_type) != 0 ||
+        PyModule_AddIntConstant(module.get(), "ABI", RECURRA_ABI) != 0)
+        return nullptr;
+    return module.release();
+}

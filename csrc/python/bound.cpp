@@ -1,0 +1,192 @@
+#include "bound.h"
+
+#include <cstring>
+#include <new>
+
+namespace recurra {
+
+Torch torch;
+Surroundings surroundings;
+Core core;
+PyTypeObject* bound_type;
+
+bool Source::unchanged() const {
+    DLTensor now;
+    // another one, or none, where a parametrization or pruning took it over; the same memory read another way where
+    // somebody set `.data` to a transposition
+    if (item(owner, name) != tensor || !float_view(tensor, &now) || now.data != data || now.ndim != ndim) return false;
+    for (int i = 0; i < ndim; ++i)
+        if (now.shape[i] != shape[i] || now.strides[i] != strides[i]) return false;
+    return true;
+}
+
+bool Bound::current(PyObject* cell) const {
+    static PyObject* const options_name = PyUnicode_InternFromString("options");
+    static PyObject* const halves_name = PyUnicode_InternFromString("halves");
+    if (attribute(cell, options_name).get() != options || attribute(cell, halves_name).get() != Py_False) return false;
+    for (Py_ssize_t i = 0; i < sources; ++i)
+        if (!source[i].unchanged()) return false;
+    return true;
+}
+
+bool Bound::run(recurra_call* filled) const {
+    filled->threads = threads();
+    int status;
+    if (heavy) {
+        Py_BEGIN_ALLOW_THREADS
+        status = core.step(filled);
+        Py_END_ALLOW_THREADS
+    } else {
+        status = core.step(filled);
+    }
+    if (!status) return true;
+    const Ref raised(PyObject_CallFunction(core.check, "i", status));
+    return false;
+}
+
+// A named tuple's instance, as its own `_make` creates it.
+static Ref make_state(PyObject* type, Ref c, Ref h) {
+    static const auto create = reinterpret_cast<newfunc>(PyType_GetSlot(&PyTuple_Type, Py_tp_new));
+    const Ref parts(PyTuple_Pack(2, c.get(), h.get()));
+    const Ref arguments(parts ? PyTuple_Pack(1, parts.get()) : nullptr);
+    return Ref(arguments ? create(reinterpret_cast<PyTypeObject*>(type), arguments.get(), nullptr) : nullptr);
+}
+
+PyObject* Bound::step(void* x, PyObject* state) const {
+    PyObject *h = state, *c = nullptr;
+    if (state_type) {
+        if (reinterpret_cast<PyObject*>(Py_TYPE(state)) != state_type) return nullptr;
+        c = PyTuple_GetItem(state, 0);
+        h = PyTuple_GetItem(state, 1);
+    }
+    recurra_call filled = call;
+    filled.x.base = x;
+    filled.initial[0].base = dense(h, call.B, call.R);
+    if (!filled.initial[0].base || (c && !(filled.initial[1].base = dense(c, call.B, call.H)))) return nullptr;
+    Ref new_h = empty_like(h, call.B, call.R, &filled.out.base), new_c;
+    if (!new_h) return nullptr;
+    filled.final[0].base = filled.out.base;
+    if (c) {
+        new_c = empty_like(c, call.B, call.H, &filled.final[1].base);
+        if (!new_c) return nullptr;
+    }
+    if (!run(&filled)) return nullptr;
+    if (!c) return PyTuple_Pack(2, new_h.get(), new_h.get());
+    const Ref output = Ref::to(new_h.get()), made = make_state(state_type, std::move(new_c), std::move(new_h));
+    return made ? PyTuple_Pack(2, output.get(), made.get()) : nullptr;
+}
+
+// --- the Python type ----------------------------------------------------------------------------------------------------
+
+// A cell's calls read megabytes, or are over before another Python thread could have begun.
+static bool takes_long(const recurra_call& call) {
+    constexpr int64_t few = 1 << 19;  // multiply-adds, some tens of microseconds
+    return call.T * call.B * (call.I + call.R) * call.H > few;
+}
+
+static bool fill_source(Source* source, PyObject* entry) {
+    if (!PyArg_ParseTuple(entry, "OOO", &source->owner, &source->name, &source->tensor)) return false;
+    Py_INCREF(source->owner);
+    Py_INCREF(source->name);
+    Py_INCREF(source->tensor);
+    DLTensor view;
+    if (!float_view(source->tensor, &view) || view.ndim > 2) {
+        PyErr_SetString(PyExc_TypeError, "a parameter is no float32 vector or matrix on the CPU");
+        return false;
+    }
+    source->data = view.data;
+    source->ndim = view.ndim;
+    for (int i = 0; i < view.ndim; ++i) {
+        source->shape[i] = view.shape[i];
+        source->strides[i] = view.strides[i];
+    }
+    return true;
+}
+
+static PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
+    PyObject *words, *sources, *state_type, *options;
+    if (!PyArg_ParseTuple(args, "OO!OO", &words, &PyList_Type, &sources, &state_type, &options)) return nullptr;
+    const auto allocate = reinterpret_cast<allocfunc>(PyType_GetSlot(type, Py_tp_alloc));
+    Ref self(allocate(type, 0));
+    if (!self) return nullptr;
+    auto* bound = reinterpret_cast<Bound*>(self.get());
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(words, &buffer, PyBUF_SIMPLE) != 0) return nullptr;
+    const bool fits = buffer.len == sizeof bound->call;
+    if (fits) std::memcpy(&bound->call, buffer.buf, sizeof bound->call);
+    PyBuffer_Release(&buffer);
+    if (!fits) {
+        PyErr_SetString(PyExc_ValueError, "an argument of another size");
+        return nullptr;
+    }
+    bound->heavy = takes_long(bound->call);
+    bound->options = Ref::to(options).release();
+    bound->state_type = state_type == Py_None ? nullptr : Ref::to(state_type).release();
+    const Py_ssize_t count = PyList_Size(sources);
+    bound->source = static_cast<Source*>(PyMem_Calloc(size_t(count), sizeof(Source)));
+    if (!bound->source) return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        ++bound->sources;
+        if (!fill_source(&bound->source[i], PyList_GetItem(sources, i))) return nullptr;
+    }
+    return self.release();
+}
+
+static int traverse(PyObject* self, visitproc visit, void* arg) {
+    auto* bound = reinterpret_cast<Bound*>(self);
+    Py_VISIT(reinterpret_cast<PyObject*>(Py_TYPE(self)));
+    Py_VISIT(bound->options);
+    Py_VISIT(bound->state_type);
+    for (Py_ssize_t i = 0; i < bound->sources; ++i) {
+        Py_VISIT(bound->source[i].owner);
+        Py_VISIT(bound->source[i].tensor);
+    }
+    return 0;
+}
+
+static int clear(PyObject* self) {
+    auto* bound = reinterpret_cast<Bound*>(self);
+    Py_CLEAR(bound->options);
+    Py_CLEAR(bound->state_type);
+    for (; bound->sources > 0; --bound->sources) {
+        Source& source = bound->source[bound->sources - 1];
+        Py_CLEAR(source.owner);
+        Py_CLEAR(source.name);
+        Py_CLEAR(source.tensor);
+    }
+    return 0;
+}
+
+static void destroy(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear(self);
+    PyMem_Free(reinterpret_cast<Bound*>(self)->source);
+    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(reinterpret_cast<PyObject*>(type));
+}
+
+static PyObject* is_current(PyObject* self, PyObject* cell) {
+    return PyBool_FromLong(reinterpret_cast<Bound*>(self)->current(cell));
+}
+
+PyTypeObject* make_bound_type() {
+    static PyMethodDef methods[] = {
+        {"current", is_current, METH_O, "Whether the cell is still what was bound."},
+        {},
+    };
+    static PyType_Slot slots[] = {
+        {Py_tp_doc, const_cast<char*>("Bound(words, sources, state_type, options): a call bound to a cell's parameters.")},
+        {Py_tp_new, reinterpret_cast<void*>(create)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
+        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+        {Py_tp_clear, reinterpret_cast<void*>(clear)},
+        {Py_tp_methods, methods},
+        {},
+    };
+    static PyType_Spec spec = {"recurra.kernels._binding.Bound", sizeof(Bound), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                               slots};
+    return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+}
+
+}  // namespace recurra

@@ -1,0 +1,55 @@
+"""The compiled calls (csrc/python), where this installation has them: the kernels without Python's frames and ctypes.
+
+`extension` is None where recurra was built without Python's headers, where this torch has no exchange table of DLPack
+(before 2.10), or where `RECURRA_BINDING=off` asks for that; everything then goes through ctypes, to the same numbers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+import torch
+from torch.nn.modules import module as module_hooks
+
+from recurra.kernels import decisions, dispatch
+from recurra.kernels.native import ABI, library
+
+
+def _load() -> Any:
+    if library.core is None or os.environ.get("RECURRA_BINDING", "on") == "off":
+        return None
+    try:
+        from recurra.kernels import _binding
+    except ImportError:
+        return None
+    exchange = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+    if exchange is None or _binding.ABI != ABI:
+        return None
+    known = {
+        "exchange": exchange,
+        "tensor": torch.Tensor,
+        "is_neg": torch.Tensor.is_neg,
+        "empty_like": torch.empty_like,
+        "grad_enabled": torch.is_grad_enabled,
+        "num_threads": torch.get_num_threads,
+        "interpreter": torch._C._functorch.peek_interpreter_stack,
+        "dispatch_modes": torch._C._len_torch_dispatch_stack,
+        "tracing": torch._C._get_tracing_state,
+        "forward_ad": vars(torch.autograd.forward_ad),
+        "hooks": module_hooks._global_forward_hooks,
+        "pre_hooks": module_hooks._global_forward_pre_hooks,
+        "plain_only": dispatch._plain_only.get,
+        "recorders": decisions._recorders,
+        "check": library.check,
+        "step": ctypes.cast(library.core.recurra_step, ctypes.c_void_p).value,
+    }
+    if not _binding.attach(known):
+        return None
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_binding.set_serial)
+    return _binding
+
+
+extension = _load()
