@@ -41,6 +41,13 @@ _SINGLE = {
     "contrib.deprecated.merge_summary": "merge_summary",
     "contrib.deprecated.merge_all_summaries": "merge_all_summaries",
     "contrib.learn.datasets.base.load_iris": "contrib.learn.datasets.load_iris",
+    "contrib.eager.GradientTape": "GradientTape",
+    "contrib.eager.TensorSpec": "TensorSpec",
+    "contrib.eager.custom_gradient": "custom_gradient",
+    "contrib.eager.defun": "function",
+    "contrib.eager.function": "function",
+    "contrib.eager.make_template": "make_template",
+    "contrib.eager.run": "app.run",
     "contrib.framework.get_graph_from_inputs": "get_graph_from_inputs",
 }
 

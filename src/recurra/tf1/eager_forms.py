@@ -78,7 +78,7 @@ class GradientTape:
 
     def watched_variables(self) -> tuple[Any, ...]:
         if self._recording is not None:
-            read = [getattr(op, "variable", None) for op in self._recording.reads]
+            read = [getattr(op, "variable", None) for op in sorted(self._recording.reads, key=lambda op: op._id)]
             return tuple(v for v in read if v is not None and v.trainable)
         return tuple(tf.trainable_variables())
 

@@ -180,6 +180,8 @@ class VariableStore:
         partition_info: Any = None,
     ) -> Any:
         shape = as_shape(shape)
+        if self._store_eager_variables:
+            reuse = AUTO_REUSE
         if name in self._vars and (reuse or not get_default_graph().eager):
             return self._found(name, shape, dtype, reuse)
         if reuse is True:

@@ -16,6 +16,7 @@ from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.initial_values import uncycled
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.shapes import TensorShape, as_shape
+from recurra.tf1.slice_info import SaveSliceInfo
 from recurra.tf1.tensor import Operation, Reference, Tensor, TensorLike
 from recurra.tf1.values import to_numpy
 from recurra.tf1.variable_policies import VariableAggregation, VariableSynchronization
@@ -259,7 +260,13 @@ class Variable(TensorLike, metaclass=_Meta):
         raise NotImplementedError
 
     def __int__(self) -> int:
-        raise TypeError("int() argument must be a string, a bytes-like object or a number, not 'Variable'")
+        return int(_number(self, "int() argument must be a string, a bytes-like object or a number, not 'Variable'"))
+
+    def __float__(self) -> float:
+        return float(_number(self, "float() argument must be a string or a number, not 'Variable'"))
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy()) if self.graph.eager else True  # type: ignore[attr-defined]
 
     def __iter__(self) -> Any:
         raise TypeError("'Variable' object is not iterable.")
@@ -304,46 +311,14 @@ class Variable(TensorLike, metaclass=_Meta):
         kind = ResourceVariable if variable_def.is_resource else RefVariable
         return kind(variable_def=variable_def, import_scope=import_scope)
 
-    class SaveSliceInfo:
-        """Which part of a partitioned variable this one is."""
+    SaveSliceInfo = SaveSliceInfo
 
-        def __init__(
-            self,
-            full_name: Any = None,
-            full_shape: Any = None,
-            var_offset: Any = None,
-            var_shape: Any = None,
-            save_slice_info_def: Any = None,
-            import_scope: Any = None,
-        ):
-            if save_slice_info_def is not None:
-                proto = save_slice_info_def
-                full_name = f"{import_scope}/{proto.full_name}" if import_scope else proto.full_name
-                full_shape, var_offset, var_shape = (
-                    list(p) for p in (proto.full_shape, proto.var_offset, proto.var_shape)
-                )
-            self.full_name, self.full_shape, self.var_offset, self.var_shape = (
-                full_name,
-                full_shape,
-                var_offset,
-                var_shape,
-            )
 
-        @property
-        def spec(self) -> str:
-            """`full shape` and `offset,size` per dimension, as checkpoints of version 1 write it."""
-            extents = ":".join(f"{o},{s}" for o, s in zip(self.var_offset, self.var_shape, strict=True))
-            return " ".join(str(d) for d in self.full_shape) + " " + extents
-
-        def to_proto(self, export_scope: str | None = None) -> Any:
-            from recurra.tf1.protos import message
-
-            return message("variable_pb2", "SaveSliceInfoDef")(
-                full_name=self.full_name,
-                full_shape=list(self.full_shape),
-                var_offset=list(self.var_offset),
-                var_shape=list(self.var_shape),
-            )
+def _number(variable: Any, otherwise: str) -> Any:
+    """The value of a variable under eager execution; TypeError in a graph."""
+    if not variable.graph.eager:
+        raise TypeError(otherwise)
+    return variable.numpy()
 
 
 class RefVariable(Variable):
@@ -417,6 +392,8 @@ class ResourceVariable(Variable):
         with graph.running() if graph.eager else contextlib.nullcontext():
             self._make_all(scope, initial_value, dtype, validate_shape, shape)
         self._handle.op.variable = self
+        for start in graph.extra.get("starting_values", ()):  # restore_variables_on_create
+            start(self)
 
     def _make_all(self, scope: str, initial_value: Any, dtype: DType | None, validate_shape: bool, shape: Any) -> None:
         with name_scope("Initializer") if callable(initial_value) else contextlib.nullcontext():

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["BundleEntry", "BundleHeader", "SavedTensorSlices", "TensorData"]
+__all__ = ["BundleEntry", "BundleHeader", "ObjectGraph", "SavedTensorSlices", "TensorData"]
 
 _PACKAGE = "recurra.checkpoint"
 # message -> fields "name number [repeated] type"; a leading * marks a oneof member (present or absent, even when 0)
@@ -35,6 +35,15 @@ _MESSAGES: dict[str, list[str]] = {
     "SavedTensorSliceMeta": ["tensor 1 repeated SavedSliceMeta", "versions 2 VersionDef"],
     "SavedSlice": ["name 1 string", "slice 2 TensorSlice", "data 3 bytes"],
     "SavedTensorSlices": ["meta 1 SavedTensorSliceMeta", "data 2 SavedSlice"],
+    "ObjectReference": ["node_id 1 int32", "local_name 2 string"],
+    "SerializedTensor": ["name 1 string", "full_name 2 string", "checkpoint_key 3 string", "optional_restore 4 bool"],
+    "SlotReference": ["original_variable_node_id 1 int32", "slot_name 2 string", "slot_variable_node_id 3 int32"],
+    "TrackedObject": [
+        "children 1 repeated ObjectReference",
+        "attributes 2 repeated SerializedTensor",
+        "slot_variables 3 repeated SlotReference",
+    ],
+    "ObjectGraph": ["nodes 1 repeated TrackedObject"],
     "TensorData": [
         "float_val 5 repeated bytes",
         "double_val 6 repeated bytes",
@@ -84,5 +93,6 @@ def _build() -> dict[str, Any]:
 _CLASSES = _build()
 BundleHeader = _CLASSES["BundleHeader"]
 BundleEntry = _CLASSES["BundleEntry"]
+ObjectGraph = _CLASSES["ObjectGraph"]
 SavedTensorSlices = _CLASSES["SavedTensorSlices"]
 TensorData = _CLASSES["TensorData"]

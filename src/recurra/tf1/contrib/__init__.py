@@ -24,6 +24,9 @@ _MODULES = (
     "slim_learning",
     "sampling",
     "metric_learning",
+    "object_containers",
+    "eager_functions",
+    "eager_metrics",
 )
 
 for _name in _MODULES:

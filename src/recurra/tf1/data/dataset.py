@@ -6,9 +6,8 @@ initializer evaluates them, and `stream(run)` iterates with these values.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,14 +77,6 @@ class Function:
         return stream
 
 
-def _elements(dataset: Dataset) -> Iterator[Any]:
-    """The elements of a dataset, one after the other, where operations run when they are made."""
-    iterator = tf.data.make_one_shot_iterator(dataset)
-    with contextlib.suppress(tf.errors.OutOfRangeError):
-        while True:
-            yield iterator.get_next()
-
-
 def to_tensors_again(result: Any, leaves: list[Any]) -> Any:
     """The traced result with tensors in its leaves."""
     return pack(result, leaves)
@@ -119,7 +110,7 @@ class Dataset:
 
     def __iter__(self) -> Any:
         if tf.executing_eagerly():
-            return _elements(self)
+            return self.make_one_shot_iterator()
         raise RuntimeError("__iter__() is only supported inside of tf.function or when eager execution is enabled.")
 
     # -- sources -----------------------------------------------------------------------------------------------------

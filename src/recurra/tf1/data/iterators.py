@@ -177,6 +177,20 @@ class Iterator:
         )
         return pack(self._spec, list(made) if isinstance(made, list | tuple) else [made])
 
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        """The next element, under eager execution."""
+        if not tf.executing_eagerly():
+            raise TypeError("'Iterator' object is not iterable: fetch get_next() in a session")
+        try:
+            return self.get_next()
+        except errors.OutOfRangeError:
+            raise StopIteration from None
+
+    next = __next__
+
     def string_handle(self, name: str | None = None) -> Any:
         """A string that names the iterator in feeds."""
         return apply_op("IteratorToStringHandle", self._resource, name=name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.tf1 import nest
+from recurra.tf1 import nest, tracking
 from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.keras import state
@@ -21,6 +21,14 @@ from recurra.tf1.tensor import TensorLike
 tf = space("")
 _INPUT_OPTIONS = ("input_shape", "batch_input_shape", "input_dim", "input_length", "batch_size", "weights", "sparse",
                   "dynamic", "input_dtype")  # fmt: skip
+
+# What layers and models keep of themselves: no parts of theirs to a checkpoint.
+_BOOKS = frozenset({
+    "_trainable_weights", "_non_trainable_weights", "_named_weights", "_updates", "_losses", "_nodes", "_inbound_nodes",
+    "_made_with", "_initial_weights", "_calls", "_ordered", "_row", "_inputs", "_outputs", "_placeholders", "_steps",
+    "_targets", "_kept", "_sample_weights", "_given", "_restorations", "loss", "metrics", "weighted_metrics", "options",
+    "states",
+})  # fmt: skip
 
 
 class Node:
@@ -59,7 +67,24 @@ class Layer(base.Layer):
         name = state.unique_name(base.to_snake_case(type(self).__name__))
         return name, name
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Variables that are attributes, or in lists among these, are weights."""
+        super().__setattr__(name, value)
+        if name in _BOOKS or not isinstance(value, tf.Variable | list | tuple | dict):
+            return
+        for variable in nest.flatten(value):
+            if isinstance(variable, tf.Variable) and "_trainable_weights" in self.__dict__:
+                known = self._trainable_weights if variable.trainable else self._non_trainable_weights
+                if not any(variable is other for other in known):
+                    known.append(variable)
+
     # -- variables ---------------------------------------------------------------------------------------------------
+    @property
+    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
+        named = dict(super()._checkpoint_dependencies)
+        named.update(tracking.in_attributes(self, _BOOKS))
+        return [tracking.Dependency(*pair) for pair in named.items()]
+
     def add_weight(  # type: ignore[override]
         self,
         name: Any = None,
@@ -85,6 +110,7 @@ class Layer(base.Layer):
         (self._trainable_weights if trainable else self._non_trainable_weights).append(variable)
         if regularizer is not None:
             self._add_regularization(name or "weight", variable, regularizer_of(regularizer))
+        self._named_weights[name or "weight"] = variable
         return variable
 
     add_variable = add_weight
@@ -130,6 +156,7 @@ class Layer(base.Layer):
         self.built = True
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
+        tracking.settle(self)
 
     def _set_masks(self, inputs: Any, outputs: Any, mask: Any) -> None:
         own = type(self).compute_mask is not Layer.compute_mask

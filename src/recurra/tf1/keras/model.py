@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from recurra.tf1 import nest
+from recurra.tf1 import nest, tracking
 from recurra.tf1.keras import layer as layers
 from recurra.tf1.keras.layer import Layer, Node, shape_tuple
 from recurra.tf1.keras.training import Trainable
@@ -98,6 +98,23 @@ class Model(Trainable, Layer):
     def _sublayers(self) -> list[Any]:
         own = self.layers
         return own if self._inputs is None else _unique([*own, *super()._sublayers()])
+
+    @property
+    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
+        """TensorFlow numbers the layers of a model that is not a subclass, and those with weights among them anew."""
+        numbered: list[tuple[str, Any]] = []
+        count = 0
+        for i, item in enumerate(self._numbered_layers):
+            if item.weights:
+                numbered.append((f"layer_with_weights-{count}", item))
+                count += 1
+            numbered.append((f"layer-{i}", item))
+        named = {**dict(numbered), **dict(super()._checkpoint_dependencies)}
+        return [tracking.Dependency(*pair) for pair in named.items()]
+
+    @property
+    def _numbered_layers(self) -> list[Any]:
+        return [] if self._inputs is None else self.layers
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer by its name or place."""
@@ -292,6 +309,11 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Any]:
         return [item for item in self._row if not isinstance(item, layers.InputLayer)]
+
+    @property
+    def _numbered_layers(self) -> list[Any]:
+        entry = [] if self._inputs is None else [self.inputs[0]._keras_history[0].layer]
+        return [*[e for e in entry if isinstance(e, layers.InputLayer)], *self.layers]
 
     def build(self, input_shape: Any = None) -> None:
         """Give a model without an entry its shape."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from recurra.tf1 import nest
+from recurra.tf1 import nest, tracking
 from recurra.tf1.build import apply_op
 from recurra.tf1.keras.layer import Layer, mask_of
 from recurra.tf1.layers.base import InputSpec
@@ -282,6 +282,17 @@ _TO_CELL = ("units", "activation", "recurrent_activation", "use_bias", "kernel_i
             "implementation", "reset_after")  # fmt: skip
 
 
+class _CellWeights:
+    """The cell inside a layer of this module, as a checkpoint knows it."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        return _own_weights(self._layer)
+
+
 class _OwnRNN(RNN):
     """A layer over one of Keras' own cells, run as one operation."""
 
@@ -305,6 +316,7 @@ class _OwnRNN(RNN):
             self.kind = "gru_after"
         self.options = named
         self.cell = self
+        self._cell_weights = _CellWeights(self)
 
     @property
     def state_size(self) -> Any:
@@ -321,6 +333,11 @@ class _OwnRNN(RNN):
 
     def _sublayers(self) -> list[Any]:
         return []
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        """TensorFlow's layers own a cell, which owns the weights; cuDNN's own them themselves."""
+        return [tracking.Dependency("cell", self._cell_weights)]
 
     def build(self, input_shape: Any) -> None:
         shape = _first_shape(input_shape).as_list()
@@ -425,12 +442,17 @@ class LSTM(_OwnRNN):
     order = ("activation", "recurrent_activation", *_SHARED, "unit_forget_bias", *_RULES, "implementation")
 
 
+def _own_weights(layer: Any) -> list[Any]:
+    return [tracking.Dependency(*pair) for pair in layer._named_weights.items()]
+
+
 @tf_export("keras.layers.CuDNNLSTM")
 class CuDNNLSTM(LSTM):
     """An LSTM with cuDNN's sigmoid gates and its two biases."""
 
     order = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias")
     defaults = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    _checkpoint_dependencies = property(_own_weights)
 
 
 @tf_export("keras.layers.CuDNNGRU")
@@ -439,6 +461,7 @@ class CuDNNGRU(GRU):
 
     order = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
     defaults = {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}
+    _checkpoint_dependencies = property(_own_weights)
 
 
 # -- wrappers ----------------------------------------------------------------------------------------------------------
@@ -488,6 +511,7 @@ class Bidirectional(Wrapper):
         self.backward_layer = self._turned(layer)
         self.forward_layer._name, self.backward_layer._name = f"forward_{layer.name}", f"backward_{layer.name}"
         self.layer = self.forward_layer
+        self._layers = [self.forward_layer, self.backward_layer]
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         self.supports_masking = True
 
@@ -529,6 +553,10 @@ class Bidirectional(Wrapper):
         own = mask if self.return_sequences else None
         masks = [own] * (2 if self.merge_mode is None else 1)
         return masks + [None] * 4 if self.return_state else masks
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        return [part for part in super()._checkpoint_dependencies if part.name != "layer"]
 
     def reset_states(self) -> None:
         self.forward_layer.reset_states()

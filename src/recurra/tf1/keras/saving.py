@@ -15,6 +15,7 @@ from recurra.tf1.keras import state, update_rules
 from recurra.tf1.keras.layer import Layer
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
+from recurra.tf1.train import object_checkpoint, object_restore
 
 tf = space("")
 _HDF5 = (".h5", ".hdf5", ".keras", ".hdf")
@@ -221,12 +222,18 @@ def _write_weights(group: Any, model: Any) -> None:
     group.attrs["layer_names"] = [layer.name.encode() for layer in layers]
     group.attrs["backend"], group.attrs["keras_version"] = b"tensorflow", _VERSION.encode()
     for layer in layers:
-        part = group.create_group(layer.name)
-        weights = layer.weights
-        names = [w.name for w in weights]
-        part.attrs["weight_names"] = [n.encode() for n in names]
-        for name, value in zip(names, state.get_session().run(weights) if weights else [], strict=True):
-            part.create_dataset(name, data=value)
+        _write_values(group.create_group(layer.name), layer.weights)
+
+
+def _write_values(part: Any, weights: list[Any]) -> None:
+    names = [w.name for w in weights]
+    part.attrs["weight_names"] = [n.encode() for n in names]
+    for name, value in zip(names, state.get_session().run(weights) if weights else [], strict=True):
+        part.create_dataset(name, data=value)
+
+
+def _read_values(part: Any) -> list[Any]:
+    return [np.asarray(part[n]) for n in _texts(part.attrs["weight_names"])]
 
 
 def _texts(values: Any) -> list[str]:
@@ -247,16 +254,16 @@ def _read_weights(group: Any, model: Any, by_name: bool) -> None:
     else:
         pairs = list(zip(layers, names, strict=True))
     for layer, name in pairs:
-        part = group[name]
-        layer.set_weights([np.asarray(part[n]) for n in _texts(part.attrs["weight_names"])])
+        layer.set_weights(_read_values(group[name]))
 
 
 def save_weights(model: Any, path: str, save_format: Any) -> None:
-    """HDF5 by the path's ending, otherwise a checkpoint of TensorFlow's."""
+    """HDF5 by the path's ending, otherwise TensorFlow's object-based checkpoint."""
     if _is_hdf5(path, save_format):
         _write_hdf5(path, lambda file: _write_weights(file, model))
         return
-    tf.train.Saver(_named(model)).save(state.get_session(), path, write_meta_graph=False)
+    object_checkpoint.write_objects(model, path, state.get_session())
+    object_checkpoint.note_latest(path)
 
 
 def _named(model: Any) -> dict[str, Any]:
@@ -269,12 +276,23 @@ def load_weights(model: Any, path: str, by_name: bool) -> Any:
         with _h5py().File(path, "r") as file:
             _read_weights(file.get("model_weights", file), model, by_name)
         return None
-    return tf.train.Saver(_named(model)).restore(state.get_session(), path)
+    if by_name:
+        raise NotImplementedError(
+            "Weights may only be loaded based on topology into Models when loading TensorFlow-formatted weights (got "
+            "by_name=True to load_weights)."
+        )
+    session = state.get_session()
+    restoration = object_restore.Restoration(model, path)
+    if restoration.graph is None:  # a Saver's
+        return tf.train.Saver(_named(model)).restore(session, path)
+    status = object_restore.Status(model, restoration)
+    status.keep_on(session)
+    return status.assert_nontrivial_match()
 
 
 @tf_export("keras.models.save_model")
 def save_model(model: Any, filepath: Any, include_optimizer: bool = True, overwrite: bool = True) -> None:
-    """Architecture, weights and how it was compiled, in one HDF5 file. The optimizer's slots are not written."""
+    """Architecture, weights, how it was compiled and the optimizer's state, in one HDF5 file."""
     _write_hdf5(str(filepath), lambda file: _write_model(file, model, include_optimizer))
 
 
@@ -285,6 +303,8 @@ def _write_model(file: Any, model: Any, include_optimizer: bool) -> None:
     _write_weights(file.create_group("model_weights"), model)
     if include_optimizer and model.optimizer is not None and not isinstance(model.optimizer, update_rules.TFOptimizer):
         file.attrs["training_config"] = json.dumps(_training_config(model)).encode()
+        if weights := model.optimizer.weights:
+            _write_values(file.create_group("optimizer_weights"), weights)
 
 
 def _training_config(model: Any) -> dict[str, Any]:
@@ -299,7 +319,7 @@ def _training_config(model: Any) -> dict[str, Any]:
 
 @tf_export("keras.models.load_model")
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True) -> Any:
-    """A model from Keras' HDF5 file, compiled as it was. Saved slots of the optimizer are passed over."""
+    """A model from Keras' HDF5 file, compiled as it was, its optimizer where it stood."""
     with _h5py().File(str(filepath), "r") as file, CustomObjectScope(custom_objects or {}):
         if "model_config" not in file.attrs:
             raise ValueError("No model found in config file.")
@@ -311,7 +331,25 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True) 
             chosen = lambda v: _custom.get(v, v) if isinstance(v, str) else v  # noqa: E731
             metrics = [chosen(m) for m in config.get("metrics") or [] if isinstance(m, str)]
             model.compile(optimizer, chosen(config["loss"]), metrics, config.get("loss_weights"))
+            if "optimizer_weights" in file:
+                _continue(model, _read_values(file["optimizer_weights"]))
     return model
+
+
+def _continue(model: Any, values: list[Any]) -> None:
+    """Give the optimizer its state; where it does not fit, the optimizer starts anew, as Keras has it."""
+    with state.building():
+        model._step("train")
+    weights = model.optimizer.weights
+    if [w.shape.as_list() for w in weights] != [list(v.shape) for v in values]:
+        tf.logging.warning(
+            "Error in loading the saved optimizer state. As a result, your model is starting with a freshly "
+            "initialized optimizer."
+        )
+        return
+    session = state.get_session()
+    for variable, value in zip(weights, values, strict=True):
+        variable.load(value, session)
 
 
 def _known_options(row: dict[str, Any]) -> dict[str, Any]:

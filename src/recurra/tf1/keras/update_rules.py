@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from recurra.tf1 import tracking
 from recurra.tf1.keras import state
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.registry import get as definition_of
 
 tf = space("")
+_STORED = {"lr": "learning_rate", "iterations": "iter"}  # names in checkpoints
+_CONSTANTS = {"epsilon", "initial_accumulator_value", "schedule_decay"}  # TensorFlow keeps them as numbers
 
 
 class Optimizer:
@@ -31,7 +34,7 @@ class Optimizer:
         named.update(options)
         self.values = {k: state.setting("epsilon") if k == "epsilon" and v is None else v for k, v in named.items()}
         self._variables: dict[Any, dict[str, Any]] = {}
-        self.weights: list[Any] = []
+        self._slots: dict[str, dict[Any, Any]] = {}
 
     def _made(self) -> dict[str, Any]:
         """This graph's variables of the hyper-parameters, made on first use."""
@@ -39,7 +42,8 @@ class Optimizer:
         if graph not in self._variables:
             with tf.control_dependencies(None), tf.name_scope(self.name):
                 made = {k: tf.Variable(float(v), trainable=False, name=k, use_resource=True)
-                        for k, v in self.values.items() if type(v) in (int, float)}  # fmt: skip
+                        for k, v in {**self.values, "decay": self.decay_rate}.items()
+                        if type(v) in (int, float)}  # fmt: skip
                 made["iterations"] = tf.Variable(
                     0, trainable=False, name="iterations", use_resource=True, dtype=tf.int64
                 )
@@ -66,12 +70,33 @@ class Optimizer:
 
     def get_updates(self, loss: Any, params: list[Any]) -> list[Any]:
         """The operations of one step."""
-        grads = self.get_gradients(loss, params)
+        return self._updates(self.get_gradients(loss, params), params)
+
+    def minimize(self, loss: Any, var_list: Any, grad_loss: Any = None, name: str | None = None) -> Any:
+        """One step for a function that gives the loss, under eager execution."""
+        if not callable(loss):
+            raise NotImplementedError("keras.optimizers.Optimizer.minimize of a tensor is not implemented in recurra; "
+                                      "give a function, or gradients to apply_gradients")  # fmt: skip
+        with tf.GradientTape() as tape:
+            value = loss()
+        params = list(var_list() if callable(var_list) else var_list)
+        return self.apply_gradients(zip(tape.gradient(value, params, grad_loss), params, strict=True), name)
+
+    def apply_gradients(self, grads_and_vars: Any, name: str | None = None) -> Any:
+        """One step with given gradients. ValueError where there is none."""
+        pairs = [(g, v) for g, v in grads_and_vars if g is not None]
+        if not pairs:
+            raise ValueError("No gradients provided for any variable.")
+        self._rows = [_touched(g) if isinstance(g, tf.IndexedSlices) else None for g, _ in pairs]
+        updates = self._updates([tf.convert_to_tensor(g) for g, _ in pairs], [v for _, v in pairs])
+        return tf.group(*updates, name=name)
+
+    def _updates(self, grads: list[Any], params: list[Any]) -> list[Any]:
         made = self._made()
         step = made["iterations"].read_value()
         rate = made["lr"].read_value()
         if self.decay_rate:
-            rate = rate / (1.0 + self.decay_rate * tf.cast(step, tf.float32))
+            rate = rate / (1.0 + made["decay"].read_value() * tf.cast(step, tf.float32))
         updates = []
         with tf.name_scope("training/" + self.name):
             shared = self.prepare(tf.cast(step, tf.float32) + 1.0, rate)
@@ -81,6 +106,7 @@ class Optimizer:
                     updates += self._constrained(param, self.update(param, grad, rate, shared))
             with tf.control_dependencies([u.op if hasattr(u, "op") else u for u in updates]):
                 updates.append(tf.assign_add(made["iterations"], 1).op)
+        tracking.settle(self)
         return updates
 
     def _constrained(self, param: Any, updates: list[Any]) -> list[Any]:
@@ -91,16 +117,39 @@ class Optimizer:
             return [*ops, tf.assign(param, param.constraint(param.read_value())).op]
 
     def slot(self, param: Any, name: str, value: float = 0.0) -> Any:
-        """A variable shaped like `param`."""
-        with tf.control_dependencies(None), tf.name_scope(self.name):
-            made = tf.Variable(
-                tf.fill(param.shape.as_list(), value),
-                trainable=False,
-                name=f"{param.op.name}/{name}",
-                use_resource=True,
-            )
-        self.weights.append(made)
-        return made
+        """A variable shaped like `param`, made on first use."""
+        made = self._slots.setdefault(name, {})
+        if param.op not in made:
+            with tf.control_dependencies(None), tf.name_scope(self.name):
+                made[param.op] = tf.Variable(
+                    tf.fill(param.shape.as_list(), value),
+                    trainable=False,
+                    name=f"{param.op.name}/{name}",
+                    use_resource=True,
+                )
+            tracking.settle(self)
+        return made[param.op]
+
+    def get_slot(self, var: Any, slot_name: str) -> Any:
+        """The slot `slot_name` of a variable, None where there is none."""
+        return self._slots.get(slot_name, {}).get(var.op)
+
+    def get_slot_names(self) -> list[str]:
+        return list(self._slots)
+
+    @property
+    def weights(self) -> list[Any]:
+        """The count of steps, then the slots: all of one name, then those of the next."""
+        counts = [made["iterations"] for made in self._variables.values()]
+        return [*counts, *[v for by_param in self._slots.values() for v in by_param.values()]]
+
+    def variables(self) -> list[Any]:
+        return self.weights
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        made = self._variables.get(tf.get_default_graph(), {})
+        return [tracking.Dependency(_STORED.get(k, k), v) for k, v in made.items() if k not in _CONSTANTS]
 
     def where_touched(self, new: Any, old: Any) -> Any:
         """`new` in the rows that a sparse gradient has, `old` in the others; `new` for a dense gradient."""
@@ -253,8 +302,10 @@ class Nadam(Optimizer):
     def prepare(self, step: Any, rate: Any) -> Any:
         made = self._made()
         beta1, beta2 = made["beta_1"].read_value(), made["beta_2"].read_value()
-        with tf.control_dependencies(None):
-            cache = tf.Variable(1.0, trainable=False, name="momentum_cache", use_resource=True)
+        if "momentum_cache" not in made:
+            with tf.control_dependencies(None):
+                made["momentum_cache"] = tf.Variable(1.0, trainable=False, name="momentum_cache", use_resource=True)
+        cache = made["momentum_cache"]
         decay = self.values["schedule_decay"]
         now = beta1 * (1.0 - 0.5 * tf.pow(0.96, decay * step))
         after = beta1 * (1.0 - 0.5 * tf.pow(0.96, decay * (step + 1.0)))
@@ -283,6 +334,14 @@ class TFOptimizer(Optimizer):
     def get_updates(self, loss: Any, params: list[Any]) -> list[Any]:
         step = self._made()["iterations"]
         return [self.optimizer.apply_gradients(self.optimizer.compute_gradients(loss, params), global_step=step)]
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Any]:
+        counted = self._variables.get(tf.get_default_graph(), {})
+        return [
+            tracking.Dependency("optimizer", self.optimizer),
+            *[tracking.Dependency("global_step", v) for k, v in counted.items() if k == "iterations"],
+        ]
 
 
 export(Optimizer, "keras.optimizers.Optimizer")

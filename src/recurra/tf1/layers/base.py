@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from recurra.tf1 import dtypes, nest
+from recurra.tf1 import dtypes, nest, tracking
 from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.graph import get_default_graph
@@ -97,6 +97,7 @@ class Layer:
         self._reuse = kwargs.get("_reuse")
         self._trainable_weights: list[Any] = []
         self._non_trainable_weights: list[Any] = []
+        self._named_weights: dict[str, Any] = {}
         self._updates: list[Any] = []
         self._losses: list[Any] = []
         self._activity_regularizer = kwargs.get("activity_regularizer")
@@ -165,6 +166,7 @@ class Layer:
         for name, value in list(vars(self).items()):
             if name in self._apart:
                 continue
+            value = list(value.values()) if isinstance(value, dict) else value
             for item in nest.flatten(value) if isinstance(value, list | tuple) else [value]:
                 if isinstance(item, Layer) and item is not self and item not in found:
                     found.append(item)
@@ -200,6 +202,11 @@ class Layer:
     @property
     def non_trainable_variables(self) -> list[Any]:
         return self.non_trainable_weights
+
+    @property
+    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
+        named = vars(self).get("_named_weights", {})  # a layer that never called its base's constructor has none
+        return [tracking.Dependency(name, weight) for name, weight in named.items() if tracking.is_part(weight)]
 
     @property
     def updates(self) -> list[Any]:
@@ -335,6 +342,7 @@ class Layer:
             target = self._trainable_weights if trainable and part.trainable else self._non_trainable_weights
             if part not in target:
                 target.append(part)
+        self._named_weights[name] = variable
         return variable
 
     def _add_regularization(self, name: str, variable: Any, regularizer: Callable[[Any], Any]) -> None:
@@ -395,6 +403,7 @@ class Layer:
             shapes = nest.map_structure(lambda t: t.shape if hasattr(t, "shape") else TensorShape(None), inputs)
         self.build(shapes)
         self.built = True
+        tracking.settle(self)
 
     def _check_inputs(self, inputs: Any) -> None:
         if not self.input_spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -343,10 +344,11 @@ def get(identifier: Any) -> Any:
     name, config = (
         (identifier, {}) if isinstance(identifier, str) else (identifier["class_name"], identifier.get("config", {}))
     )
-    try:
-        return names.lookup(f"keras.initializers.{name}")(**config)
-    except KeyError:
-        raise ValueError(f"Unknown initializer: {name}") from None
+    snake = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()  # files say GlorotUniform
+    for known in (name, snake):
+        if names.served(f"keras.initializers.{known}"):
+            return names.lookup(f"keras.initializers.{known}")(**config)
+    raise ValueError(f"Unknown initializer: {name}")
 
 
 @tf_export("contrib.layers.xavier_initializer", "contrib.layers.xavier_initializer_conv2d")

@@ -39,13 +39,6 @@ class LSTMStateTuple(_StateTuple):
 export(LSTMStateTuple, "nn.rnn_cell.LSTMStateTuple", "contrib.rnn.LSTMStateTuple")
 
 
-class Dependency(NamedTuple):
-    """A part and the name that object-based checkpoints give it."""
-
-    name: str
-    ref: Any
-
-
 def like_rnncell(cell: Any) -> bool:
     """Whether something has what the loops need."""
     return not _missing(cell)

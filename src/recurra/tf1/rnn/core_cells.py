@@ -11,7 +11,6 @@ from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.layers.base import InputSpec
 from recurra.tf1.names import tf_export
 from recurra.tf1.rnn.base import (
-    Dependency,
     LayerRNNCell,
     LSTMStateTuple,
     RNNCell,
@@ -22,6 +21,7 @@ from recurra.tf1.rnn.base import (
 from recurra.tf1.rnn.steps import activation_name, cell_step, resolve_activation
 from recurra.tf1.scopes import variable_scope
 from recurra.tf1.tensor import Tensor
+from recurra.tf1.tracking import Dependency
 
 
 def tf(dotted: str) -> Any:

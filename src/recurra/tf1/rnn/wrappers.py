@@ -12,9 +12,10 @@ from recurra.tf1.build import convert_to_tensor, name_scope
 from recurra.tf1.constants import constant_value
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.names import tf_export
-from recurra.tf1.rnn.base import Dependency, LSTMStateTuple, RNNCell, assert_like_rnncell, state_shape
+from recurra.tf1.rnn.base import LSTMStateTuple, RNNCell, assert_like_rnncell, state_shape
 from recurra.tf1.tensor import TensorLike
 from recurra.tf1.tensor_array import TensorArray
+from recurra.tf1.tracking import Dependency
 
 
 class RNNCellWrapper(RNNCell):

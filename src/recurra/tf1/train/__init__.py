@@ -2,6 +2,7 @@
 
 from recurra.tf1.train import (
     batching,
+    checkpoint_manager,
     cluster,
     contrib_opt,
     coordinator,
@@ -11,6 +12,7 @@ from recurra.tf1.train import (
     learn,
     monitored_session,
     moving_averages,
+    object_checkpoint,
     optimizers,
     queue_runner,
     queues,
@@ -28,6 +30,7 @@ from recurra.tf1.train import (
 
 __all__ = [
     "batching",
+    "checkpoint_manager",
     "cluster",
     "contrib_opt",
     "coordinator",
@@ -37,6 +40,7 @@ __all__ = [
     "learn",
     "monitored_session",
     "moving_averages",
+    "object_checkpoint",
     "optimizers",
     "queue_runner",
     "queues",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from recurra.tf1 import tracking
 from recurra.tf1.build import apply_op
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
@@ -136,6 +137,7 @@ class Optimizer:
             raise ValueError(f"No gradients provided for any variable: {[str(v) for _, v in converted]}.")
         with tf.control_dependencies(None):
             self._create_slots(variables)
+        tracking.settle(self)
         updates = []
         with tf.name_scope(name, self._name) as scope:
             self._prepare()
@@ -191,6 +193,12 @@ class Optimizer:
         found = [v for v in self._non_slot_dict.values() if v.graph is graph]
         found += [v for by_var in self._slots.values() for v in by_var.values() if v.graph is graph]
         return sorted(found, key=lambda v: v.name)
+
+    @property
+    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
+        graph = tf.get_default_graph()
+        return [tracking.Dependency(name, v) for (name, g), v in sorted(self._non_slot_dict.items(), key=_name_of)
+                if g is graph]  # fmt: skip
 
     def _slot_dict(self, slot_name: str) -> dict[Any, Any]:
         return self._slots.setdefault(slot_name, {})
@@ -272,6 +280,10 @@ class Optimizer:
 
     def _call_if_callable(self, param: Any) -> Any:
         return param() if callable(param) and not isinstance(param, tf.Variable) else param
+
+
+def _name_of(item: tuple[Any, Any]) -> str:
+    return item[0][0]
 
 
 def _key(var: Any) -> Any:

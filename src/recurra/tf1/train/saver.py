@@ -15,6 +15,7 @@ from recurra.tf1 import checkpoint, eras, errors
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.protos import message
+from recurra.tf1.train import object_graph
 from recurra.tf1.train.saveables import Saveable, saveables_of
 
 tf = space("")
@@ -32,7 +33,9 @@ _MISSING = (
 
 
 def raw_session(sess: Any) -> Any:
-    """The tf.Session below a monitored session's wrappers."""
+    """The tf.Session below a monitored session's wrappers; under eager execution the graph's own."""
+    if sess is None and tf.executing_eagerly():
+        return tf.get_default_graph().session
     while not hasattr(sess, "cells"):
         inner = getattr(sess, "_tf_sess", None)
         sess = inner() if callable(inner) else sess._sess
@@ -93,6 +96,10 @@ class Saver:
         if self._saveables is not None:
             return
         var_list = self._var_list
+        if var_list is None and tf.executing_eagerly():
+            raise RuntimeError(
+                "When eager execution is enabled, `var_list` must specify a list or dict of variables to save"
+            )
         if var_list is None:
             var_list = tf.global_variables() + tf.get_collection(tf.GraphKeys.SAVEABLE_OBJECTS)
         if not var_list and not self._allow_empty:
@@ -203,6 +210,7 @@ class Saver:
         if os.path.split(latest_filename)[0]:
             raise ValueError("'latest_filename' must not contain path components")
         save_path = os.fspath(save_path)
+        sess = raw_session(sess) if sess is None else sess
         path = self._checkpoint_name(sess, save_path, global_step, latest_filename)
         if self._is_empty:
             return None
@@ -214,7 +222,7 @@ class Saver:
             self._record(shown)
             self._write_state(folder, shown, latest_filename)
             self._delete_old(meta_graph_suffix)
-        if write_meta_graph:
+        if write_meta_graph and not tf.executing_eagerly():
             with raw_session(sess).graph.as_default():
                 self.export_meta_graph(meta_name(shown, meta_graph_suffix))
         return shown
@@ -287,8 +295,10 @@ class Saver:
         tf.logging.info("Restoring parameters from %s", save_path)
         session = raw_session(sess)
         with checkpoint.open(save_path) as stored:
+            renamed = object_graph.keys_by_name(stored)  # an object-based checkpoint's names
             for saveable in self._check_built():
-                saveable.restore(session, {key: self._read(stored, key) for key in saveable.keys}, self._reshape)
+                values = {key: self._read(stored, renamed.get(key, key)) for key in saveable.keys}
+                saveable.restore(session, values, self._reshape)
 
     def _read(self, stored: Mapping[str, Any], key: str) -> Any:
         try:

@@ -15,7 +15,7 @@ tf = space("")
 @tf_export("train.global_step")
 def global_step(sess: Any, global_step_tensor: Any) -> int:
     """The value of the step in a session."""
-    return int(sess.run(global_step_tensor))
+    return int(global_step_tensor if tf.executing_eagerly() else sess.run(global_step_tensor))
 
 
 @tf_export("train.get_global_step", "contrib.framework.get_global_step")
