@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, fx
 
 from recurra.kernels.native import library
+from recurra.kernels.replay import Replay, Where
+from recurra.kernels.step_capture import capture
 
 VIEWS = (
     torch.ops.aten.permute.default,
@@ -64,11 +66,22 @@ class Program(NamedTuple):
     run: Callable[[list[Any]], Any]
     values: tuple[Value, ...]
     buffers: tuple[Buffer, ...]
+    replay: Replay | None = None
+    """The same as a list of calls, where it could be written down."""
+
+    def captured(self, arguments: Sequence[Tensor]) -> Program:
+        """With its calls written down, from a run on these."""
+        memory = [buffer.rows(1)[0] for buffer in self.buffers]
+        return self._replace(replay=capture(self.run, [*arguments, *memory]))
 
     def alone(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """The values of a single run, in memory of their own."""
         memory = [buffer.rows(1)[0] for buffer in self.buffers]
-        self.run([*arguments, *memory])
+        if self.replay is None:
+            self.run([*arguments, *memory])
+        else:
+            where = [Where(tensor.data_ptr(), 0, 1) for tensor in (*arguments, *memory)]
+            self.replay.run(where, 1, reverse=False)
         return [
             memory[value.buffer] if isinstance(value, Stored) else value.of(arguments[value.argument])
             for value in self.values

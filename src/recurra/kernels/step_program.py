@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
+from recurra.kernels.replay import product
 from recurra.kernels.step_memory import Program, Stored, Value, fresh, store_values
 
 
@@ -44,8 +45,7 @@ class Deferred(NamedTuple):
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    found = fresh((left.shape[1], right.shape[1]), left.dtype)
-    return torch.mm(left.t(), right, out=found)
+    return product(left.t(), right, fresh((left.shape[1], right.shape[1]), left.dtype))
 
 
 class StepProgram(NamedTuple):
@@ -159,8 +159,7 @@ def _compile(step: Callable[..., list[Tensor]], arguments: list[Tensor], counts:
     program = StepProgram(
         made["forward"], made.get("gradient"), differentiable, made.get("places", (None,) * len(arguments))
     )
-    _compare(program, examples, plain, seeds, expected)
-    return program
+    return _checked(program, examples, plain, seeds, expected)
 
 
 def _dense(node: fx.Node, value: Value, example: Tensor) -> Tensor:
@@ -184,18 +183,24 @@ def _grad(results: Any, seeds: list[Tensor | None], wanted: list[Tensor]) -> lis
     )
 
 
-def _compare(
+def _checked(
     program: StepProgram,
     examples: list[Tensor],
     plain: list[Tensor],
     seeds: list[Tensor | None],
     expected: list[Tensor],
-) -> None:
+) -> StepProgram:
+    """The program with its calls written down, after its numbers were found to be right."""
     with torch.no_grad():
-        values = program.forward.alone([example.detach() for example in examples])
+        given = [example.detach() for example in examples]
+        program = program._replace(forward=program.forward.captured(given))
+        values = program.forward.alone(given)
         pairs = list(zip(values[: len(plain)], plain, strict=True))
         if program.gradient is not None:
-            found = program.gradient.alone([*values[len(plain) :], *(seed for seed in seeds if seed is not None)])
+            given = [*values[len(plain) :], *(seed for seed in seeds if seed is not None)]
+            program = program._replace(gradient=program.gradient.captured(given))
+            assert program.gradient is not None
+            found = program.gradient.alone(given)
             wanted = [place for example, place in zip(examples, program.places, strict=True) if example.requires_grad]
             pairs += zip([_found(place, found) for place in wanted], expected, strict=True)
         for value, right in pairs:
@@ -205,6 +210,7 @@ def _compare(
                 raise Uncompilable(
                     "the compiled step computes other numbers (is it a function of its arguments alone?)"
                 )
+    return program
 
 
 def _found(place: int | Deferred | None, values: list[Tensor]) -> Any:

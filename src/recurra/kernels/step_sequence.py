@@ -14,45 +14,62 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Masks
-from recurra.kernels.step_memory import Stored, Taken, Value
+from recurra.kernels.replay import Where
+from recurra.kernels.step_memory import Program, Stored, Taken, Value
 from recurra.kernels.step_program import Deferred, StepProgram
 
 
 class Column(NamedTuple):
-    """A value at every step."""
+    """A value at every step: pieces of memory, used in turn."""
 
-    at: Sequence[Tensor]
-    rows: Tensor | None = None
-    """`[steps, ...]`, where they lie together."""
-    same: bool = False
-    """Whether it is one tensor."""
+    pieces: Tensor
+    """`[n, ...]`; step t has piece `shift + t`, counted around."""
+    steps: int
+    shift: int = 0
+    views: tuple[tuple[Any, tuple[Any, ...]], ...] = ()
+    """Of a piece, innermost first."""
+    first: tuple[int, Tensor] | None = None
+    """The step that runs first, and its own value."""
 
     @classmethod
     def of(cls, rows: Tensor) -> Column:
         """Of values that lie together."""
-        return cls(rows.unbind(0), rows)
+        return cls(rows, len(rows))
 
     @classmethod
     def repeated(cls, tensor: Tensor, steps: int) -> Column:
         """Of one tensor for all steps."""
-        return cls([tensor] * steps, None, True)
-
-    @classmethod
-    def cycled(cls, pieces: Sequence[Tensor], first: int, steps: int, rows: Tensor | None = None) -> Column:
-        """Of memory that is used again: step t has piece `first + t`, counted around."""
-        return cls([pieces[(first + t) % len(pieces)] for t in range(steps)], rows)
+        return cls(tensor.unsqueeze(0), steps)
 
     def viewed(self, taken: Taken) -> Column:
         """A view of it at every step."""
-        if not taken.views:
-            return self
-        if self.same:
-            return Column.repeated(taken.of(self.at[0]), len(self.at))
-        return Column([taken.of(tensor) for tensor in self.at])
+        return self._replace(views=(*self.views, *taken.views))
+
+    def piece(self, index: int) -> Tensor:
+        """One of them, as it is seen."""
+        return Taken(0, self.views).of(self.pieces[index % len(self.pieces)])
+
+    def at(self) -> list[Tensor]:
+        """The values by step."""
+        pieces = [Taken(0, self.views).of(piece) for piece in self.pieces.unbind(0)]
+        values = [pieces[(self.shift + t) % len(pieces)] for t in range(self.steps)]
+        if self.first is not None:
+            values[self.first[0]] = self.first[1]
+        return values
+
+    def where(self) -> Where:
+        """The same as addresses."""
+        period = len(self.pieces)
+        stride = self.pieces.stride(0) * self.pieces.element_size() if period > 1 else 0
+        start = self.pieces if not self.views else self.piece(0)
+        first = 0 if self.first is None else self.first[1].data_ptr()
+        return Where(start.data_ptr(), stride, period, self.shift % period, first)
 
     def together(self) -> Tensor:
         """`[steps, ...]`."""
-        return torch.stack(tuple(self.at)) if self.rows is None else self.rows
+        if self.views or self.first is not None or self.shift + self.steps > len(self.pieces):
+            return torch.stack(self.at())
+        return self.pieces[self.shift : self.shift + self.steps]
 
 
 class Step(NamedTuple):
@@ -124,39 +141,51 @@ def forward(step: Step, call: Call, tensors: Sequence[Tensor], *, training: bool
                 outputs.append(rows)
             continue
         slots = buffer.rows(steps + 1 if training else 2)  # before each step and after it
-        pieces, first = slots.unbind(0), int(call.reverse)
-        whole = slots if training else None
-        before.append(Column.cycled(pieces, first, steps, None if whole is None else whole[first : first + steps]))
-        written.append(Column.cycled(pieces, 1 - first, steps, None if whole is None else whole[1 - first :][:steps]))
-        before[-1].at[-1 if call.reverse else 0].copy_(tensors[inputs + len(finals)])
-        finals.append(written[-1].at[0 if call.reverse else -1])
-    shared = tensors[inputs + states :]
-    given = [*map(Column.of, tensors[:inputs]), *before, *call.constants()]
-    run, read, write = program.run, [column.at for column in given], [column.at for column in written]
-    for t in call.order():
-        run([*[at[t] for at in read], *shared, *[at[t] for at in write]])
-    given += [Column.repeated(tensor, steps) for tensor in shared]
-    kept = [_column(value, given, written) for value in program.values[ends:]]
+        first = int(call.reverse)
+        before.append(Column(slots, steps, first))
+        written.append(Column(slots, steps, 1 - first))
+        before[-1].piece(steps if call.reverse else 0).copy_(tensors[inputs + len(finals)])
+        finals.append(written[-1].piece(0 if call.reverse else steps))
+    shared = [Column.repeated(tensor, steps) for tensor in tensors[inputs + states :]]
+    given = [*map(Column.of, tensors[:inputs]), *before, *call.constants(), *shared]
+    _run(program, [*given, *written], steps, reverse=call.reverse)
+    kept = [_column(value, given, written) for value in step.program.forward.values[ends:]]
     return [*outputs, *(final.clone() for final in finals)], kept
+
+
+def _run(
+    program: Program, arguments: list[Column], steps: int, *, reverse: bool, sums: Sequence[tuple[int, Tensor]] = ()
+) -> None:
+    """All steps of a program; to each tensor of `sums`, what an argument holds after a step is added."""
+    if program.replay is not None and all(total.dtype is torch.float32 for _, total in sums):
+        program.replay.run([column.where() for column in arguments], steps, reverse=reverse, sums=sums)
+        return
+    columns = [column.at() for column in arguments]
+    for t in range(steps)[:: -1 if reverse else 1]:
+        program.run([values[t] for values in columns])
+        for argument, total in sums:
+            total.add_(columns[argument][t])
 
 
 def gradient(program: StepProgram, call: Call, kept: list[Column], grads: Sequence[Tensor]) -> list[Tensor | None]:
     """The gradients of the projected inputs, the initial state, and the parameters and buffers."""
     assert program.gradient is not None
     inputs, states, _ = call.counts()
-    outputs, order = len(grads) - states, call.order()[::-1]
+    outputs, steps, back = len(grads) - states, call.steps, not call.reverse
     places, values = program.places, program.gradient.values
     d_state = places[inputs : inputs + states]
     written, sums = _gradient_memory(program, call)
     left = [None if place is None else _column(values[place], (), written) for place in d_state]  # type: ignore[index]
-    flows = [Flow.back(grad.contiguous(), own, order) for grad, own in zip(grads[outputs:], left, strict=True)]
-    tangents = [*(Column.of(grad[: call.steps].contiguous()) for grad in grads[:outputs]), *(f.into for f in flows)]
+    flows = [Flow.back(grad.contiguous(), own, steps, back) for grad, own in zip(grads[outputs:], left, strict=True)]
+    tangents = [*(Column.of(grad[:steps].contiguous()) for grad in grads[:outputs]), *(f.into for f in flows)]
     given = [*kept, *(column for column, has in zip(tangents, program.differentiable, strict=True) if has)]
-    run, read, write = program.gradient.run, [column.at for column in given], [column.at for column in written]
-    for t in order:
-        run([*[at[t] for at in read], *[at[t] for at in write]])
-        for buffer, total in sums.items():
-            total.add_(write[buffer][t])
+    _run(
+        program.gradient,
+        [*given, *written],
+        steps,
+        reverse=back,
+        sums=[(len(given) + at, total) for at, total in sums.items()],
+    )
 
     def rows(place: int) -> Tensor:
         return _column(values[place], given, written).together()
@@ -185,12 +214,15 @@ class Flow(NamedTuple):
     """What leaves the first step."""
 
     @classmethod
-    def back(cls, grad: Tensor, written: Column | None, order: list[int]) -> Flow:
-        """From the final state's; `written`: each step's own, None where none flows through a step."""
-        nothing = torch.zeros_like(grad) if written is None else grad
-        left = [nothing if written is None else written.at[t] for t in order]
-        into = dict(zip(order, [grad, *left], strict=False))
-        return cls(Column([into[t] for t in range(len(order))]), left[-1])
+    def back(cls, grad: Tensor, written: Column | None, steps: int, reverse: bool) -> Flow:
+        """From the final state's; `written`: each step's own, None where none flows through a step; `reverse`: the last
+        step runs first."""
+        first = (steps - 1 if reverse else 0), grad
+        if written is None:
+            nothing = torch.zeros_like(grad)
+            return cls(Column.repeated(nothing, steps)._replace(first=first), nothing)
+        into = written._replace(shift=written.shift + (1 if reverse else -1), first=first)
+        return cls(into, written.piece(written.shift + (0 if reverse else steps - 1)))
 
 
 def _gradient_memory(program: StepProgram, call: Call) -> tuple[list[Column], dict[int, Tensor]]:
@@ -214,8 +246,8 @@ def _gradient_memory(program: StepProgram, call: Call) -> tuple[list[Column], di
         if index in lasting:
             columns.append(Column.of(buffer.rows(call.steps)))
         elif index in flowing:
-            columns.append(Column.cycled(buffer.rows(2).unbind(0), 0, call.steps))
+            columns.append(Column(buffer.rows(2), call.steps))
         else:
-            columns.append(Column.repeated(buffer.rows(1)[0], call.steps))
-            sums[index] = torch.zeros_like(columns[-1].at[0])
+            columns.append(Column(buffer.rows(1), call.steps))
+            sums[index] = torch.zeros(buffer.shape, dtype=buffer.dtype, device="cpu")
     return columns, sums

@@ -160,7 +160,7 @@ def _examples(call: Call, tensors: list[Tensor]) -> list[Tensor]:
 
     rows = [example(index, tensor) for index, tensor in enumerate(tensors)]
     first = inputs + states
-    return [*rows[:first], *(column.at[0] for column in call.constants()), *rows[first:]]
+    return [*rows[:first], *(column.piece(0) for column in call.constants()), *rows[first:]]
 
 
 def _refused(values: Any, extras: bool) -> str | None:
@@ -212,7 +212,7 @@ def _plain(step: Step, call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     inputs, states, _ = call.counts()
     count = step.outputs()
     columns = [*(leaf.unbind(0) for leaf in tensors[:inputs])]
-    extra = [column.at for column in call.constants()]
+    extra = [column.at() for column in call.constants()]
     state, shared = list(tensors[inputs : inputs + states]), tensors[inputs + states :]
     outputs: list[Any] = [None] * call.steps
     for t in call.order():
