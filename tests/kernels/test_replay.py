@@ -78,7 +78,7 @@ def where(tensor, *, shift=0, first=None):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("B", [1, 3, 20])
 def test_a_linear_recurrence(reverse, B):
-    """h = x + h' (w u'), w u' in scratch, h in two places that take turns, the first one elsewhere; the sum of all h."""
+    """h = x + h' (w u'), w u' in scratch, h in two places that take turns, the first elsewhere; the sum of all h."""
     T, H = 5, 19
     x, w, u, start = torch.randn(T, B, H), torch.randn(H, H) / H, torch.randn(H, H), torch.randn(B, H)
     turns, total, bias = torch.empty(2, B, H), torch.zeros(B, H), torch.randn(H)

@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 10
+ABI = 11
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
