@@ -13,6 +13,8 @@ struct Leaf {
 };
 static Leaf leaf;
 
+static PyObject* nothing() { return Ref::to(Py_None).release(); }
+
 // Whether a call of this cell is its class' own step and nothing else: no hooks, no masks, no equation of a subclass.
 static bool unobserved(PyObject* cell, PyObject* fields) {
     static PyObject* const hooks = PyUnicode_InternFromString("_forward_hooks");
@@ -30,18 +32,6 @@ static bool unobserved(PyObject* cell, PyObject* fields) {
            attribute(type, draws).get() == leaf.draws;
 }
 
-// The call that the cell has bound for so many rows, or null.
-static Ref bound_of(PyObject* fields, int64_t rows) {
-    static PyObject* const name = PyUnicode_InternFromString("_calls");
-    static PyObject* const steps = PyUnicode_InternFromString("steps");
-    PyObject* calls = item(fields, name);
-    const Ref found = calls ? attribute(calls, steps) : Ref();
-    const Ref key(found ? PyLong_FromLongLong(rows) : nullptr);
-    return key ? Ref::to(item(found.get(), key.get())) : Ref();
-}
-
-static PyObject* nothing() { return Ref::to(Py_None).release(); }
-
 // step(cell, x, state): (output, new state) without gradients, or None where the Python side must look at the call.
 static PyObject* step(PyObject*, PyObject* const* args, Py_ssize_t count) {
     if (count != 3 || records_gradients()) return nothing();
@@ -50,10 +40,10 @@ static PyObject* step(PyObject*, PyObject* const* args, Py_ssize_t count) {
     if (Py_TYPE(x) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(x, &view) || view.ndim != 2) return nothing();
     const Ref fields(PyObject_GenericGetDict(cell, nullptr));
     if (!fields) return nullptr;
-    const Ref kept = bound_of(fields.get(), view.shape[0]);
+    const Ref kept = bound_of(fields.get(), view.shape[0], false);
     if (!kept || !unobserved(cell, fields.get()) || !undisturbed()) return nothing();
     const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
-    void* input = bound.current(cell) ? dense(x, bound.call.B, bound.call.I) : nullptr;
+    void* input = bound.current(cell, fields.get()) ? dense(x, bound.call.B, bound.call.I) : nullptr;
     PyObject* result = input ? bound.step(input, args[2]) : nullptr;
     return result || PyErr_Occurred() ? result : nothing();
 }
@@ -79,7 +69,7 @@ static bool take(PyObject* given, const char* name, PyObject** to) {
 // attach(given): what the module is to know of torch, of recurra and of the core, by name. False where this torch gives no
 // addresses through DLPack's table.
 static PyObject* attach(PyObject*, PyObject* given) {
-    PyObject *step_at, *exchange;
+    PyObject *step_at, *layers_at, *exchange;
     const bool all = take(given, "tensor", &torch.tensor) && take(given, "is_neg", &torch.is_neg) &&
                      take(given, "empty_like", &torch.empty_like) &&
                      take(given, "grad_enabled", &surroundings.grad_enabled) &&
@@ -89,11 +79,14 @@ static PyObject* attach(PyObject*, PyObject* given) {
                      take(given, "num_threads", &surroundings.num_threads) &&
                      take(given, "forward_ad", &surroundings.forward_ad) && take(given, "recorders", &surroundings.recorders) &&
                      take(given, "hooks", &leaf.hooks) && take(given, "pre_hooks", &leaf.pre_hooks) &&
-                     take(given, "check", &core.check) && take(given, "step", &step_at) && take(given, "exchange", &exchange);
+                     take(given, "check", &core.check) && take(given, "step", &step_at) && take(given, "layers", &layers_at) &&
+                     take(given, "empty", &torch.empty) && take(given, "small", &torch.small) &&
+                     take(given, "large", &torch.large) && take(given, "exchange", &exchange);
     if (!all) return nullptr;
     core.step = reinterpret_cast<int (*)(recurra_call*)>(PyLong_AsVoidPtr(step_at));
+    core.layers = reinterpret_cast<int (*)(recurra_call*, int)>(PyLong_AsVoidPtr(layers_at));
     const auto* table = static_cast<const DLExchange*>(PyCapsule_GetPointer(exchange, "dlpack_exchange_api"));
-    if (!core.step || !table) return nullptr;
+    if (!core.step || !core.layers || !table) return nullptr;
     torch.view = table->version.major == 1 ? table->view : nullptr;
     return PyBool_FromLong(torch.view != nullptr);
 }
@@ -111,10 +104,14 @@ static PyMethodDef functions[] = {
     {"attach_leaf", attach_leaf, METH_VARARGS, "attach_leaf(forward, draws): LeafCell's own methods."},
     {"step", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(step)), METH_FASTCALL,
      "step(cell, x, state): (output, new state) without gradients, or None: the Python side must look at the call."},
+    {"layers", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(layers)), METH_FASTCALL,
+     "layers(cells, x, time_major, reverse): (outputs, [state, ...]) from zeros without gradients, or None. "
+     "layers(cells, x, time_major, None, initial): (outputs, h, c or None), states stacked, from zeros or `initial`."},
     {"undisturbed", is_undisturbed, METH_NOARGS, "Whether nobody watches or replaces torch's operators."},
     {"set_serial", set_serial, METH_NOARGS, "Compute on one thread from now on."},
     {},
 };
+
 static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_binding", "Calls of the kernels without Python's frames.", -1, functions,
                                  nullptr, nullptr, nullptr, nullptr};
 

@@ -20,34 +20,71 @@ bool Source::unchanged() const {
     return true;
 }
 
-bool Bound::current(PyObject* cell) const {
+static bool is_true(PyObject* object, PyObject* name) { return attribute(object, name).get() == Py_True; }
+
+static int64_t version_of(PyObject* tensor) {
+    static PyObject* const name = PyUnicode_InternFromString("_version");
+    const Ref found = attribute(tensor, name);
+    const long long version = found ? PyLong_AsLongLong(found.get()) : -1;
+    if (PyErr_Occurred()) PyErr_Clear();
+    return version;
+}
+
+bool Source::written_to() const { return version_of(tensor) != version; }
+
+bool Source::wants_gradient() const {
+    static PyObject* const name = PyUnicode_InternFromString("requires_grad");
+    return is_true(tensor, name);
+}
+
+bool Bound::wants_gradient() const {
+    for (Py_ssize_t i = 0; i < sources; ++i)
+        if (source[i].wants_gradient()) return true;
+    return false;
+}
+
+bool Bound::current(PyObject* cell, PyObject* fields) const {
     static PyObject* const options_name = PyUnicode_InternFromString("options");
     static PyObject* const halves_name = PyUnicode_InternFromString("halves");
-    if (attribute(cell, options_name).get() != options || attribute(cell, halves_name).get() != Py_False) return false;
-    for (Py_ssize_t i = 0; i < sources; ++i)
+    static PyObject* const frozen_name = PyUnicode_InternFromString("_frozen");
+    if (attribute(cell, options_name).get() != options || attribute(cell, halves_name).get() != halves) return false;
+    if (frozen && item(fields, frozen_name) != frozen) return false;
+    for (Py_ssize_t i = 0; i < sources; ++i) {
         if (!source[i].unchanged()) return false;
+        if (frozen && (source[i].written_to() || source[i].wants_gradient())) return false;
+    }
     return true;
 }
 
-bool Bound::run(recurra_call* filled) const {
-    filled->threads = threads();
+Ref bound_of(PyObject* fields, int64_t rows, bool packed) {
+    static PyObject* const name = PyUnicode_InternFromString("_calls");
+    static PyObject* const kinds[] = {PyUnicode_InternFromString("bound"), PyUnicode_InternFromString("packed")};
+    PyObject* calls = item(fields, name);
+    const Ref found = calls ? attribute(calls, kinds[packed]) : Ref();
+    const Ref key(found ? PyLong_FromLongLong(rows) : nullptr);
+    return key ? Ref::to(item(found.get(), key.get())) : Ref();
+}
+
+bool run_calls(recurra_call* calls, int count, int64_t operations) {
+    constexpr int64_t few = 1 << 19;  // some tens of microseconds, of which to let others run takes a part
+    calls->threads = threads();
+    const auto run = [&] { return count == 1 ? core.step(calls) : core.layers(calls, count); };
     int status;
-    if (heavy) {
+    if (operations > few) {
         Py_BEGIN_ALLOW_THREADS
-        status = core.step(filled);
+        status = run();
         Py_END_ALLOW_THREADS
     } else {
-        status = core.step(filled);
+        status = run();
     }
     if (!status) return true;
     const Ref raised(PyObject_CallFunction(core.check, "i", status));
     return false;
 }
 
-// A named tuple's instance, as its own `_make` creates it.
-static Ref make_state(PyObject* type, Ref c, Ref h) {
+Ref make_state(PyObject* type, PyObject* c, PyObject* h) {
     static const auto create = reinterpret_cast<newfunc>(PyType_GetSlot(&PyTuple_Type, Py_tp_new));
-    const Ref parts(PyTuple_Pack(2, c.get(), h.get()));
+    const Ref parts(PyTuple_Pack(2, c, h));
     const Ref arguments(parts ? PyTuple_Pack(1, parts.get()) : nullptr);
     return Ref(arguments ? create(reinterpret_cast<PyTypeObject*>(type), arguments.get(), nullptr) : nullptr);
 }
@@ -70,19 +107,13 @@ PyObject* Bound::step(void* x, PyObject* state) const {
         new_c = empty_like(c, call.B, call.H, &filled.final[1].base);
         if (!new_c) return nullptr;
     }
-    if (!run(&filled)) return nullptr;
+    if (!run_calls(&filled, 1, operations(1))) return nullptr;
     if (!c) return PyTuple_Pack(2, new_h.get(), new_h.get());
-    const Ref output = Ref::to(new_h.get()), made = make_state(state_type, std::move(new_c), std::move(new_h));
-    return made ? PyTuple_Pack(2, output.get(), made.get()) : nullptr;
+    const Ref made = make_state(state_type, new_c.get(), new_h.get());
+    return made ? PyTuple_Pack(2, new_h.get(), made.get()) : nullptr;
 }
 
 // --- the Python type ----------------------------------------------------------------------------------------------------
-
-// A cell's calls read megabytes, or are over before another Python thread could have begun.
-static bool takes_long(const recurra_call& call) {
-    constexpr int64_t few = 1 << 19;  // multiply-adds, some tens of microseconds
-    return call.T * call.B * (call.I + call.R) * call.H > few;
-}
 
 static bool fill_source(Source* source, PyObject* entry) {
     if (!PyArg_ParseTuple(entry, "OOO", &source->owner, &source->name, &source->tensor)) return false;
@@ -95,6 +126,7 @@ static bool fill_source(Source* source, PyObject* entry) {
         return false;
     }
     source->data = view.data;
+    source->version = version_of(source->tensor);
     source->ndim = view.ndim;
     for (int i = 0; i < view.ndim; ++i) {
         source->shape[i] = view.shape[i];
@@ -104,8 +136,9 @@ static bool fill_source(Source* source, PyObject* entry) {
 }
 
 static PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
-    PyObject *words, *sources, *state_type, *options;
-    if (!PyArg_ParseTuple(args, "OO!OO", &words, &PyList_Type, &sources, &state_type, &options)) return nullptr;
+    PyObject *words, *sources, *state_type, *options, *halves, *frozen;
+    if (!PyArg_ParseTuple(args, "OO!OOO!O", &words, &PyList_Type, &sources, &state_type, &options, &PyBool_Type, &halves, &frozen))
+        return nullptr;
     const auto allocate = reinterpret_cast<allocfunc>(PyType_GetSlot(type, Py_tp_alloc));
     Ref self(allocate(type, 0));
     if (!self) return nullptr;
@@ -119,8 +152,9 @@ static PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
         PyErr_SetString(PyExc_ValueError, "an argument of another size");
         return nullptr;
     }
-    bound->heavy = takes_long(bound->call);
     bound->options = Ref::to(options).release();
+    bound->halves = Ref::to(halves).release();
+    bound->frozen = frozen == Py_None ? nullptr : Ref::to(frozen).release();
     bound->state_type = state_type == Py_None ? nullptr : Ref::to(state_type).release();
     const Py_ssize_t count = PyList_Size(sources);
     bound->source = static_cast<Source*>(PyMem_Calloc(size_t(count), sizeof(Source)));
@@ -136,6 +170,7 @@ static int traverse(PyObject* self, visitproc visit, void* arg) {
     auto* bound = reinterpret_cast<Bound*>(self);
     Py_VISIT(reinterpret_cast<PyObject*>(Py_TYPE(self)));
     Py_VISIT(bound->options);
+    Py_VISIT(bound->frozen);
     Py_VISIT(bound->state_type);
     for (Py_ssize_t i = 0; i < bound->sources; ++i) {
         Py_VISIT(bound->source[i].owner);
@@ -147,6 +182,8 @@ static int traverse(PyObject* self, visitproc visit, void* arg) {
 static int clear(PyObject* self) {
     auto* bound = reinterpret_cast<Bound*>(self);
     Py_CLEAR(bound->options);
+    Py_CLEAR(bound->halves);
+    Py_CLEAR(bound->frozen);
     Py_CLEAR(bound->state_type);
     for (; bound->sources > 0; --bound->sources) {
         Source& source = bound->source[bound->sources - 1];
@@ -166,22 +203,13 @@ static void destroy(PyObject* self) {
     Py_DECREF(reinterpret_cast<PyObject*>(type));
 }
 
-static PyObject* is_current(PyObject* self, PyObject* cell) {
-    return PyBool_FromLong(reinterpret_cast<Bound*>(self)->current(cell));
-}
-
 PyTypeObject* make_bound_type() {
-    static PyMethodDef methods[] = {
-        {"current", is_current, METH_O, "Whether the cell is still what was bound."},
-        {},
-    };
     static PyType_Slot slots[] = {
-        {Py_tp_doc, const_cast<char*>("Bound(words, sources, state_type, options): a call bound to a cell's parameters.")},
+        {Py_tp_doc, const_cast<char*>("Bound(words, sources, state_type, options, halves, frozen): a call bound to a cell's parameters.")},
         {Py_tp_new, reinterpret_cast<void*>(create)},
         {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
         {Py_tp_clear, reinterpret_cast<void*>(clear)},
-        {Py_tp_methods, methods},
         {},
     };
     static PyType_Spec spec = {"recurra.kernels._binding.Bound", sizeof(Bound), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,

@@ -10,6 +10,7 @@ namespace recurra {
 // The core's functions, by their addresses; the Python side loads the library.
 struct Core {
     int (*step)(recurra_call*);
+    int (*layers)(recurra_call*, int);
     PyObject* check;  // raises for a status that is not 0
 };
 extern Core core;
@@ -20,28 +21,42 @@ struct Source {
     void* data;
     int32_t ndim;
     int64_t shape[2], strides[2];
+    int64_t version;
 
     bool unchanged() const;
+    bool written_to() const;  // as autograd counts
+    bool wants_gradient() const;
 };
 
 struct Bound {
     PyObject_HEAD
     recurra_call call;
-    PyObject* options;     // the cell's, by identity
-    PyObject* state_type;  // of a state (c, h); null: h alone
+    PyObject *options, *halves;  // the cell's, by identity
+    PyObject* frozen;            // the packed weights in use, or null
+    PyObject* state_type;        // of a state (c, h); null: h alone
     Py_ssize_t sources;
     Source* source;
-    bool heavy;  // long enough for other Python threads to run meanwhile
 
-    bool current(PyObject* cell) const;
+    // Whether the cell, whose own fields are given, is still what was bound.
+    bool current(PyObject* cell, PyObject* fields) const;
+    bool wants_gradient() const;
+    int64_t operations(int64_t steps) const { return steps * call.B * (call.I + call.R) * call.H; }
     // Runs the call with what the caller filled in; false with an error set.
     bool run(recurra_call* filled) const;
     // (output, new state) of one step without gradients; null without an error where the state is not plain.
     PyObject* step(void* x, PyObject* state) const;
 };
 
+// A state as its type, a named tuple, creates it.
+Ref make_state(PyObject* type, PyObject* c, PyObject* h);
+// Runs calls one behind the other, letting other Python threads run meanwhile where they take long; false with an error set.
+bool run_calls(recurra_call* calls, int count, int64_t operations);
+// The call that a cell has bound for so many rows, from its packed weights where it has some; null: none.
+Ref bound_of(PyObject* fields, int64_t rows, bool packed);
+
 PyTypeObject* make_bound_type();
 PyTypeObject* make_stream_type();
+PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count);
 extern PyTypeObject* bound_type;
 
 }  // namespace recurra

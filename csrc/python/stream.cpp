@@ -28,13 +28,15 @@ static PyObject* call(PyObject* self, PyObject* args, PyObject* named) {
     if (!stream.bound) return step_slowly(self, x);
     const Ref kept = Ref::to(stream.bound);
     const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
-    void* input = bound.current(stream.cell) ? dense(x, bound.call.B, bound.call.I) : nullptr;
+    const Ref fields(PyObject_GenericGetDict(stream.cell, nullptr));
+    if (!fields) return nullptr;
+    void* input = bound.current(stream.cell, fields.get()) ? dense(x, bound.call.B, bound.call.I) : nullptr;
     if (!input) return step_slowly(self, x);
     recurra_call filled = bound.call;
     filled.x.base = input;
     for (int i = 0; i < 2; ++i) filled.initial[i].base = filled.final[i].base = stream.buffer[i];
     Ref out = empty_like(stream.like, bound.call.B, bound.call.R, &filled.out.base);
-    return out && bound.run(&filled) ? out.release() : nullptr;
+    return out && run_calls(&filled, 1, bound.operations(1)) ? out.release() : nullptr;
 }
 
 // bind(bound, cell, h, c or None): the call and the buffers of the state.

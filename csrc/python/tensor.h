@@ -32,7 +32,8 @@ struct DLExchange {
 
 // What the module was told of torch, see `attach` in binding.cpp.
 struct Torch {
-    PyObject *tensor, *is_neg, *empty_like;
+    PyObject *tensor, *is_neg, *empty_like, *empty;
+    PyObject *small, *large;  // recurra.kernels.native: the same whatever torch's defaults are, and from the kernels' pool
     int (*view)(void* object, DLTensor* out);
 };
 extern Torch torch;
@@ -55,14 +56,19 @@ inline void* dense_at(const DLTensor& view, int64_t rows, int64_t columns) {
     return view.data;
 }
 
-// The address of a plain, dense float32 tensor `[rows, columns]`; null where it is anything else.
-inline void* dense(PyObject* tensor, int64_t rows, int64_t columns) {
-    DLTensor view;
-    if (Py_TYPE(tensor) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(tensor, &view)) return nullptr;
+// Whether this is a plain float32 tensor on the CPU whose numbers lie there as they are, told in `view`.
+inline bool plain_view(PyObject* tensor, DLTensor* view) {
+    if (Py_TYPE(tensor) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(tensor, view)) return false;
     // torch's negation can wait, as a bit of which DLPack knows nothing
     const Ref negated(PyObject_CallFunctionObjArgs(torch.is_neg, tensor, nullptr));
     if (!negated) PyErr_Clear();
-    return negated.get() == Py_False ? dense_at(view, rows, columns) : nullptr;
+    return negated.get() == Py_False;
+}
+
+// The address of a plain, dense float32 tensor `[rows, columns]`; null where it is anything else.
+inline void* dense(PyObject* tensor, int64_t rows, int64_t columns) {
+    DLTensor view;
+    return plain_view(tensor, &view) ? dense_at(view, rows, columns) : nullptr;
 }
 
 // A new tensor like a dense one, and its address; null with an error set.

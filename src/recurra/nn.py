@@ -21,6 +21,7 @@ from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
 from recurra.kernels import Recurrence, freeze, run_sequence, run_unroll, thaw, wants_halves
 from recurra.kernels.dispatch import refusal
+from recurra.kernels.layers import compiled_layers
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -170,7 +171,13 @@ class _Layers(nn.RNNBase):
 
     def _forward_prepared(self, input: Any, hx: Any) -> Any:
         """A plain batch through calls prepared before; None where the call must be looked at."""
-        if torch.compiler.is_compiling() or type(input) is not Tensor or input.dim() != 3:
+        if torch.compiler.is_compiling():
+            return None
+        if compiled_layers is not None:
+            done = self._forward_compiled(input, hx)
+            if done is not None:
+                return done
+        if type(input) is not Tensor or input.dim() != 3:
             return None
         if input.dtype is not torch.float32 or not input.is_cpu or autocast_enabled(input.device):
             return None
@@ -186,6 +193,13 @@ class _Layers(nn.RNNBase):
             return None
         found = self._run(rows, parts, None, prepared=True)
         return None if found is None else (self._time_major(found[0]), self._joined(found[1]))
+
+    def _forward_compiled(self, input: Any, hx: Any) -> Any:
+        """Layers of one direction in one compiled call, without gradients; None where the call must be looked at."""
+        if self.bidirectional or (self.dropout and self.training) or torch.is_autocast_enabled("cpu"):
+            return None
+        done = compiled_layers(self._directions(), input, not self.batch_first, None, hx)
+        return None if done is None else (done[0], self._joined(list(done[1 : 1 + self._state_parts])))
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         data, batch_sizes, order, back = packed

@@ -16,9 +16,10 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrize, prune
 
 import recurra as rc
+import recurra.nn
 from recurra import _nest
 from recurra.cells import base
-from recurra.kernels import plain, prepared
+from recurra.kernels import layers, plain, prepared
 from recurra.kernels.binding import extension
 from tests.kernels.cases import make
 
@@ -31,6 +32,8 @@ def road(request, monkeypatch):
     if request.param == "ctypes":
         monkeypatch.setattr(prepared, "extension", None)
         monkeypatch.setattr(base, "compiled_step", None)
+        monkeypatch.setattr(layers, "compiled_layers", None)
+        monkeypatch.setattr(recurra.nn, "compiled_layers", None)
     elif extension is None:
         pytest.skip("this installation has no compiled calls")
     return request.param
@@ -43,10 +46,13 @@ def plain_step(cell, x, state):
 
 
 def assert_as_plain(cell, x, state):
-    """The second of two calls is that of a cell that is prepared."""
+    """A step, and a sequence from zeros; the second of two calls is that of a cell that is prepared."""
+    zeros = cell.initial_state(len(x))
     with torch.no_grad():
         for _ in range(2):
             output, found = cell(x, state)
+            outputs, _ = rc.unroll(cell, x.unsqueeze(1))
+    torch.testing.assert_close(outputs[:, 0], plain_step(cell, x, zeros)[0], rtol=1e-5, atol=1e-6)
     expected, final = plain_step(cell, x, state)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
     for a, b in zip(_nest.flatten(found), _nest.flatten(final), strict=True):
@@ -224,6 +230,47 @@ def test_a_stream_made_in_inference_mode_goes_on_outside(road):
     stepper.reset()
     stepper(torch.ones(1, 3))
     torch.testing.assert_close(stepper.state, state)
+
+
+def as_torch(module):
+    """torch's own layers of the same weights."""
+    names = ("num_layers", "bias", "batch_first", "bidirectional", "proj_size")
+    options = {name: getattr(module, name) for name in names if name != "proj_size" or module.proj_size}
+    twin = getattr(torch.nn, type(module).__name__)(module.input_size, module.hidden_size, **options)
+    twin.load_state_dict(module.state_dict())
+    return twin
+
+
+LAYERS = {
+    "lstm": lambda: recurra.nn.LSTM(3, 5, num_layers=2, batch_first=True),
+    "projected": lambda: recurra.nn.LSTM(3, 5, num_layers=2, proj_size=2),
+    "gru": lambda: recurra.nn.GRU(3, 5, batch_first=True),
+    "rnn": lambda: recurra.nn.RNN(3, 5, num_layers=3, bias=False),
+    "dropout": lambda: recurra.nn.GRU(3, 5, num_layers=2, dropout=0.5).eval(),
+    "both ways": lambda: recurra.nn.GRU(3, 5, bidirectional=True),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_torchs_layers_are_as_torchs(road, name):
+    """Whatever was called before, from zeros or a state, and after changes."""
+    module = LAYERS[name]()
+    count, width = module.num_layers * (1 + module.bidirectional), module.proj_size or module.hidden_size
+    for B, T in ((2, 4), (2, 1), (1, 3), (5, 2)):
+        x = torch.randn(B, T, 3) if module.batch_first else torch.randn(T, B, 3)
+        h, c = torch.randn(count, B, width), torch.randn(count, B, 5)
+        for change in (lambda: None, lambda: module.weight_hh_l0.mul_(2), module.freeze):
+            with torch.no_grad():
+                change()
+                for hx in (None, None, (h, c) if isinstance(module, torch.nn.LSTM) else h):
+                    found = module(x, hx)
+                    expected = as_torch(module)(x, hx)
+                    for one, other in zip(_nest.flatten(found), _nest.flatten(expected), strict=True):
+                        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+                    again = x.transpose(0, 1).contiguous().transpose(0, 1)
+                    torch.testing.assert_close(module(again, hx)[0], expected[0], rtol=1e-5, atol=1e-5)
+        with pytest.raises((RuntimeError, ValueError)):
+            module(x, h[:, :, 1:])
 
 
 @needs_extension

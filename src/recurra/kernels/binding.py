@@ -14,7 +14,7 @@ import torch
 from torch.nn.modules import module as module_hooks
 
 from recurra.kernels import decisions, dispatch
-from recurra.kernels.native import ABI, library
+from recurra.kernels.native import ABI, library, small
 
 
 def _load() -> Any:
@@ -32,6 +32,9 @@ def _load() -> Any:
         "tensor": torch.Tensor,
         "is_neg": torch.Tensor.is_neg,
         "empty_like": torch.empty_like,
+        "empty": torch.empty,
+        "small": small,
+        "large": library.empty,
         "grad_enabled": torch.is_grad_enabled,
         "num_threads": torch.get_num_threads,
         "interpreter": torch._C._functorch.peek_interpreter_stack,
@@ -44,6 +47,7 @@ def _load() -> Any:
         "recorders": decisions._recorders,
         "check": library.check,
         "step": ctypes.cast(library.core.recurra_step, ctypes.c_void_p).value,
+        "layers": ctypes.cast(library.core.recurra_layers, ctypes.c_void_p).value,
     }
     if not _binding.attach(known):
         return None

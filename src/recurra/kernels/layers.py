@@ -14,10 +14,13 @@ from torch import Tensor
 
 from recurra._typing import State
 from recurra.kernels import argument, ops
+from recurra.kernels.binding import extension
 from recurra.kernels.native import library, small
 from recurra.kernels.prepared import MOST_KEPT, Prepared, calls_of, frozen_of, undisturbed, wants_gradient
 
 X, OUT = argument.X, argument.OUT
+compiled_layers: Any = None if extension is None else extension.layers
+"""The same without Python's frames, of cells that have been prepared; None where a call must be looked at."""
 
 
 class Layers:
@@ -67,7 +70,13 @@ def run_layers(
 
     `owner` is the stack, or the cell itself; it keeps the argument.
     """
-    if torch.compiler.is_compiling() or type(inputs) is not Tensor or inputs.dim() != 3 or not undisturbed():
+    if torch.compiler.is_compiling():
+        return None
+    if compiled_layers is not None:
+        done = compiled_layers(cells, inputs, time_major, reverse)
+        if done is not None:
+            return done
+    if type(inputs) is not Tensor or inputs.dim() != 3 or not undisturbed():
         return None
     x = inputs if time_major else inputs.transpose(0, 1)
     T, B, I = x.shape

@@ -66,14 +66,14 @@ class Prepared:
         self.words[OUT] = 0
         if frozen is not None:
             self.words[argument.PACKED] = frozen.packed.pointer
-        self.bound = self._bound() if frozen is None and not cell.halves else None
+        self.bound = self._bound()
 
     def _bound(self) -> Bound | None:
-        """The same for the compiled calls, which read the weights where they lie."""
+        """The same for the compiled calls."""
         if extension is None:
             return None
         sources = [(owner, name, tensor) for owner, name, tensor, _, _ in self.sources]
-        return extension.Bound(self.words, sources, self.state_type, self.options)
+        return extension.Bound(self.words, sources, self.state_type, self.options, bool(self.halves), self.frozen)
 
     def current(self, cell: Any, frozen: Frozen | None) -> bool:
         """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
@@ -156,8 +156,10 @@ class Calls:
 
     def __init__(self) -> None:
         self.ready: dict[tuple[int, bool], Prepared] = {}
-        self.steps: dict[int, Bound] = {}
-        """What compiled steps look up, by rows."""
+        self.bound: dict[int, Bound] = {}
+        """What compiled calls look up, by rows."""
+        self.packed: dict[int, Bound] = {}
+        """The same from packed weights."""
         self.layers: dict[int, Any] = {}
         """Whole stacks' arguments by rows, see `recurra.kernels.layers`."""
 
@@ -173,11 +175,11 @@ class Calls:
         if not eligible(cell, B):
             return None
         if len(self.ready) > MOST_KEPT:
-            self.ready.clear()
-            self.steps.clear()
+            for kept in (self.ready, self.bound, self.packed):
+                kept.clear()
         prepared = self.ready[key] = Prepared(cell, B, frozen)
         if prepared.bound is not None:
-            self.steps[B] = prepared.bound
+            (self.bound if frozen is None else self.packed)[B] = prepared.bound
         return prepared
 
 

@@ -95,7 +95,7 @@ class KernelStepper(_Call if extension is None else extension.Stream):  # type: 
         words = self._prepared.words
         for buffer, before, after in zip(self._buffers, argument.INITIAL, argument.FINAL, strict=False):
             words[before] = words[after] = buffer.data_ptr()
-        if self._prepared.bound is not None:
+        if self._prepared.bound is not None and self._prepared.frozen is None:
             h, *c = self._buffers
             self.bind(self._prepared.bound, self.cell, h, c[0] if c else None)
 

@@ -1,0 +1,197 @@
+// Layers over a whole sequence in one C call, without gradients: what lies between two layers never becomes a tensor.
+#include <vector>
+
+#include "bound.h"
+
+namespace recurra {
+
+namespace {
+
+// Inputs `[T, B, I]`, in the caller's layout.
+struct Inputs {
+    void* data;
+    int64_t T, B, I, t_stride, b_stride;
+
+    // Whether a dense tensor of the caller's layout has its rows where the kernels like them: as the inputs lie.
+    bool lie_as_told(bool time_major) const {
+        return T == 1 || B == 1 || (time_major ? t_stride >= b_stride : t_stride <= b_stride);
+    }
+};
+
+bool read_inputs(PyObject* x, bool time_major, Inputs* to) {
+    DLTensor view;
+    if (!plain_view(x, &view) || view.ndim != 3 || (view.shape[2] != 1 && view.strides[2] != 1)) return false;
+    const int t = time_major ? 0 : 1, b = 1 - t;
+    *to = {view.data, view.shape[t], view.shape[b], view.shape[2], view.strides[t], view.strides[b]};
+    return to->T > 0 && to->B > 0 && to->lie_as_told(time_major);
+}
+
+// A new dense float32 tensor, and its address; null with an error set.
+Ref fresh(const int64_t (&shape)[3], int rank, void** data) {
+    constexpr int64_t pooled = 1 << 16;  // elements; recurra.kernels.native: POOLED
+    int64_t count = 1;
+    Ref sizes[3];
+    for (int i = 0; i < rank; ++i) {
+        count *= shape[i];
+        sizes[i] = Ref(PyLong_FromLongLong(shape[i]));
+        if (!sizes[i]) return Ref();
+    }
+    const auto make = [&](PyObject* maker) {
+        return Ref(PyObject_CallFunctionObjArgs(maker, sizes[0].get(), sizes[1].get(), sizes[2].get(), nullptr));
+    };
+    DLTensor view;
+    Ref made = make(count < pooled ? torch.empty : torch.large);
+    // torch's default dtype may be another, and a mode of functions may name another device
+    if (made && !float_view(made.get(), &view)) made = make(torch.small);
+    if (!made) return made;
+    if (!float_view(made.get(), &view)) {
+        PyErr_SetString(PyExc_TypeError, "torch.empty gave no float32 tensor on the CPU");
+        return Ref();
+    }
+    *data = view.data;
+    return made;
+}
+
+// Calls of some cells, one upon the other.
+class Layers {
+public:
+    // False where the Python side must look at them.
+    bool bind(PyObject* cells, const Inputs& x, bool gradients) {
+        static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
+        const Py_ssize_t count = PySequence_Size(cells);
+        int64_t features = x.I;
+        for (Py_ssize_t k = 0; k < count; ++k) {
+            const Ref cell(PySequence_GetItem(cells, k));
+            const Ref fields(cell ? PyObject_GenericGetDict(cell.get(), nullptr) : nullptr);
+            Ref kept = fields ? bound_of(fields.get(), x.B, item(fields.get(), frozen) != nullptr) : Ref();
+            if (!kept) return false;
+            const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
+            if (!bound.current(cell.get(), fields.get()) || bound.call.I != features) return false;
+            if (gradients && bound.wants_gradient()) return false;
+            features = bound.call.R;
+            operations_ += bound.operations(x.T);
+            calls_.push_back(bound.call);
+            bounds_.push_back(std::move(kept));
+        }
+        return count > 0;
+    }
+
+    // Runs them on x; null with an error set.
+    Ref run(const Inputs& x, bool time_major, bool reverse) {
+        recurra_call &first = calls_.front(), &last = calls_.back();
+        first.T = x.T;
+        first.reverse = reverse;
+        first.x = {x.data, x.t_stride, x.b_stride};
+        const int64_t R = last.R;
+        last.out.t_stride = time_major ? x.B * R : R;
+        last.out.b_stride = time_major ? R : x.T * R;
+        Ref out = fresh({time_major ? x.T : x.B, time_major ? x.B : x.T, R}, 3, &last.out.base);
+        return out && run_calls(calls_.data(), int(calls_.size()), operations_) ? std::move(out) : Ref();
+    }
+
+    size_t count() const { return calls_.size(); }
+    recurra_call& call(size_t k) { return calls_[k]; }
+    PyObject* state_type(size_t k) const { return reinterpret_cast<Bound*>(bounds_[k].get())->state_type; }
+
+private:
+    std::vector<recurra_call> calls_;
+    std::vector<Ref> bounds_;  // for as long as the call runs
+    int64_t operations_ = 0;
+};
+
+// Fresh final states of every layer, as a list; from zeros.
+Ref fresh_states(Layers& layers) {
+    Ref states(PyList_New(0));
+    for (size_t k = 0; states && k < layers.count(); ++k) {
+        recurra_call& call = layers.call(k);
+        call.initial[0].base = call.initial[1].base = nullptr;
+        Ref state = fresh({call.B, call.R, 0}, 2, &call.final[0].base);
+        if (state && layers.state_type(k)) {
+            const Ref c = fresh({call.B, call.H, 0}, 2, &call.final[1].base);
+            state = c ? make_state(layers.state_type(k), c.get(), state.get()) : Ref();
+        }
+        if (!state || PyList_Append(states.get(), state.get()) != 0) return Ref();
+    }
+    return states;
+}
+
+// The addresses of a state `[layers, B, n]` in every layer.
+void point_parts(Layers& layers, int part, bool final, void* data) {
+    char* at = static_cast<char*>(data);
+    for (size_t k = 0; k < layers.count(); ++k) {
+        recurra_call& call = layers.call(k);
+        (final ? call.final : call.initial)[part].base = data ? at : nullptr;
+        at += call.B * (part == 0 ? call.R : call.H) * int64_t(sizeof(float));
+    }
+}
+
+// Part 0 (h) or 1 (c) of the states of all layers, from `initial` or zeros, to a fresh tensor. Null without an error: the
+// initial one is not plain.
+Ref stacked_state(Layers& layers, int part, PyObject* initial) {
+    const recurra_call& call = layers.call(0);
+    const int64_t shape[3] = {int64_t(layers.count()), call.B, part == 0 ? call.R : call.H};
+    DLTensor view;
+    if (initial) {
+        if (!plain_view(initial, &view) || view.ndim != 3) return Ref();
+        int64_t dense = 1;
+        for (int i = 2; i >= 0; --i) {
+            if (view.shape[i] != shape[i] || (shape[i] > 1 && view.strides[i] != dense)) return Ref();
+            dense *= shape[i];
+        }
+    }
+    point_parts(layers, part, false, initial ? view.data : nullptr);
+    void* data = nullptr;
+    Ref made = fresh(shape, 3, &data);
+    point_parts(layers, part, true, data);
+    return made;
+}
+
+bool wants_gradient(PyObject* tensor) {
+    static PyObject* const name = PyUnicode_InternFromString("requires_grad");
+    return attribute(tensor, name).get() == Py_True;
+}
+
+// Outputs and stacked states, for recurra.nn.
+PyObject* run_stacked(Layers& layers, const Inputs& x, bool time_major, PyObject* initial, bool gradients) {
+    const bool has_memory = layers.state_type(0) != nullptr;
+    PyObject* parts[2] = {nullptr, nullptr};
+    if (initial != Py_None) {
+        const bool is_pair = PyTuple_Check(initial) && PyTuple_Size(initial) == 2;
+        if (is_pair != has_memory) return Py_NewRef(Py_None);
+        for (int part = 0; part < 1 + has_memory; ++part) {
+            parts[part] = has_memory ? PyTuple_GetItem(initial, part) : initial;
+            if (gradients && wants_gradient(parts[part])) return Py_NewRef(Py_None);
+        }
+    }
+    Ref states[2];
+    for (int part = 0; part < 1 + has_memory; ++part) {
+        states[part] = stacked_state(layers, part, parts[part]);
+        if (!states[part]) return PyErr_Occurred() ? nullptr : Py_NewRef(Py_None);
+    }
+    const Ref out = layers.run(x, time_major, false);
+    return out ? PyTuple_Pack(3, out.get(), states[0].get(), has_memory ? states[1].get() : Py_None) : nullptr;
+}
+
+}  // namespace
+
+PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    if (count != 4 && count != 5) {
+        PyErr_SetString(PyExc_TypeError, "layers takes 4 or 5 arguments");
+        return nullptr;
+    }
+    PyObject *cells = args[0], *x = args[1];
+    const bool time_major = args[2] == Py_True, gradients = records_gradients();
+    Inputs inputs;
+    Layers bound;
+    if (!read_inputs(x, time_major, &inputs) || (gradients && wants_gradient(x)) || !undisturbed() ||
+        !bound.bind(cells, inputs, gradients)) {
+        if (PyErr_Occurred()) return nullptr;
+        return Py_NewRef(Py_None);
+    }
+    if (count == 5) return run_stacked(bound, inputs, time_major, args[4], gradients);
+    const Ref states = fresh_states(bound);
+    const Ref out = states ? bound.run(inputs, time_major, args[3] == Py_True) : Ref();
+    return out ? PyTuple_Pack(2, out.get(), states.get()) : nullptr;
+}
+
+}  // namespace recurra
