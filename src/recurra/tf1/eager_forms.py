@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from recurra.tf1 import dtypes, nest
+from recurra.tf1 import dtypes, nest, tracking
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.constants import constant_value
 from recurra.tf1.eager import Recording, wrap
@@ -283,6 +283,10 @@ class Module:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
+        return tracking.in_attributes(self, ("_restorations",))
 
     @property
     def name_scope(self) -> Any:

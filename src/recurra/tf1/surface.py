@@ -61,6 +61,8 @@ _INNER: dict[str, tuple[str, ...]] = {
     "platform.app": ("app",),
     "platform.test": ("test",),
     "platform.googletest": ("test",),
+    "eager.test": ("test",),
+    "module.module": ("",),
     "platform.resource_loader": ("resource_loader",),
     "framework.errors": ("errors",),
     "framework.errors_impl": ("errors",),

@@ -77,14 +77,38 @@ def walk(root: Any) -> dict[int, tuple[Any, tuple[str, ...]]]:
     return found
 
 
-class Tracked:
-    """Follows every attribute that holds a variable, a layer, an optimizer, or lists and dicts of them."""
+class Trackable:
+    """An object that names its parts itself, by `_track_trackable`."""
 
-    _apart: frozenset[str] = frozenset({"_restorations"})
+    def _track_trackable(self, trackable: Any, name: str, overwrite: bool = False) -> Any:
+        """Follow an object under a name. TypeError for what cannot be followed, ValueError for a name that is taken."""
+        if not is_part(trackable) and not isinstance(trackable, list | dict):
+            raise TypeError(f"Trackable._track_trackable() passed type {type(trackable)}, not a Trackable.")
+        parts = self.__dict__.setdefault("_parts", {})
+        if name in parts and not overwrite and parts[name] is not trackable:
+            raise ValueError(
+                f"Called Trackable._track_trackable() with name='{name}', but a Trackable with this name is already "
+                "declared as a dependency. Names must be unique (or overwrite=True)."
+            )
+        parts[name] = trackable
+        settle(self)
+        return trackable
+
+    _track_checkpointable = _track_trackable
 
     @property
     def _checkpoint_dependencies(self) -> list[Dependency]:
-        return in_attributes(self, self._apart)
+        return [Dependency(*pair) for pair in self.__dict__.get("_parts", {}).items()]
+
+
+class Tracked(Trackable):
+    """Follows every attribute that holds a variable, a layer, an optimizer, or lists and dicts of them."""
+
+    _apart: frozenset[str] = frozenset({"_restorations", "_parts"})
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Dependency]:
+        return [*super()._checkpoint_dependencies, *in_attributes(self, self._apart)]
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

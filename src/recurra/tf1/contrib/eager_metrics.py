@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recurra.tf1 import nest
-from recurra.tf1.contrib.object_containers import CheckpointableBase
+from recurra.tf1 import nest, tracking
 from recurra.tf1.names import tf_export
 from recurra.tf1.namespace import space
 
@@ -13,7 +12,7 @@ tf = space("")
 
 
 @tf_export("contrib.eager.metrics.Metric")
-class Metric(CheckpointableBase):
+class Metric(tracking.Trackable):
     """`metric(values)` adds a batch, `result()` is the value so far. Subclasses give `build`, `call` and `result`.
 
     In a graph the call gives tensors that update when they are run, and `init_variables()` an operation.

@@ -16,6 +16,8 @@ from recurra.tf1.train.object_checkpoint import object_metadata
 
 tf = space("")
 
+export(tracking.Trackable, "contrib.checkpoint.CheckpointableBase", "python.training.tracking.base.Trackable",
+       "python.training.checkpointable.base.CheckpointableBase")  # fmt: skip
 export(ObjectGraph, "contrib.checkpoint.CheckpointableObjectGraph")
 
 
@@ -26,30 +28,7 @@ class Checkpointable(tracking.Tracked):
     """An object whose attributes are saved and restored where they are variables, layers or other such objects."""
 
 
-@tf_export("contrib.checkpoint.CheckpointableBase", "python.training.tracking.base.Trackable",
-           "python.training.checkpointable.base.CheckpointableBase")  # fmt: skip
-class CheckpointableBase:
-    """An object that names its parts itself, by `_track_checkpointable`."""
-
-    def _track_trackable(self, trackable: Any, name: str, overwrite: bool = False) -> Any:
-        parts = self.__dict__.setdefault("_parts", {})
-        if name in parts and not overwrite and parts[name] is not trackable:
-            raise ValueError(
-                f"Called Trackable._track_trackable() with name='{name}', but a Trackable with this name is already "
-                "declared as a dependency. Names must be unique (or overwrite=True)."
-            )
-        parts[name] = trackable
-        tracking.settle(self)
-        return trackable
-
-    _track_checkpointable = _track_trackable
-
-    @property
-    def _checkpoint_dependencies(self) -> list[tracking.Dependency]:
-        return [tracking.Dependency(*pair) for pair in self.__dict__.get("_parts", {}).items()]
-
-
-@tf_export("contrib.checkpoint.List")
+@tf_export("contrib.checkpoint.List", "python.training.tracking.data_structures.List")
 class List(list):  # type: ignore[type-arg]
     """A list whose items are saved under their places; what is not a variable, layer or the like is refused."""
 
@@ -81,7 +60,7 @@ def _trained(item: Any) -> bool:
     return isinstance(item, tf.Variable) and item.trainable
 
 
-@tf_export("contrib.checkpoint.Mapping")
+@tf_export("contrib.checkpoint.Mapping", "python.training.tracking.data_structures.Mapping")
 class Mapping(dict):  # type: ignore[type-arg]
     """A dict of texts to variables, layers and the like, which are saved under their keys and cannot be replaced."""
 
@@ -118,7 +97,7 @@ def _followed(value: Any) -> Any:
 
 
 @tf_export("contrib.checkpoint.UniqueNameTracker")
-class UniqueNameTracker(CheckpointableBase):
+class UniqueNameTracker(tracking.Trackable):
     """Follows objects under names that it makes unique: x, x_1, x_2 …"""
 
     def track(self, trackable: Any, base_name: str) -> Any:

@@ -40,14 +40,14 @@ def note_latest(path: str) -> None:
 
 
 @tf_export("train.Checkpoint", "contrib.eager.Checkpoint", "python.training.tracking.util.Checkpoint",
-           "python.training.checkpointable.util.Checkpoint")  # fmt: skip
+           "python.training.tracking.util.CheckpointV1", "python.training.checkpointable.util.Checkpoint")  # fmt: skip
 class Checkpoint(tracking.Tracked):
     """`Checkpoint(model=model, optimizer=optimizer)`: saves and restores its attributes and what lies below them.
 
     ValueError for an argument that is neither variable, layer, model, optimizer nor another object with parts.
     """
 
-    _apart = frozenset({"_restorations", "_save_counter", "_count"})
+    _apart = frozenset({"_restorations", "_parts", "_save_counter", "_count"})
 
     def __init__(self, **kwargs: Any) -> None:
         self._save_counter: Any = None
@@ -112,7 +112,7 @@ class Checkpoint(tracking.Tracked):
         return status
 
 
-@tf_export("contrib.checkpoint.object_metadata")
+@tf_export("contrib.checkpoint.object_metadata", "python.training.tracking.util.object_metadata")
 def object_metadata(save_path: str) -> Any:
     """The object graph of a checkpoint; ValueError where it has none."""
     with checkpoint.open(save_path) as stored:
@@ -126,9 +126,28 @@ def object_metadata(save_path: str) -> Any:
     return found
 
 
-@tf_export("contrib.checkpoint.list_objects")
+@tf_export("contrib.checkpoint.list_objects", "python.training.tracking.util.list_objects")
 def list_objects(root_trackable: Any) -> list[Any]:
     """Every object below a root, and the slots of the optimizers among them."""
     objects = [item for item, _ in tracking.walk(root_trackable).values()]
     known = set(map(id, objects))
     return objects + [v for v in object_graph.Serialized(root_trackable).values.values() if id(v) not in known]
+
+
+@tf_export("python.training.tracking.util.gather_initializers")
+def gather_initializers(root_trackable: Any) -> list[Any]:
+    """The initialisers of all variables below a root, in a graph."""
+    return [item.initializer for item in list_objects(root_trackable) if hasattr(item, "initializer")]
+
+
+@tf_export("python.training.tracking.util.add_variable")
+def add_variable(
+    trackable: Any, name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, trainable: bool = True
+) -> Any:
+    """A variable that an object follows under `name`."""
+    kind = tf.as_dtype(dtype or tf.float32)
+    if initializer is None:
+        initializer = tf.glorot_uniform_initializer() if kind.is_floating else tf.zeros_initializer()
+    value = (lambda: initializer(shape, dtype=kind)) if callable(initializer) else initializer
+    variable = tf.Variable(value, name=name, dtype=kind, trainable=trainable, use_resource=True)
+    return trackable._track_trackable(variable, name)

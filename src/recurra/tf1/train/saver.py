@@ -350,7 +350,7 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
     return checkpoint.read_state(checkpoint_dir, latest_filename)
 
 
-@tf_export("train.update_checkpoint_state")
+@tf_export("train.update_checkpoint_state", "python.training.checkpoint_management.update_checkpoint_state")
 def update_checkpoint_state(
     save_dir: str,
     model_checkpoint_path: str,
