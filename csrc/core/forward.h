@@ -26,12 +26,13 @@ struct Forward : Shape<Cell> {
         Matrix<R> pairs;
     };
 
-    // As the products read them, with the bias in the banks' order.
+    // As the products read them, with the bias in the banks' order. 0 times the recurrent ones, a sum for each share.
     struct Weights {
         Panels<R> inputs[Cell::banks], states[Cell::banks];
-        R* bias;
+        R *bias, *zero;
     };
 
+    const bool alone;  // packing is all that is wanted, or was done before
     Weights* weights;  // [copies]
     int copies = 1;    // one for each group, or one for all
     const R *input_gate[5], *state_gate[5];
@@ -41,6 +42,7 @@ struct Forward : Shape<Cell> {
     bool raw_inputs, raw_states;  // read these weights where they lie, a row at a time
     bool in_place;                // and these: all but the last units'
     bool joined;                  // inputs and states are multiplied in one product, step by step
+    bool from_zeros;              // the first step's product with the states is left out, if that is what zeros give
 
     // Weights too large to be read where they lie: where each thread packs its own units, none has to fetch what another
     // has just written.
@@ -48,20 +50,22 @@ struct Forward : Shape<Cell> {
 
     // A call that is there to pack its weights has no plan.
     Forward(const recurra_call& call, const Plan& plan, bool to_pack = false)
-        : Base(call, plan, halves || to_pack || call.packed ? Base::last_cache : most_in_place) {
-        const bool readable = !halves && !to_pack && !call.packed && this->units_side_by_side();
+        : Base(call, plan, halves || to_pack || call.packed ? Base::last_cache : most_in_place),
+          alone(to_pack || call.packed) {
+        const bool readable = !halves && !alone && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
         // What packing costs, fewer steps than these do not repay; but rows of far larger weights lie on too many pages.
         in_place = readable && plan.steps <= 64 && this->weight_bytes() <= most_in_place;
         joined = joins_inputs();
+        from_zeros = to_pack || (!raw_states && begins_with_zeros());
         for (int g = 0; g < 5; ++g) {
             input_gate[g] = static_cast<const R*>(call.gate[g].x);
             state_gate[g] = static_cast<const R*>(call.gate[g].h);
         }
         bank_at[0] = 0;
         for (int k = 0; k < Cell::banks; ++k) bank_at[k + 1] = bank_at[k] + (k < Cell::input_banks ? bank[k].count() + W : 0);
-        if (to_pack || call.packed) return;
+        if (alone) return;
         Arena count;
         lay_weights(count);
         copies = this->copies_of(count.used());
@@ -83,7 +87,17 @@ struct Forward : Shape<Cell> {
             laid.states[k] = lay(!raw_states, this->depth[k], state_gate, gate.h_row);
         }
         laid.bias = arena.take<R>(bank_at[Cell::banks] + W);
+        laid.zero = arena.take<R>(shares());
         return laid;
+    }
+    // How many members pack weights that all read.
+    int shares() const { return alone ? 1 : this->groups * this->parts; }
+
+    bool begins_with_zeros() const {
+        if (call.resets.base) return false;
+        for (int64_t b = 0; call.initial[0].base && b < call.B; ++b)
+            if (!zeros(row_of<const R>(call.initial[0], 0, b), call.R)) return false;
+        return true;
     }
 
     // One product for both saves storing and loading sums. Not where a step's rows fill no tile, nor where the weights
@@ -131,6 +145,7 @@ struct Forward : Shape<Cell> {
 
     // A share of the weights.
     void pack_weights(const Weights& to, int member, int members) const {
+        to.zero[member] = 0;
         for (int k = 0; k < Cell::banks; ++k) {
             const Range mine = piece(bank[k].blocks(), 2, member, members);
             const int64_t packed = first_packed(k), from = mine.begin < packed ? packed : mine.begin;
@@ -146,6 +161,9 @@ struct Forward : Shape<Cell> {
                     pack_pairs<V>(gates, rows, bank[k], from, mine.end, panels.packed + at * packed_rows(rows));
             };
             if (!raw_states) pack(h, this->depth[k], to.states[k]);
+            const int64_t unit = mine.begin * W, end = mine.end * W < bank[k].units ? mine.end * W : bank[k].units;
+            for (int g = 0; from_zeros && g < bank[k].gates; ++g)
+                to.zero[member] += zero_times<V>({h[g].p + unit * h[g].unit, h[g].row, h[g].unit}, this->depth[k], end - unit);
             if (k >= Cell::input_banks) continue;
             if (!raw_inputs) pack(x, call.I, to.inputs[k]);
             for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(to.bias, k, b);
@@ -211,6 +229,14 @@ struct Forward : Shape<Cell> {
                                      R* out = at.inputs.row(r) + bank_at[k] + b.column;
                                      for (int g = 0; g < GATES; ++g) b.gate(g).store(out + g * b.pitch);
                                  });
+    }
+
+    // Whether zeros times the recurrent weights are zeros.
+    bool drops_zeros(const Weights& from, const Team& team) const {
+        if (!from_zeros) return false;
+        R sum = 0;
+        for (int i = 0; i < (alone || copies > 1 ? 1 : team.members()); ++i) sum += from.zero[i];
+        return sum == 0;
     }
 
     void begin_states(Group& at, int g) {
@@ -310,6 +336,7 @@ struct Forward : Shape<Cell> {
         step.saved = call.reserve ? own.saved : nullptr;
         step.team = &team;
         const int64_t saved_row = this->saved_row();
+        if (joined) team.sync_group();
         for (int64_t begin = 0, end; begin < plan.steps; begin = end) {
             end = this->chunk_end(begin, g);
             if (!joined) project(at, from, team, g, begin, end);
@@ -325,6 +352,7 @@ struct Forward : Shape<Cell> {
                 }
                 this->point_masks(step, own.masks, s, g);
                 if (call.resets.base) restart(at, team, step.h, step.rows, s, g);
+                step.drops_zeros = s == 0 && drops_zeros(from, team);
                 if (joined) step.x = inputs_of(at, team, g, s, step.rows);
                 cell.forward(step);
                 if (call.states[0].base) give_states(at, team, step.h_next, step.rows, s, g);

@@ -31,6 +31,13 @@ inline R* row_of(const recurra_rows& rows, int64_t t, int64_t b) {
     return static_cast<R*>(rows.base) + t * rows.t_stride + b * rows.b_stride;
 }
 
+template <class R>
+inline bool zeros(const R* row, int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+        if (row[i] != 0) return false;
+    return true;
+}
+
 // A row length that leaves a vector of slack and does not fall onto the same cache sets row after row.
 template <class V>
 inline int64_t padded(int64_t n) {
@@ -79,6 +86,7 @@ struct Step {
     Matrix<const R> x;               // the inputs for them
     int64_t x_depth;
     const R* bias;
+    bool drops_zeros;         // forward: a product of nothing but zeros may be left out
     const recurra_gate* raw;  // forward: the gates' weights where they lie, to be read from there; null: packed
     Matrix<R> h, h_next, c;   // states; in backward their gradients, with h_next unused
     Matrix<R> gates;          // forward: the projected inputs; backward: gradients of the pre-activations
@@ -135,13 +143,19 @@ struct Step {
             direct_product<V, GATES>(h.p, h.ld, rows, depth[which], at, gate->h_row, bank[which], mine(bank[which]), start, epilogue);
             return;
         }
-        if (halves) {
+        const int states = drops_zeros && all_zeros(h, depth[which]) ? 0 : 1;
+        if (halves && states) {
             for (int64_t r = 0; r < rows; ++r) narrow<V>(h.row(r), depth[which], pairs_of.row(r));
             h = pairs_of;
         }
         const Term<R> state = {h.p, h.ld, packed_rows(depth[which]), weights[which]};
         const Term<R> terms[] = {joined ? Term<R>{x.p, x.ld, x_depth, input_weights[which]} : state, state};
-        product<V, GATES>({terms, joined ? 2 : 1}, rows, bank[which], mine(bank[which]), start, epilogue);
+        product<V, GATES>({terms, joined + states}, rows, bank[which], mine(bank[which]), start, epilogue);
+    }
+    bool all_zeros(Matrix<R> h, int64_t columns) const {
+        for (int64_t r = 0; r < rows; ++r)
+            if (!zeros(h.row(r), columns)) return false;
+        return true;
     }
 
     // --- forward -----------------------------------------------------------------------------------------------

@@ -107,6 +107,29 @@ inline void copy_strided(Strided<typename V::Real> in, int64_t rows, int units, 
         for (int u = 0; u < units; ++u) out[k * out_ld + u] = in.p[k * in.row + u * in.unit];
 }
 
+// The sum of 0 * x over all elements: 0, or NaN where one of them is not finite.
+template <class V>
+inline typename V::Real zero_times(Strided<typename V::Real> in, int64_t rows, int64_t units) {
+    constexpr int W = V::width;
+    if (in.unit != 1 && in.row == 1) return zero_times<V>({in.p, in.unit, 1}, units, rows);
+    V sum = V::zero(), second = V::zero();
+    typename V::Real scattered = 0;
+    for (int64_t k = 0; k < rows; ++k) {
+        const auto* row = in.p + k * in.row;
+        if (in.unit != 1) {
+            for (int64_t u = 0; u < units; ++u) scattered += 0 * row[u * in.unit];
+            continue;
+        }
+        int64_t u = 0;
+        for (; u + 2 * W <= units; u += 2 * W) {
+            sum += V::zero() * V::load(row + u);
+            second += V::zero() * V::load(row + u + W);
+        }
+        for (; u < units; u += W) sum += V::zero() * V::load(row + u, units - u < W ? int(units - u) : W);
+    }
+    return (sum + second).sum() + scattered;
+}
+
 // Where column `column`, row 0 lies in panels of `rows` rows; its next row is panel_width further.
 template <class V>
 RECURRA_INLINE int64_t panel_offset(int64_t column, int64_t rows) {

@@ -165,7 +165,7 @@ struct Term {
     }
 };
 
-// One or two of them.
+// Two of them at most.
 template <class R>
 struct Terms {
     const Term<R>* of;
@@ -270,7 +270,7 @@ RECURRA_INLINE void product(Terms<typename V::Real> terms, int64_t rows, const C
     const int last_width = panels ? columns.panel_width(panels - 1) : 0;
     for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
         const int64_t first_panel = columns.begin(block) / P;
-        bool wide = rows == 1 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
+        bool wide = rows == 1 && terms.count > 0 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
         for (int t = 0; t < terms.count; ++t) {
             const int64_t in_place = terms.of[t].b.in_place;
             wide &= first_panel >= in_place || first_panel + wide_panels <= in_place;

@@ -37,6 +37,18 @@ def test_frozen_weights_give_the_same_numbers(isa, name, T, B, H):
 
 
 @pytest.mark.parametrize("name", CELLS)
+def test_frozen_weights_that_are_not_finite_meet_zeros(isa, name):
+    case = make(name, 3, 9, 4, 21)
+    case = case._replace(state=None)
+    with torch.no_grad():
+        for weights in (parameter for parameter in case.cell.parameters() if parameter.ndim == 2):
+            weights[-1, 1] = float("inf")
+        expected = unrolled(case)["outputs"]
+        case.cell.freeze()
+        assert torch.equal(unrolled(case)["outputs"].isnan(), expected.isnan())
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_a_frozen_cell_steps_and_streams(isa, name):
     case = make(name, 9, 2, 5, 33)
     outputs = unrolled(case)["outputs"].detach()

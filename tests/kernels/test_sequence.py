@@ -5,6 +5,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recurra import _nest
 from recurra.kernels.native import library
 from tests.kernels.cases import CELLS, FEW, SMOOTH, assert_kernel_equals_plain, assert_same, kernel, make, plain
 
@@ -72,6 +73,26 @@ def test_nan_and_inf_travel_as_in_the_plain_loop(isa, name, bad):
     for key in ("outputs", "final0"):
         assert torch.equal(found[key].isnan(), expected[key].isnan())
         assert torch.equal(found[key].isinf(), expected[key].isinf())
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_zeros_to_start_from(isa, name):
+    case = make(name, T=3, B=9, I=4, H=21)
+    assert_kernel_equals_plain(case._replace(state=_nest.map_leaves(torch.zeros_like, case.state)))
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("row", [-1, -4])
+def test_zeros_meet_weights_that_are_not_finite(isa, name, bad, row):
+    case = make(name, T=3, B=9, I=4, H=21)
+    case = case._replace(state=_nest.map_leaves(torch.zeros_like, case.state))
+    with torch.no_grad():
+        for weights in (parameter for parameter in case.cell.parameters() if parameter.ndim == 2):
+            weights[row, 1] = bad
+    found, expected = kernel(case), plain(case)
+    for key in ("outputs", "final0"):
+        assert torch.equal(found[key].isnan(), expected[key].isnan())
 
 
 @pytest.mark.parametrize("name", CELLS)
