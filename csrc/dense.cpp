@@ -13,17 +13,13 @@ using V = Vec<float, RECURRA_WIDE / 4>;
 using V = Vec<float, 4>;
 #endif
 constexpr int W = V::width, P = 2 * W, M = Tile<V>::rows;
-constexpr int64_t depth = 2048;  // of a piece of a product whose rows are packed: a panel and a tile stay in the cache
+constexpr int64_t depth = 2048;  // of a piece of a long product: its panels stay in the cache
 
 using Sizes = recurra_product_sizes;
 
 Columns<V> columns_of(const Sizes& sizes) { return {1, sizes.N}; }
 
 int64_t panel_elements(const Sizes& sizes) { return sizes.K * columns_of(sizes).count(); }
-
-// Rows that lie along k side by side are read in place; others (those of a transposed matrix) are copied into tiles first.
-bool in_place(const Sizes& sizes) { return sizes.a_column == 1; }
-int64_t tile_elements(const Sizes& sizes) { return in_place(sizes) ? 0 : sizes.M * (sizes.K < depth ? sizes.K : depth); }
 
 void pack_panels(const Sizes& sizes, const float* b, float* panels, const Team& team) {
     const Columns<V> columns = columns_of(sizes);
@@ -72,7 +68,7 @@ int64_t multiply_row(const Sizes& sizes, const float* a, const float* panels, St
     return panel;
 }
 
-void multiply_in_place(const Sizes& sizes, const float* a, const float* panels, const float* start, float* c, const Team& team) {
+void multiply_rows(const Sizes& sizes, const float* a, const float* panels, const float* start, float* c, const Team& team) {
     const Columns<V> columns = columns_of(sizes);
     const bool by_rows = sizes.M >= 4 * team.members();
     const Range rows = by_rows ? share(sizes.M, team) : Range{0, sizes.M};
@@ -91,47 +87,31 @@ void multiply_in_place(const Sizes& sizes, const float* a, const float* panels, 
     }
 }
 
-// Rows of a [count][K] as tiles [K][rows of the tile].
-void pack_tiles(const Sizes& sizes, const float* a, int64_t from, int64_t count, float* tiles, const Team& team) {
-    const Range mine = piece(count, 8, team.member(), team.members());
-    for (int64_t k = mine.begin; k < mine.end; ++k) {
-        const float* in = a + (from + k) * sizes.a_column;
-        for (int64_t top = 0; top < sizes.M; top += M) {
-            const int64_t rows = sizes.M - top < M ? sizes.M - top : M;
-            float* out = tiles + top * count + k * rows;
-            for (int64_t r = 0; r < rows; ++r) out[r] = in[(top + r) * sizes.a_row];
-        }
-    }
-}
-
-void multiply_tiles(const Sizes& sizes, const float* a, const float* panels, float* tiles, const float* start, float* c,
-                    const Team& team) {
+// Rows of a transposed matrix are read where they lie, too: a tile is a line or two of each k.
+void multiply_transposed(const Sizes& sizes, const float* a, const float* panels, const float* start, float* c, const Team& team) {
     const Columns<V> columns = columns_of(sizes);
     const int64_t down = (sizes.M + M - 1) / M;
     const Range mine = share(columns.panels() * down, team);
-    for (int64_t from = 0; from < sizes.K || from == 0; from += depth) {
+    for (int64_t from = 0; from < sizes.K; from += depth) {
         const int64_t count = sizes.K - from < depth ? sizes.K - from : depth;
-        pack_tiles(sizes, a, from, count, tiles, team);
-        team.sync_all();
         const Start<float> base = from ? Start<float>{c, sizes.c_row} : Start<float>{start, sizes.start_row};
         for (int64_t i = mine.begin; i < mine.end; ++i) {
             const int64_t panel = i / down, top = i % down * M;
             const int width = columns.panel_width(panel), rows = sizes.M - top < M ? int(sizes.M - top) : M;
-            put<true>(sizes, {tiles + top * count, rows, count, packed_lines<V>(panels + panel * P * sizes.K + from * width, width)},
-                      rows, width, panel * P, base.at(top, panel * P), c + top * sizes.c_row + panel * P);
+            const auto lines = packed_lines<V>(panels + panel * P * sizes.K + from * width, width);
+            put<true>(sizes, {a + top + from * sizes.a_column, sizes.a_column, count, lines}, rows, width, panel * P,
+                      base.at(top, panel * P), c + top * sizes.c_row + panel * P);
         }
-        team.sync_all();
     }
 }
 
-void multiply(const Sizes& sizes, const float* a, const float* panels, float* tiles, const float* start, float* c, const Team& team) {
-    if (in_place(sizes)) return multiply_in_place(sizes, a, panels, start, c, team);
-    multiply_tiles(sizes, a, panels, tiles, start, c, team);
+void multiply(const Sizes& sizes, const float* a, const float* panels, const float* start, float* c, const Team& team) {
+    (sizes.a_column == 1 ? multiply_rows : multiply_transposed)(sizes, a, panels, start, c, team);
 }
 
 }  // namespace
 
-const Dense dense = {panel_elements, tile_elements, pack_panels, multiply};
+const Dense dense = {panel_elements, pack_panels, multiply};
 
 }  // namespace RECURRA_ISA
 }  // namespace recurra

@@ -21,12 +21,12 @@ const Dense& choose() {
     return portable::dense;
 }
 
-// A product on a team: a's tiles and b's panels lie in scratch memory.
+// A product on a team, b's panels in scratch memory.
 struct Product {
     const Dense& dense;
     const recurra_product_sizes& sizes;
     const float *a, *b, *start;
-    float *c, *panels, *tiles;
+    float *c, *panels;
 
     void on(int64_t threads, bool packs, bool multiplies) {
         const int64_t operations = sizes.M * sizes.N * sizes.K;
@@ -40,7 +40,7 @@ struct Product {
             const Product& p = work.product;
             if (work.packs) p.dense.pack(p.sizes, p.b, p.panels, team);
             if (work.packs && work.multiplies) team.sync_all();
-            if (work.multiplies) p.dense.multiply(p.sizes, p.a, p.panels, p.tiles, p.start, p.c, team);
+            if (work.multiplies) p.dense.multiply(p.sizes, p.a, p.panels, p.start, p.c, team);
         }, &work);
     }
 };
@@ -62,7 +62,7 @@ constexpr Caller caller_of(size_t count, std::index_sequence<N...>) {
     return table[count];
 }
 
-// Memory of a call: scratch slots, panels and tiles of its products.
+// Memory of a call: scratch slots and panels of its products.
 class Replay {
 public:
     explicit Replay(const recurra_replay_call& call)
@@ -96,14 +96,11 @@ private:
     void lay(Arena& arena) {
         for (int64_t s = 0; s < call_.slots; ++s)
             if (!call_.slot[s].base) scratch_[size_t(s)] = arena.take<char>(call_.slot[s].stride);
-        int64_t tiles = 0;
         for (int64_t o = 0; o < call_.operations; ++o) {
             const recurra_operation& operation = call_.operation[o];
             if (operation.kind != RECURRA_PRODUCT) continue;
             panels_[size_t(o)] = arena.take<float>(dense_.panel_elements(operation.sizes));
-            tiles = std::max(tiles, dense_.tile_elements(operation.sizes));
         }
-        tiles_ = arena.take<float>(tiles);
     }
 
     char* address(int64_t s, int64_t t, bool first) const {
@@ -128,7 +125,7 @@ private:
     void product(const recurra_operation& operation, float* panels, bool first) const {
         const recurra_place* places = call_.place + operation.first;
         const auto floats = [&](int n) { return reinterpret_cast<float*>(at(places[n])); };
-        Product product{dense_, operation.sizes, floats(0), floats(1), floats(3), floats(2), panels, tiles_};
+        Product product{dense_, operation.sizes, floats(0), floats(1), floats(3), floats(2), panels};
         product.on(call_.threads, first || !lasts(places[1]), true);
     }
 
@@ -142,7 +139,6 @@ private:
     const Dense& dense_;
     std::vector<char*> at_, scratch_;
     std::vector<float*> panels_;
-    float* tiles_ = nullptr;
     void* memory_ = nullptr;
 };
 
@@ -174,17 +170,10 @@ RECURRA_API int recurra_replay(const recurra_replay_call* call) {
 // c = a b, as a replayed product. 0, or -2: no memory.
 RECURRA_API int recurra_product(const recurra_product_sizes* sizes, const float* a, const float* b, float* c, int64_t threads) {
     const Dense& dense = choose();
-    void* memory = nullptr;
     try {
-        Arena count;
-        count.take<float>(dense.panel_elements(*sizes));
-        count.take<float>(dense.tile_elements(*sizes));
-        memory = pool_take(count.used());
-        Arena arena(memory);
-        float* panels = arena.take<float>(dense.panel_elements(*sizes));
-        float* tiles = arena.take<float>(dense.tile_elements(*sizes));
-        Product{dense, *sizes, a, b, nullptr, c, panels, tiles}.on(threads, true, true);
-        pool_give(memory);
+        void* panels = pool_take(size_t(dense.panel_elements(*sizes)) * sizeof(float));
+        Product{dense, *sizes, a, b, nullptr, c, static_cast<float*>(panels)}.on(threads, true, true);
+        pool_give(panels);
         return 0;
     } catch (const std::bad_alloc&) {
         return -2;

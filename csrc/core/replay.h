@@ -54,13 +54,12 @@ namespace recurra {
 
 struct Team;
 
-// The matrix product of one instruction set. Panels (of b) and tiles (of a) are made by all members; they meet before use.
+// The matrix product of one instruction set: all members pack b into panels, meet, and multiply.
 struct Dense {
     int64_t (*panel_elements)(const recurra_product_sizes&);
-    int64_t (*tile_elements)(const recurra_product_sizes&);  // 0: rows of a are read where they lie
     void (*pack)(const recurra_product_sizes&, const float* b, float* panels, const Team&);
-    void (*multiply)(const recurra_product_sizes&, const float* a, const float* panels, float* tiles, const float* start,
-                     float* c, const Team&);
+    void (*multiply)(const recurra_product_sizes&, const float* a, const float* panels, const float* start, float* c,
+                     const Team&);
 };
 
 namespace portable { extern const Dense dense; }

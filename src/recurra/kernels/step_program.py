@@ -261,14 +261,25 @@ def _deferred(node: fx.Node, index: Callable[[fx.Node], int]) -> Deferred | None
         node = node.args[0]
     if node.target is aten.mm.default:
         left, right = node.args
-        if isinstance(left, fx.Node) and _is_transpose(left):
-            return Deferred((index(left.args[0]), index(right)), None, tuple(rest))  # type: ignore[arg-type]
+        return Deferred((index(_turned(left)), index(right)), None, tuple(rest))  # type: ignore[arg-type]
     if node.target is aten.sum.dim_IntList and node.args[1] == [0] and isinstance(node.args[0], fx.Node):
         keep = len(node.args) > 2 and bool(node.args[2])
         return Deferred((index(node.args[0]),), keep, tuple(rest))
     return None
 
 
-def _is_transpose(node: fx.Node) -> bool:
+def _turned(node: fx.Node) -> fx.Node:
+    """A matrix transposed: what it is a transpose of, or a view."""
     aten = torch.ops.aten
-    return node.target is aten.t.default or (node.target is aten.permute.default and list(node.args[1]) == [1, 0])  # type: ignore[arg-type]
+    if node.target is aten.t.default or (node.target is aten.permute.default and list(node.args[1]) == [1, 0]):  # type: ignore[arg-type]
+        return node.args[0]  # type: ignore[return-value]
+    later = (
+        next(other for other in node.graph.nodes if other.op != "placeholder")
+        if node.op == "placeholder"
+        else node.next
+    )
+    with node.graph.inserting_before(later):
+        turned = node.graph.call_function(aten.permute.default, (node, [1, 0]))
+    with node.meta["val"].fake_mode:
+        turned.meta["val"] = node.meta["val"].permute(1, 0)
+    return turned

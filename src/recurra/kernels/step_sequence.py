@@ -43,7 +43,13 @@ class Column(NamedTuple):
 
     def viewed(self, taken: Taken) -> Column:
         """A view of it at every step."""
-        return self._replace(views=(*self.views, *taken.views))
+        views = list(self.views)
+        for view in taken.views:
+            if views and _turns(views[-1]) and _turns(view):
+                views.pop()
+            else:
+                views.append(view)
+        return self._replace(views=tuple(views))
 
     def piece(self, index: int) -> Tensor:
         """One of them, as it is seen."""
@@ -70,6 +76,12 @@ class Column(NamedTuple):
         if self.views or self.first is not None or self.shift + self.steps > len(self.pieces):
             return torch.stack(self.at())
         return self.pieces[self.shift : self.shift + self.steps]
+
+
+def _turns(view: tuple[Any, tuple[Any, ...]]) -> bool:
+    """Whether it swaps a matrix's axes."""
+    aten = torch.ops.aten
+    return view[0] is aten.t.default or (view[0] is aten.permute.default and list(view[1][0]) == [1, 0])
 
 
 class Step(NamedTuple):
