@@ -34,7 +34,7 @@ class Column(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor) -> Column:
         """Of values that lie together."""
-        return cls(rows, len(rows))
+        return cls(rows, rows.shape[0])
 
     @classmethod
     def repeated(cls, tensor: Tensor, steps: int) -> Column:
@@ -53,7 +53,8 @@ class Column(NamedTuple):
 
     def piece(self, index: int) -> Tensor:
         """One of them, as it is seen."""
-        return Taken(0, self.views).of(self.pieces[index % len(self.pieces)])
+        piece = self.pieces[index % self.pieces.shape[0]]
+        return Taken(0, self.views).of(piece) if self.views else piece
 
     def at(self) -> list[Tensor]:
         """The values by step."""
@@ -65,7 +66,7 @@ class Column(NamedTuple):
 
     def where(self) -> Where:
         """The same as addresses."""
-        period = len(self.pieces)
+        period = self.pieces.shape[0]
         stride = self.pieces.stride(0) * self.pieces.element_size() if period > 1 else 0
         start = self.pieces if not self.views else self.piece(0)
         first = 0 if self.first is None else self.first[1].data_ptr()
@@ -73,7 +74,7 @@ class Column(NamedTuple):
 
     def together(self) -> Tensor:
         """`[steps, ...]`."""
-        if self.views or self.first is not None or self.shift + self.steps > len(self.pieces):
+        if self.views or self.first is not None or self.shift + self.steps > self.pieces.shape[0]:
             return torch.stack(self.at())
         return self.pieces[self.shift : self.shift + self.steps]
 
@@ -112,13 +113,13 @@ class Call(NamedTuple):
     total: int
     """Steps of the outputs; those that nobody ran are zeros."""
     reverse: bool
-
-    def counts(self) -> tuple[int, int, int]:
-        """Leaves of the projected inputs, the state and the masks."""
-        return len(_nest.flatten(self.projected)), len(_nest.flatten(self.state)), len(_nest.flatten(self.masks))
+    counts: tuple[int, int, int]
+    """Leaves of the projected inputs, the state and the masks."""
 
     def constants(self) -> list[Column]:
         """Arguments of a step behind the state that are neither trained nor shared: the masks, and which rows run."""
+        if self.masks is None and self.valid is None:
+            return []
         masks = [
             Column.repeated(mask[0], self.steps) if mask.shape[0] == 1 else Column.of(mask[: self.steps])
             for mask in _nest.flatten(self.masks)
@@ -137,7 +138,7 @@ def _column(value: Value, given: Sequence[Column], written: Sequence[Column]) ->
 def forward(step: Step, call: Call, tensors: Sequence[Tensor], *, training: bool) -> tuple[list[Tensor], list[Column]]:
     """Outputs and final state of the whole sequence, and what each step's gradient needs."""
     program, steps = step.program.forward, call.steps
-    inputs, states, _ = call.counts()
+    inputs, states, _ = call.counts
     ends = step.outputs() + states
     first_state = step.outputs()
     outputs: list[Tensor] = []
@@ -182,7 +183,7 @@ def _run(
 def gradient(program: StepProgram, call: Call, kept: list[Column], grads: Sequence[Tensor]) -> list[Tensor | None]:
     """The gradients of the projected inputs, the initial state, and the parameters and buffers."""
     assert program.gradient is not None
-    inputs, states, _ = call.counts()
+    inputs, states, _ = call.counts
     outputs, steps, back = len(grads) - states, call.steps, not call.reverse
     places, values = program.places, program.gradient.values
     d_state = places[inputs : inputs + states]
@@ -244,7 +245,7 @@ def _gradient_memory(program: StepProgram, call: Call) -> tuple[list[Column], di
     """
     assert program.gradient is not None
     values, places = program.gradient.values, program.places
-    inputs, states, _ = call.counts()
+    inputs, states, _ = call.counts
 
     def buffers(indices: Any) -> set[int]:
         found = [values[index] for index in indices]

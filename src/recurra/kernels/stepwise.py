@@ -30,18 +30,22 @@ class Compiled:
     def __reduce__(self) -> tuple[type[Compiled], tuple[()]]:
         return Compiled, ()
 
-    def find(self, cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
-        """The step for these arguments, or why there is none."""
+    def find(self, cell: Any, call: Call, tensors: list[Tensor], *, training: bool) -> Step | str:
+        """The step for these tensors, or why there is none; `training`: gradients are wanted."""
+        inputs = call.counts[0]
         key = (
-            tuple((tensor.shape, tensor.dtype, tensor.stride(), tensor.requires_grad) for tensor in arguments),
+            tuple([(t.shape[1:], t.dtype, training and t.requires_grad) for t in tensors[:inputs]]),
+            tuple([(t.shape, t.dtype, t.stride(), training and t.requires_grad) for t in tensors[inputs:]]),
+            tuple([(c.pieces.shape[1:], c.pieces.dtype, c.pieces.stride()[1:]) for c in call.constants()]),
             (call.valid is None, library.threads(), call.names),
             tuple([module.training for module in cell.modules()]),
         )
-        if key not in self.steps:
+        step = self.steps.get(key)
+        if step is None:
             if len(self.steps) >= MOST_STEPS:
                 return f"compiled for {MOST_STEPS} other shapes already"
-            self.steps[key] = _compile(cell, call, arguments)
-        return self.steps[key]
+            step = self.steps[key] = _compile(cell, call, _examples(call, tensors, training))
+        return step
 
 
 class _Recur(nn.Module):
@@ -57,7 +61,7 @@ class _Recur(nn.Module):
 
 
 def _compile(cell: Any, call: Call, arguments: list[Tensor]) -> Step | str:
-    module, counts = _Recur(cell), call.counts()
+    module, counts = _Recur(cell), call.counts
     nesting: dict[str, Any] = {}
     parts = (call.projected, call.state, call.masks)
     ragged = call.valid is not None
@@ -124,20 +128,23 @@ def run_compiled(
     projected = _nest.map_leaves(Tensor.contiguous, cell.project(inputs))
     state = _nest.map_leaves(Tensor.contiguous, state)
     given = {f"cell.{name}": tensor for name, tensor in (*cell.named_parameters(), *cell.named_buffers())}
-    call = Call(projected, state, masks, valid, tuple(given), steps, total, reverse)
-    tensors = [*_nest.flatten(projected), *_nest.flatten(state), *given.values()]
-    step = compiled.find(cell, call, _examples(call, tensors))
+    leaves, parts = _nest.flatten(projected), _nest.flatten(state)
+    counts = len(leaves), len(parts), len(_nest.flatten(masks))
+    call = Call(projected, state, masks, valid, tuple(given), steps, total, reverse, counts)
+    tensors = [*leaves, *parts, *given.values()]
+    training = torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
+    step = compiled.find(cell, call, tensors, training=training)
     if isinstance(step, str):
         _passed(cell, step)
         return None
     note(type(cell).__name__, COMPILED, "by torch's compiler")
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if training:
         results = _Steps.apply(step, call, *tensors)
     else:
         with torch.no_grad():
             results, _kept = forward(step, call, tensors, training=False)
-    states = call.counts()[1]
-    return _nest.pack_as(step.output, results[:-states]), _nest.pack_as(state, results[-states:])
+    split = len(results) - counts[1]
+    return _nest.pack_as(step.output, results[:split]), _nest.pack_as(state, results[split:])
 
 
 def _passed(cell: Any, reason: str) -> None:
@@ -145,18 +152,17 @@ def _passed(cell: Any, reason: str) -> None:
     note(type(cell).__name__, PLAIN, reason, warn=True)
 
 
-def _examples(call: Call, tensors: list[Tensor]) -> list[Tensor]:
+def _examples(call: Call, tensors: list[Tensor], training: bool) -> list[Tensor]:
     """The first step's arguments, each wanting a gradient where its sequence does now.
 
     From the second step on the state depends on all that the first one saw: it wants one where anything does.
     """
-    inputs, states, _ = call.counts()
-    some = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    inputs, states, _ = call.counts
 
     def example(index: int, tensor: Tensor) -> Tensor:
         row = (tensor[0] if index < inputs else tensor).detach()
         carried = inputs <= index < inputs + states and tensor.is_floating_point()
-        return row.requires_grad_(some and (carried or tensor.requires_grad))
+        return row.requires_grad_(training and (carried or tensor.requires_grad))
 
     rows = [example(index, tensor) for index, tensor in enumerate(tensors)]
     first = inputs + states
@@ -209,7 +215,7 @@ def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: An
 
 def _plain(step: Step, call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Outputs and final state, step by step in torch."""
-    inputs, states, _ = call.counts()
+    inputs, states, _ = call.counts
     count = step.outputs()
     columns = [*(leaf.unbind(0) for leaf in tensors[:inputs])]
     extra = [column.at() for column in call.constants()]
