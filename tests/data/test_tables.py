@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recurra.data import conll, series, tables
+from recurra.data import conll, folders, pairs, series, tables
 from recurra.data.tables import Choice
 from recurra.errors import DataError
 
@@ -42,7 +42,7 @@ def test_jsonl_with_several_features(tmp_path):
 def test_a_folder_with_a_file_per_class(tmp_path):
     write(tmp_path / "x.txt", "a\nb\n")
     write(tmp_path / "y.txt", "c\n")
-    assert tables.read(tmp_path).labels == ["x", "x", "y"]
+    assert folders.read(tmp_path).labels == ["x", "x", "y"]
 
 
 BAD_ROWS = [
@@ -125,7 +125,6 @@ def test_series_by_name(tmp_path):
         (SERIES.replace("2,20", "2"), {}, "line 3: 3 columns, expected 4"),
         (SERIES, {"target": "wind"}, "no column 'wind'; columns: date, site, temp, load"),
         (SERIES, {"target": "site"}, "column 'site' holds no numbers"),
-        ("1,2\n3,4\n", {}, "expected a header"),
         ("a,b\n", {}, "a header and no rows"),
         ("", {}, "empty"),
     ],
@@ -185,3 +184,170 @@ def test_windows_look_ahead_by_the_horizon():
     assert (
         windows.inputs[2, :, 0].tolist() == [2, 3, 4] and windows.targets[2].tolist() == [5, 6] and windows.last[2] == 4
     )
+
+
+DAYS = [f"2024-01-{i + 1:02}" for i in range(20)]
+GERMAN = [f"{i + 1:02}.01.2024" for i in range(20)]
+COUNTS = [i * 7 % 5 for i in range(20)]
+# what people have: the text, the columns that are read, the first and the last value of the target, what is said
+SERIES_AS_THEY_COME = {
+    "decimal commas": (
+        "Tag;Last\n" + "".join(f"{d};{v},5\n" for d, v in zip(GERMAN, COUNTS, strict=True)),
+        ["Last"], 0.5, 3.5, "decimal commas in Last",
+    ),
+    "thousands": ("v\tw\n" + "".join(f"1.{v}00,25\t{v}\n" for v in COUNTS), ["v", "w"], 0, 3, "decimal commas in v"),
+    "no header": (
+        "".join(f"{d},{v}\n" for d, v in zip(DAYS, COUNTS, strict=True)), ["column2"], 0, 3, "no header",
+    ),
+    "no header, named series": ("".join(f"A,{v}\n" for v in COUNTS), ["column2"], 0, 3, "no header"),
+    "one column": ("".join(f"{v}\n" for v in COUNTS), ["column1"], 0, 3, "no header"),
+    "years as names": (
+        "month,2019,2020\n" + "".join(f"m{v},{v},{v + 1}\n" for v in COUNTS), ["2019", "2020"], 1, 4, "",
+    ),
+    "names of several words": (
+        "day,load in kW (mean)\n" + "".join(f"d,{v}\n" for v in COUNTS), ["load in kW (mean)"], 0, 3, "",
+    ),
+    "latest first": (
+        "date,v\n" + "".join(f"{d},{v}\n" for d, v in zip(DAYS[::-1], COUNTS, strict=True)),
+        ["v"], 3, 0, "turned round, because 'date'",
+    ),
+    "latest first, numbers": (
+        "timestamp,v\n" + "".join(f"{9000 - 60 * i},{v}\n" for i, v in enumerate(COUNTS)),
+        ["v"], 3, 0, "turned round, because 'timestamp'",
+    ),
+    "latest first, day first": (
+        "when;v\r\n" + "".join(f"{d} 12:00;{v}\r\n" for d, v in zip(GERMAN[::-1], COUNTS, strict=True)),
+        ["v"], 3, 0, "turned round, because 'when'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SERIES_AS_THEY_COME)
+def test_series_as_they_come(tmp_path, case):
+    text, columns, first, last, note = SERIES_AS_THEY_COME[case]
+    table = series.read(write(tmp_path / "s.csv", text))
+    (values,) = table.series.values()
+    assert table.columns == columns and len(values) == 20
+    assert (values[0, table.target], values[-1, table.target]) == (first, last)
+    assert any(found.startswith(note) for found in table.notes) if note else not any("header" in n for n in table.notes)
+
+
+def test_a_series_of_objects(tmp_path):
+    rows = "".join(f'{{"date": "{d}", "v": {v}, "w": null}}\n' for d, v in zip(DAYS, COUNTS, strict=True))
+    table = series.read(write(tmp_path / "s.jsonl", rows))
+    assert table.columns == ["v"] and table.series[""][:, 0].tolist() == COUNTS
+    with pytest.raises(DataError, match="line 21: no 'w'"):
+        series.read(write(tmp_path / "s.jsonl", rows + '{"date": "x", "v": 1}\n'))
+
+
+TABLES_AS_THEY_COME = {
+    "text that holds semicolons": ("".join(f"a; b{i},{'xy'[i % 2]}\n" for i in range(9)), "a; b1", "y"),
+    "bars": ("text|label\n" + "".join(f"a, b{i}|{'xy'[i % 2]}\n" for i in range(9)), "a, b1", "y"),
+    "decimal commas": ("a;b;label\n" + "".join(f"{i},5;-,25;{'xy'[i % 2]}\n" for i in range(9)), [[1.5], [-0.25]], "y"),
+    "pandas' index": (",a,b,label\n" + "".join(f"{i},{i},2,{'xy'[i % 2]}\n" for i in range(9)), [[1], [2]], "y"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES_AS_THEY_COME)
+def test_tables_as_they_come(tmp_path, case):
+    text, value, label = TABLES_AS_THEY_COME[case]
+    if case == "decimal commas":
+        text = text.replace("-,25", "-0,25")
+    data = tables.read(write(tmp_path / "d.csv", text))
+    found = data.inputs[1] if isinstance(value, str) else data.inputs[1].tolist()
+    assert (found, data.labels[1]) == (value, label)
+
+
+def test_excels_unicode_text(tmp_path):
+    data = tables.read(write(tmp_path / "d.txt", "text\tlabel\r\ngrün\tx\r\nrot\ty\r\n", "utf-16"))
+    assert data.inputs == ["grün", "rot"] and data.labels == ["x", "y"]
+
+
+def test_a_folder_per_class_with_a_table_per_example(tmp_path):
+    for label in ("walk", "run"):
+        for i in range(3):
+            (tmp_path / label).mkdir(exist_ok=True)
+            rows = "".join(f"{t / 50},{t % 3},{t * i % 5}\n" for t in range(12 + i))
+            write(tmp_path / label / f"{i}.csv", "t,ax,ay\n" + rows)
+    write(tmp_path / "README.md", "")
+    write(tmp_path / "run" / "notes.txt", "x")
+    data = folders.read(tmp_path)
+    assert data.source == ["ax", "ay"] and data.kind == "values" and data.labels == ["run"] * 3 + ["walk"] * 3
+    assert [value.shape for value in data.inputs] == [(12, 2), (13, 2), (14, 2)] * 2
+    said = "; ".join(data.notes)
+    assert "only count up: t" in said and "in the folders: 1 .txt" in said and "left out: 1 .md" in said
+    np.testing.assert_array_equal(folders.read_values(tmp_path / "run" / "1.csv", ["ay"])[:, 0], data.inputs[1][:, 1])
+    write(tmp_path / "run" / "9.csv", "t,ax\n1,2\n")
+    with pytest.raises(DataError, match=r"9.csv: no column 'ay'.*--skip-bad"):
+        folders.read(tmp_path)
+    assert folders.read(tmp_path, skip_bad=True).skipped == 1
+
+
+def test_a_folder_per_class_with_a_text_per_example(tmp_path):
+    for label in ("pos", "neg"):
+        (tmp_path / label).mkdir()
+        write(tmp_path / label / "1.txt", f"It was\n\n{label}.\n")
+    data = folders.read(tmp_path)
+    assert data.inputs == ["It was\n\nneg.", "It was\n\npos."] and data.labels == ["neg", "pos"] and data.whole_files
+
+
+def test_a_folder_says_what_it_leaves_out(tmp_path):
+    for name in ("a.txt", "b.txt", "c.csv", "d.docx", "e.docx", ".hidden"):
+        write(tmp_path / name, "x\n")
+    write(tmp_path / "f.txt", " \n")
+    assert folders.read(tmp_path).notes == [
+        "left out: f.txt, which is empty",
+        "left out: 2 .docx, 1 .csv (only .txt files are read here)",
+    ]
+    for file in tmp_path.glob("*.txt"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"there are 2 \.docx, 1 \.csv"):
+        folders.read(tmp_path)
+
+
+SENTENCES = [["Anna", "ran"], ["Bob"]], [["B-PER", "O"], ["B-PER"]]
+TAGGED = {
+    "a column numbers the sentences": ("d.csv", "id,word,tag\n1,Anna,B-PER\n1,ran,O\n2,Bob,B-PER\n"),
+    "its first row names a sentence": (
+        "d.csv",
+        "Sentence #,Word,POS,Tag\nS: 1,Anna,N,B-PER\n,ran,V,O\nS: 2,Bob,N,B-PER\n",
+    ),
+    "lists": (
+        "d.jsonl",
+        '{"tokens": ["Anna", "ran"], "tags": ["B-PER", "O"]}\n{"tokens": ["Bob"], "tags": ["B-PER"]}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TAGGED)
+def test_tagged_sentences_in_tables(tmp_path, case):
+    name, text = TAGGED[case]
+    found = conll.read(write(tmp_path / name, text))
+    assert (found.tokens, found.tags) == SENTENCES
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("d.csv", "word,tag\nAnna,O\n", "expected columns sentence/id, token/word, tag/ner/label; there are word, tag"),
+        ("d.csv", "id,word,tag\n1,Anna,O\n1,,O\n", "line 3: no token"),
+        ("d.jsonl", '{"tokens": ["a"], "tags": []}\n', "line 1: expected lists `tokens` and `tags` of one length"),
+    ],
+)
+def test_tagged_sentences_that_are_none(tmp_path, name, text, message):
+    with pytest.raises(DataError, match=message):
+        conll.read(write(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.csv", "source,target\nab,ba\ncd,dc\n"),
+        ("p.csv", "id;target;source\n1;ba;ab\n2;dc;cd\n"),
+        ("p.jsonl", '{"source": "ab", "target": "ba"}\n{"target": "dc", "source": "cd"}\n'),
+        ("p.txt", "\ufeffab\tba\r\ncd\tdc\r\n"),
+    ],
+)
+def test_pairs_in_tables(tmp_path, name, text):
+    found = pairs.read(str(write(tmp_path / name, text)))
+    assert (found.sources, found.targets) == (["ab", "cd"], ["ba", "dc"])

@@ -37,8 +37,8 @@ def test_dates_are_right_and_reproducible() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\tb\nno tab\n", ":2: expected a source and a target apart by one tab, got 'no tab'"),
-        ("a\t\n", ":1: expected"),
+        ("a\tb\nno tab\n", "line 2: expected a source and a target apart by one tab, got 'no tab'"),
+        ("a\t\n", "line 1: expected"),
         ("", "no pairs"),
     ],
 )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.tables import is_number
+from recurra.data.clock import CLOCK_NAMES
+from recurra.data.delimited import is_number
 from recurra.errors import DataError
 
 TARGET_NAMES = ("target", "y", "value", "values")
-CLOCK_NAMES = ("", "index", "id", "no", "nr", "row", "step", "t", "time", "timestamp", "date", "datetime", "epoch")
 CALENDAR_NAMES = ("year", "quarter", "month", "week", "weekday", "day_of_week", "dayofweek", "day", "hour", "minute")
 ENOUGH = 10  # rows of a series from which its columns are judged
 HEAD = 2000  # rows of a table that are looked at

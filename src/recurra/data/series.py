@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.data import clock, delimited, tables
 from recurra.data.roles import Roles, assign
-from recurra.data.tables import delimiter_of, is_number
-from recurra.data.text import SKIP_HINT, read_text
+from recurra.data.text import SKIP_HINT
 from recurra.errors import DataError
 
 
@@ -59,13 +57,17 @@ class Wanted:
 
 
 def read(path: Path, wanted: Wanted = Wanted()) -> SeriesTable:
-    """Read the numeric columns of a CSV file with a header.
+    """Read the numeric columns of a CSV file, with a header or without, or of JSONL.
 
     Raises:
         DataError: missing, empty, no such column, a value that is missing, no number or not finite (file and line
             named).
     """
-    names, rows, skipped = _rows(path, wanted)
+    names, rows, skipped, notes = _rows(path, wanted)
+    latest_first = clock.latest_first(names, [cells for _, cells in rows], wanted.time)
+    if latest_first is not None:
+        rows.reverse()
+        notes.append(f"turned round, because {latest_first!r} goes back in time")
     if wanted.columns is None:
         roles = assign(
             path, names, [cells for _, cells in rows], target=wanted.target, series=wanted.series, time=wanted.time
@@ -88,37 +90,20 @@ def read(path: Path, wanted: Wanted = Wanted()) -> SeriesTable:
     if not arrays:
         raise DataError(f"{path}: no row could be read ({skipped} bad ones)")
     target = roles.features.index(roles.target)
-    return SeriesTable(arrays, roles.features, target, skipped, roles.series, roles.notes)
+    return SeriesTable(arrays, roles.features, target, skipped, roles.series, notes + roles.notes)
 
 
-def _rows(path: Path, wanted: Wanted) -> tuple[list[str], list[tuple[int, list[str]]], int]:
-    """The header, the rows with their lines, and how many were left out because they have other columns."""
-    text = read_text(path)
-    if not text.strip():
-        raise DataError(f"{path}: empty")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter_of(path, text), strict=True)
-    names = [name.strip() for name in next(reader)]
-    if all(is_number(name) for name in names):
-        raise DataError(f"{path}, line 1: numbers, expected a header with the columns' names")
+def _rows(path: Path, wanted: Wanted) -> tuple[list[str], list[tuple[int, list[str]]], int, list[str]]:
+    """The names, the rows with their lines, how many were left out because they have other columns, and notes."""
+    table = tables.cells_of(path, delimited.header_of_numbers, skip_bad=wanted.skip_bad)
     # a model that was trained knows its columns, and needs no time any more
     given = (wanted.target, wanted.series, wanted.time)
     for name in given if wanted.columns is None else (wanted.series, *wanted.columns):
-        if name is not None and name not in names:
-            raise DataError(f"{path}: no column {name!r}; columns: {', '.join(names)}")
-    rows: list[tuple[int, list[str]]] = []
-    skipped = 0
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) == len(names):
-            rows.append((reader.line_num, cells))
-        elif wanted.skip_bad:
-            skipped += 1
-        else:
-            raise DataError(f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)} {SKIP_HINT}")
-    if not rows:
+        if name is not None and name not in table.names:
+            raise DataError(f"{path}: no column {name!r}; columns: {', '.join(table.names)}")
+    if not table.rows:
         raise DataError(f"{path}: a header and no rows")
-    return names, rows, skipped
+    return table.names, table.rows, table.skipped, table.notes
 
 
 def _number(cell: str, name: str) -> float:

@@ -1,26 +1,21 @@
-"""Labelled sequences in a person's own files: CSV, TSV, JSONL, or a folder with a file per class."""
+"""Labelled sequences in a person's own tables: CSV, TSV, JSONL."""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from recurra.data import delimited
+from recurra.data.delimited import JSON_SUFFIXES, LABEL_NAMES, TEXT_NAMES, Delimited, Header, is_number
 from recurra.data.text import SKIP_HINT, read_text
 from recurra.errors import DataError
-
-LABEL_NAMES = ("label", "class", "target", "category", "y")
-JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-TEXT_NAMES = ("text", "sentence", "name", "content", "document")
 
 
 @dataclass
@@ -35,6 +30,8 @@ class Labelled:
         columns: names of what was read, for the log.
         source: the columns that the inputs come from (empty for a folder).
         label: the column that holds the class (None for a folder).
+        notes: what was read otherwise than it stands there, and what was left out.
+        whole_files: each example is a file of its own in a folder.
     """
 
     kind: Literal["text", "values"]
@@ -44,6 +41,8 @@ class Labelled:
     columns: str = ""
     source: list[str] = field(default_factory=list)
     label: str | None = None
+    notes: list[str] = field(default_factory=list)
+    whole_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,88 +55,74 @@ class Choice:
 
 
 def read(path: Path, choice: Choice | None = None) -> Labelled:
-    """Read labelled sequences, by the kind of file.
+    """Read labelled sequences, by the kind of file (for a folder see `recurra.data.folders`).
 
     Raises:
         DataError: missing, empty, a column that is not there, a row with the wrong number of columns or an
             unparsable number (file and line named; with `skip_bad` such rows are counted and left out).
     """
     choice = choice or Choice()
-    if path.is_dir():
-        return _read_folder(path)
-    rows = list(_json_rows(path, choice)) if path.suffix in JSON_SUFFIXES else list(_csv_rows(path, choice))
-    good = [(line, row) for line, row in rows if row is not None]
-    if not good:
-        raise DataError(f"{path}: no row with data")
-    names = list(good[0][1])
-    label = _label_column(path, names, good, choice.label_column)
-    data = Labelled("text", skipped=len(rows) - len(good), label=label)
-    _fill(path, data, good, label, choice)
+    rows = _rows(path, choice)
+    names = list(rows.good[0][1])
+    label = _label_column(path, names, rows.good, choice.label_column)
+    data = Labelled("text", skipped=rows.skipped, label=label, notes=rows.notes)
+    _fill(path, data, rows.good, label, choice)
     if not data.inputs:
         raise DataError(f"{path}: no row could be read ({data.skipped} bad ones)")
-    return data
-
-
-def _read_folder(path: Path) -> Labelled:
-    data = Labelled("text", columns="a file per class")
-    for file in sorted(path.glob("*.txt")):
-        for line in read_text(file).split("\n"):
-            if line.strip():
-                data.inputs.append(line.strip())
-                data.labels.append(file.stem)
-    if not data.inputs:
-        raise DataError(f"{path}: expected files CLASS.txt with an example per line")
     return data
 
 
 Row = dict[str, Any]
 
 
-def _csv_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
-    text = read_text(path)
-    if not text.strip():
-        raise DataError(f"{path}: empty")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter_of(path, text), strict=True)
-    try:
-        first = next(reader)
-        names = header_of(first)
-        if names is None:
-            names = [f"column{i + 1}" for i in range(len(first))]
-            yield 1, dict(zip(names, first, strict=True))
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) == len(names):
-                yield reader.line_num, dict(zip(names, cells, strict=True))
-            elif choice.skip_bad:
-                yield reader.line_num, None
-            else:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {len(cells)} columns, expected {len(names)} {SKIP_HINT}"
-                )
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+class _Rows(NamedTuple):
+    """The rows of a file with their lines, how many were left out, and what was read otherwise than it stands there."""
+
+    good: list[tuple[int, Row]]
+    skipped: int
+    notes: list[str]
 
 
-def delimiter_of(path: Path, text: str) -> str:
-    """Tab for .tsv, else the likeliest of comma, semicolon and tab by the first line."""
-    if path.suffix == ".tsv":
-        return "\t"
-    first = text.split("\n", 1)[0]
-    return max(",;\t", key=first.count)
+def _rows(path: Path, choice: Choice) -> _Rows:
+    if path.suffix.lower() in JSON_SUFFIXES:
+        found = list(objects(path, skip_bad=choice.skip_bad))
+        rows = _Rows([(line, row) for line, row in found if row is not None], 0, [])
+        rows = rows._replace(skipped=len(found) - len(rows.good))
+    else:
+        table = delimited.read(path, delimited.header_of_texts, skip_bad=choice.skip_bad)
+        good = [(line, dict(zip(table.names, cells, strict=True))) for line, cells in table.rows]
+        rows = _Rows(good, table.skipped, table.notes)
+    if not rows.good:
+        raise DataError(f"{path}: no row with data")
+    return rows
 
 
-def header_of(cells: Sequence[str]) -> list[str] | None:
-    """The names in a first row, or None if it is data: a header holds no number and no name twice."""
-    names = [cell.strip() for cell in cells]
-    if any(is_number(name) for name in names) or len(set(names)) < len(names) or "" in names:
-        return None
-    known = {name.lower() for name in names} & {*LABEL_NAMES, *TEXT_NAMES, "date", "time", "id"}
-    return names if known or all(len(name) <= 30 and " " not in name for name in names) else None
+def cells_of(path: Path, header: Header = delimited.header_of_texts, *, skip_bad: bool = False) -> Delimited:
+    """A CSV or JSONL file as cells of text; the columns of JSON are the keys of the first object, `null` is empty.
+
+    Raises:
+        DataError: as `delimited.read`; a key is missing.
+    """
+    if path.suffix.lower() not in JSON_SUFFIXES:
+        return delimited.read(path, header, skip_bad=skip_bad)
+    rows = _rows(path, Choice(skip_bad=skip_bad))
+    table = Delimited(list(rows.good[0][1]), [], rows.skipped)
+    for line, row in rows.good:
+        missing = next((name for name in table.names if name not in row), None)
+        if missing is None:
+            table.rows.append((line, ["" if row[name] is None else str(row[name]) for name in table.names]))
+        elif skip_bad:
+            table.skipped += 1
+        else:
+            raise DataError(f"{path}, line {line}: no {missing!r} {SKIP_HINT}")
+    return table
 
 
-def _json_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
-    """An object per line; the lines of an indented list count as one, so that its items are numbered from 1."""
+def objects(path: Path, *, skip_bad: bool = False) -> Iterator[tuple[int, Row | None]]:
+    """The objects of a JSONL file, or of a JSON list, with their lines; None for what is none (with `skip_bad`).
+
+    The lines of an indented list count as one, so that its items are numbered from 1.
+    """
     text = read_text(path)
     for number, line in enumerate(_items(path, text) if text.lstrip().startswith("[") else text.split("\n"), 1):
         if not line.strip():
@@ -147,7 +132,7 @@ def _json_rows(path: Path, choice: Choice) -> Iterator[tuple[int, Row | None]]:
             if not isinstance(row, dict):
                 raise ValueError(f"expected an object, got {type(row).__name__}")
         except ValueError as error:
-            if not choice.skip_bad:
+            if not skip_bad:
                 raise DataError(f"{path}, line {number}: not JSON: {error} {SKIP_HINT}") from error
             yield number, None
             continue
@@ -180,7 +165,8 @@ def _label_column(path: Path, names: list[str], rows: list[tuple[int, Row]], wan
 
 def _fill(path: Path, data: Labelled, rows: list[tuple[int, Row]], label: str, choice: Choice) -> None:
     """Decide what the inputs are by the first row, then read every row that way."""
-    others = [name for name in rows[0][1] if name != label]
+    # a column without a name is pandas' index
+    others = [name for name in rows[0][1] if name not in (label, "")] or [""]
     if choice.text_column is not None:
         if choice.text_column not in rows[0][1]:
             raise DataError(f"{path}: no column {choice.text_column!r}; columns: {', '.join(rows[0][1])}")
@@ -286,15 +272,6 @@ def parse_sequence(cell: Any, least: int = 2) -> np.ndarray | None:
     return array if array.ndim == 2 and bool(np.isfinite(array).all()) else None
 
 
-def is_number(cell: Any) -> bool:
-    """Whether a cell reads as a number."""
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def _mean_length(rows: list[tuple[int, Row]], name: str) -> float:
     return sum(len(str(row.get(name, ""))) for _, row in rows[:200]) / min(200, len(rows))
 
@@ -325,25 +302,18 @@ def read_inputs(path: Path, source: list[str], kind: str) -> Iterator[Any] | Non
     Raises:
         DataError: a table without these columns.
     """
-    if path.suffix not in (*JSON_SUFFIXES, ".csv", ".tsv"):
+    if path.suffix.lower() not in (*JSON_SUFFIXES, ".csv", ".tsv"):
         return None
-    rows = _json_rows(path, Choice()) if path.suffix in JSON_SUFFIXES else _csv_rows(path, Choice())
-    line, first = next(rows, (0, None))
-    if line == 0:
-        raise DataError(f"{path}: no row with data")
-    if first is None or not source:
+    rows = _rows(path, Choice()).good
+    first = rows[0][1]
+    if not source:
         return None
     missing = next((name for name in source if name not in first), None)
     if missing is not None:
         if len(first) == 1:
             return None
         raise DataError(f"{path}: no column {missing!r}, which the model reads; columns: {', '.join(first)}")
-
-    def inputs() -> Iterator[Any]:
-        for number, row in itertools.chain([(line, first)], rows):
-            yield row_input(row or {}, source, kind, f"{path}, line {number}")
-
-    return inputs()
+    return (row_input(row, source, kind, f"{path}, line {line}") for line, row in rows)
 
 
 def row_input(row: Row, source: list[str], kind: str, where: str) -> Any:

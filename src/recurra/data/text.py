@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]", re.UNICODE)
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; a byte-order mark is dropped, CRLF and CR become LF.
+    """The text of a UTF-8 file (or of UTF-16 that says so); a byte-order mark is dropped, CRLF and CR become LF.
 
     Raises:
         DataError: missing, a folder, unreadable, or not UTF-8 (line named).
@@ -27,10 +28,12 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     try:
-        text = raw.decode("utf-8-sig")
+        # a byte-order mark tells UTF-16 for sure, which is what some programs call Unicode
+        text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8 (byte {error.start}: 0x{raw[error.start]:02x})") from error
+        place = f"byte {error.start}: 0x{raw[error.start]:02x}"
+        raise DataError(f"{path}, line {line}: not UTF-8 ({place}); save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

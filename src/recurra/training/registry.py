@@ -69,7 +69,7 @@ _ALL = (
         "ClassifyConfig",
         "classify:Classify",
         "your own labelled sequences",
-        ("DATA", "CSV, TSV or JSONL with text or numeric sequence columns, or a folder with a file per class"),
+        ("DATA", "CSV, TSV or JSONL with text or numeric sequence columns, or a folder (a file or a folder per class)"),
     ),
     _recipe("lm", "LmConfig", "language:OwnText", "a language model of your own text", ("TEXT", "a UTF-8 text file")),
     _recipe(
@@ -77,14 +77,14 @@ _ALL = (
         "TagConfig",
         "tagging:Tagging",
         "tag tokens, BiLSTM with or without CRF",
-        ("CONLL", "a file with a token and its tag per line, sentences apart by empty lines"),
+        ("CONLL", "a token and its tag per line, sentences apart by empty lines; or CSV, JSONL"),
     ),
     _recipe(
         "forecast",
         "ForecastConfig",
         "forecasting:Forecasting",
         "forecast one or several series",
-        ("CSV", "a table with one row per time step"),
+        ("CSV", "a table (CSV, TSV, JSONL) with one row per time step"),
     ),
     _recipe(
         "seq2seq",

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.data import tables
+from recurra.data import folders, tables
 from recurra.data.batching import Examples
 from recurra.data.tables import Choice, Labelled
-from recurra.data.text import SKIP_HINT, Level, tokenize
+from recurra.data.text import SKIP_HINT, Level, read_text, tokenize
 from recurra.data.vocab import Vocabulary
 from recurra.errors import DataError
 from recurra.training.configs import ClassifyConfig
@@ -32,7 +32,8 @@ class Classify(Classification[ClassifyConfig]):
     data: str = ""
     kind: str = "text"
     level: Level = "char"
-    source: list[str]
+    source: list[str] = []
+    whole_files: bool = False
     vocabulary: Vocabulary | None = None
     mean: np.ndarray
     scale: np.ndarray
@@ -44,12 +45,13 @@ class Classify(Classification[ClassifyConfig]):
         everything = self._read(self.data)
         # whatever is read from here on, in this run or after it, is read from the same columns
         config.label_column = everything.label
-        config.text_column = everything.source[0] if len(everything.source) == 1 else None
+        config.text_column = everything.source[0] if len(everything.source) == 1 and everything.label else None
+        self.kind, self.source, self.whole_files = everything.kind, everything.source, everything.whole_files
         parts = self._split(everything)
         self._check_classes(parts)
         self.classes = sorted(set(parts["train"].labels))
         self._fit(parts["train"])
-        lines = [f"{self.data}: {len(everything.labels)} examples, {everything.columns}"]
+        lines = [f"{self.data}: {len(everything.labels)} examples, {everything.columns}", *everything.notes]
         if everything.skipped:
             lines.append(f"{everything.skipped} bad rows left out")
         self.texts = {name: part.inputs if self.kind == "text" else [] for name, part in parts.items()}
@@ -63,6 +65,10 @@ class Classify(Classification[ClassifyConfig]):
 
     def _read(self, path: str) -> Labelled:
         config = self.config
+        if Path(path).is_dir():
+            return folders.read(Path(path), self.source or None, skip_bad=config.skip_bad)
+        if self.whole_files:
+            raise DataError(f"{path}: a file, expected a folder with a folder per class, as in training")
         return tables.read(Path(path), Choice(config.text_column, config.label_column, config.skip_bad))
 
     def _split(self, everything: Labelled) -> dict[str, Labelled]:
@@ -84,11 +90,17 @@ class Classify(Classification[ClassifyConfig]):
                 everything.kind, [everything.inputs[i] for i in indices], [everything.labels[i] for i in indices]
             )
             if not len(indices):
-                raise DataError(
-                    f"{self.data}: {len(everything.labels)} rows are too few to split off a part for {name}"
-                )
-        self.kind, self.source = everything.kind, everything.source
+                raise DataError(f"{self.data}: {self._too_few(everything, name)}")
         return parts
+
+    def _too_few(self, everything: Labelled, part: str) -> str:
+        count, kinds = len(everything.labels), len(set(everything.labels))
+        if everything.label is not None and 2 * kinds > count:
+            return (
+                f"column {everything.label!r} has {kinds} different values in {count} rows, too few of each class "
+                f"for a part for {part} (--label-column names another column)"
+            )
+        return f"{count} rows are too few to split off a part for {part}"
 
     def _check_classes(self, parts: dict[str, Labelled]) -> None:
         known = set(parts["train"].labels)
@@ -152,6 +164,7 @@ class Classify(Classification[ClassifyConfig]):
 
     def artifacts(self) -> dict[str, Any]:
         own: dict[str, Any] = {"kind": self.kind, "level": self.level, "source": self.source}
+        own |= {"whole_files": True} if self.whole_files else {}
         if self.vocabulary is not None:
             own["tokens"] = self.vocabulary.tokens
         else:
@@ -161,6 +174,7 @@ class Classify(Classification[ClassifyConfig]):
     def restore(self, artifacts: dict[str, Any]) -> None:
         super().restore(artifacts)
         self.kind, self.level, self.source = artifacts["kind"], artifacts["level"], artifacts["source"]
+        self.whole_files = artifacts.get("whole_files", False)
         if "tokens" in artifacts:
             self.vocabulary = Vocabulary(artifacts["tokens"])
             self.vocabulary_size = len(self.vocabulary)
@@ -195,7 +209,7 @@ class Classify(Classification[ClassifyConfig]):
     def read_input(self, value: Any, where: str) -> Any:
         """A text, or the numbers of a sequence separated by blanks or commas, or as a list (several features: a list
         of rows); or a row of the training file as an object."""
-        if isinstance(value, dict) and self.source:
+        if isinstance(value, dict) and self.source and not self.whole_files:
             return self._encode(tables.row_input(value, self.source, self.kind, where), where)
         if self.vocabulary is not None:
             return self._encode(text_of(value, where), where)
@@ -214,7 +228,11 @@ class Classify(Classification[ClassifyConfig]):
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
         """A table with the training file's columns (the class may be missing) is read as one; else a line is a
-        sequence."""
+        sequence. Where training read a file per example, a file is one."""
+        if self.whole_files:
+            value = folders.read_values(path, self.source) if self.kind == "values" else read_text(path).strip()
+            yield self.answers(model, [self._encode(value, str(path))])[0].line()
+            return
         inputs = tables.read_inputs(path, self.source, self.kind)
         if inputs is None:
             yield from super().predict_file(model, path)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from recurra.data import series, tables
 from recurra.data.batching import Batch, Examples, equal_lengths, shuffled_batches
+from recurra.data.delimited import JSON_SUFFIXES
 from recurra.data.series import SeriesTable, Wanted, Windows
+from recurra.data.text import read_text
 from recurra.errors import DataError
 from recurra.models.forecaster import Forecaster
 from recurra.training import plots
@@ -239,8 +241,10 @@ class Forecasting(Task[ForecastConfig]):
         return f"{len(self.columns)} numbers ({', '.join(self.columns)})"
 
     def predict_file(self, model: nn.Module, path: Path) -> Iterator[str]:
-        """For a CSV with the training file's header: the values after its end, a line per series (its name first)."""
-        if path.suffix.lower() not in (".csv", ".tsv"):
+        """For a table with the training file's columns: the values after its end, a line per series (its name
+        first)."""
+        objects = path.suffix.lower() in JSON_SUFFIXES and read_text(path).lstrip("[ \n").startswith("{")
+        if not objects and path.suffix.lower() not in (".csv", ".tsv"):
             yield from super().predict_file(model, path)
             return
         table = self._read(str(path), self.columns)

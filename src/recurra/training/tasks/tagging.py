@@ -99,7 +99,8 @@ class Tagging(Task[TagConfig]):
             parts[name] = everything.at(order[used : used + count])
             used += count
         if used >= len(order):
-            raise DataError(f"{self.data}: {len(order)} sentences are too few to split")
+            hint = "; sentences are apart by empty lines" if len(order) == 1 else ""
+            raise DataError(f"{self.data}: {len(order)} sentences are too few to split{hint}")
         return {"train": everything.at(order[used:], everything.skipped), **parts}
 
     def _order(self, everything: Sentences) -> list[int]:
