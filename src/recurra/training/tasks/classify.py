@@ -95,7 +95,7 @@ class Classify(Classification[ClassifyConfig]):
 
     def _too_few(self, everything: Labelled, part: str) -> str:
         count, kinds = len(everything.labels), len(set(everything.labels))
-        if everything.label is not None and 2 * kinds > count:
+        if everything.label is not None and count >= 20 and 2 * kinds > count:
             return (
                 f"column {everything.label!r} has {kinds} different values in {count} rows, too few of each class "
                 f"for a part for {part} (--label-column names another column)"
