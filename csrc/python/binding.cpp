@@ -66,27 +66,49 @@ static bool take(PyObject* given, const char* name, PyObject** to) {
     return true;
 }
 
+// A function of the core, given by its address.
+template <class Function>
+static bool take_function(PyObject* given, const char* name, Function** to) {
+    PyObject* at;
+    if (!take(given, name, &at)) return false;
+    *to = reinterpret_cast<Function*>(PyLong_AsVoidPtr(at));
+    return *to != nullptr;
+}
+
 // attach(given): what the module is to know of torch, of recurra and of the core, by name. False where this torch gives no
 // addresses through DLPack's table.
 static PyObject* attach(PyObject*, PyObject* given) {
-    PyObject *step_at, *layers_at, *exchange;
-    const bool all = take(given, "tensor", &torch.tensor) && take(given, "is_neg", &torch.is_neg) &&
-                     take(given, "empty_like", &torch.empty_like) &&
-                     take(given, "grad_enabled", &surroundings.grad_enabled) &&
-                     take(given, "interpreter", &surroundings.interpreter) &&
-                     take(given, "dispatch_modes", &surroundings.dispatch_modes) &&
-                     take(given, "tracing", &surroundings.tracing) && take(given, "plain_only", &surroundings.plain_only) &&
-                     take(given, "num_threads", &surroundings.num_threads) &&
-                     take(given, "forward_ad", &surroundings.forward_ad) && take(given, "recorders", &surroundings.recorders) &&
-                     take(given, "hooks", &leaf.hooks) && take(given, "pre_hooks", &leaf.pre_hooks) &&
-                     take(given, "check", &core.check) && take(given, "step", &step_at) && take(given, "layers", &layers_at) &&
-                     take(given, "empty", &torch.empty) && take(given, "small", &torch.small) &&
-                     take(given, "large", &torch.large) && take(given, "exchange", &exchange);
-    if (!all) return nullptr;
-    core.step = reinterpret_cast<int (*)(recurra_call*)>(PyLong_AsVoidPtr(step_at));
-    core.layers = reinterpret_cast<int (*)(recurra_call*, int)>(PyLong_AsVoidPtr(layers_at));
+    struct {
+        const char* name;
+        PyObject** to;
+    } const objects[] = {
+        {"tensor", &torch.tensor},
+        {"is_neg", &torch.is_neg},
+        {"empty_like", &torch.empty_like},
+        {"empty", &torch.empty},
+        {"small", &torch.small},
+        {"large", &torch.large},
+        {"grad_enabled", &surroundings.grad_enabled},
+        {"interpreter", &surroundings.interpreter},
+        {"dispatch_modes", &surroundings.dispatch_modes},
+        {"tracing", &surroundings.tracing},
+        {"plain_only", &surroundings.plain_only},
+        {"num_threads", &surroundings.num_threads},
+        {"forward_ad", &surroundings.forward_ad},
+        {"recorders", &surroundings.recorders},
+        {"hooks", &leaf.hooks},
+        {"pre_hooks", &leaf.pre_hooks},
+        {"check", &core.check},
+    };
+    for (const auto& object : objects)
+        if (!take(given, object.name, object.to)) return nullptr;
+    PyObject* exchange;
+    if (!take(given, "exchange", &exchange) || !take_function(given, "recurra_step", &core.step) ||
+        !take_function(given, "recurra_layers", &core.layers) || !take_function(given, "recurra_forward", &core.forward) ||
+        !take_function(given, "recurra_backward", &core.backward) || !take_function(given, "recurra_release", &core.release))
+        return nullptr;
     const auto* table = static_cast<const DLExchange*>(PyCapsule_GetPointer(exchange, "dlpack_exchange_api"));
-    if (!core.step || !core.layers || !table) return nullptr;
+    if (!table) return nullptr;
     torch.view = table->version.major == 1 ? table->view : nullptr;
     return PyBool_FromLong(torch.view != nullptr);
 }
@@ -107,6 +129,10 @@ static PyMethodDef functions[] = {
     {"layers", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(layers)), METH_FASTCALL,
      "layers(cells, x, time_major, reverse): (outputs, [state, ...]) from zeros without gradients, or None. "
      "layers(cells, x, time_major, None, initial): (outputs, h, c or None), states stacked, from zeros or `initial`."},
+    {"forward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward)), METH_FASTCALL,
+     "forward(bound, reverse, x, states): (what backward needs, outputs, h or h, c) of a time-major sequence; or None."},
+    {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(backward)), METH_FASTCALL,
+     "backward(kept, outputs, x, tensors, grads, wanted): gradients of x and of the tensors, states first; or None."},
     {"undisturbed", is_undisturbed, METH_NOARGS, "Whether nobody watches or replaces torch's operators."},
     {"set_serial", set_serial, METH_NOARGS, "Compute on one thread from now on."},
     {},
@@ -121,8 +147,9 @@ PyMODINIT_FUNC PyInit__binding() {
     using namespace recurra;
     Ref module(PyModule_Create(&definition));
     bound_type = make_bound_type();
+    kept_type = make_kept_type();
     PyTypeObject* stream_type = make_stream_type();
-    if (!module || !bound_type || !stream_type || PyModule_AddType(module.get(), bound_type) != 0 ||
+    if (!module || !bound_type || !kept_type || !stream_type || PyModule_AddType(module.get(), bound_type) != 0 ||
         PyModule_AddType(module.get(), stream_type) != 0 ||
         PyModule_AddIntConstant(module.get(), "ABI", RECURRA_ABI) != 0)
         return nullptr;

@@ -8,7 +8,7 @@ namespace recurra {
 Torch torch;
 Surroundings surroundings;
 Core core;
-PyTypeObject* bound_type;
+PyTypeObject *bound_type, *kept_type;
 
 bool Source::unchanged() const {
     DLTensor now;
@@ -20,8 +20,6 @@ bool Source::unchanged() const {
     return true;
 }
 
-static bool is_true(PyObject* object, PyObject* name) { return attribute(object, name).get() == Py_True; }
-
 static int64_t version_of(PyObject* tensor) {
     static PyObject* const name = PyUnicode_InternFromString("_version");
     const Ref found = attribute(tensor, name);
@@ -32,14 +30,9 @@ static int64_t version_of(PyObject* tensor) {
 
 bool Source::written_to() const { return version_of(tensor) != version; }
 
-bool Source::wants_gradient() const {
-    static PyObject* const name = PyUnicode_InternFromString("requires_grad");
-    return is_true(tensor, name);
-}
-
 bool Bound::wants_gradient() const {
     for (Py_ssize_t i = 0; i < sources; ++i)
-        if (source[i].wants_gradient()) return true;
+        if (requires_grad(source[i].tensor)) return true;
     return false;
 }
 
@@ -51,7 +44,7 @@ bool Bound::current(PyObject* cell, PyObject* fields) const {
     if (frozen && item(fields, frozen_name) != frozen) return false;
     for (Py_ssize_t i = 0; i < sources; ++i) {
         if (!source[i].unchanged()) return false;
-        if (frozen && (source[i].written_to() || source[i].wants_gradient())) return false;
+        if (frozen && (source[i].written_to() || requires_grad(source[i].tensor))) return false;
     }
     return true;
 }
@@ -66,20 +59,8 @@ Ref bound_of(PyObject* fields, int64_t rows, bool packed) {
 }
 
 bool run_calls(recurra_call* calls, int count, int64_t operations) {
-    constexpr int64_t few = 1 << 19;  // some tens of microseconds, of which to let others run takes a part
     calls->threads = threads();
-    const auto run = [&] { return count == 1 ? core.step(calls) : core.layers(calls, count); };
-    int status;
-    if (operations > few) {
-        Py_BEGIN_ALLOW_THREADS
-        status = run();
-        Py_END_ALLOW_THREADS
-    } else {
-        status = run();
-    }
-    if (!status) return true;
-    const Ref raised(PyObject_CallFunction(core.check, "i", status));
-    return false;
+    return do_work(operations, [&] { return count == 1 ? core.step(calls) : core.layers(calls, count); }) == 0;
 }
 
 Ref make_state(PyObject* type, PyObject* c, PyObject* h) {
@@ -135,23 +116,35 @@ static bool fill_source(Source* source, PyObject* entry) {
     return true;
 }
 
+// Copies an array of words to where `place` says for their size; `bytes`: the size that it must have, or -1.
+template <class Place>
+static bool copy_words(PyObject* words, Py_ssize_t bytes, Place&& place) {
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(words, &buffer, PyBUF_SIMPLE) != 0) return false;
+    const bool fits = bytes < 0 || buffer.len == bytes;
+    void* to = fits ? place(buffer.len) : nullptr;
+    if (to) std::memcpy(to, buffer.buf, size_t(buffer.len));
+    PyBuffer_Release(&buffer);
+    if (!fits) PyErr_SetString(PyExc_ValueError, "an argument of another size");
+    if (fits && !to) PyErr_NoMemory();
+    return to != nullptr;
+}
+
 static PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
-    PyObject *words, *sources, *state_type, *options, *halves, *frozen;
-    if (!PyArg_ParseTuple(args, "OO!OOO!O", &words, &PyList_Type, &sources, &state_type, &options, &PyBool_Type, &halves, &frozen))
+    PyObject *words, *gradients, *sources, *state_type, *options, *halves, *frozen;
+    if (!PyArg_ParseTuple(args, "OOO!OOO!O", &words, &gradients, &PyList_Type, &sources, &state_type, &options, &PyBool_Type,
+                          &halves, &frozen))
         return nullptr;
     const auto allocate = reinterpret_cast<allocfunc>(PyType_GetSlot(type, Py_tp_alloc));
     Ref self(allocate(type, 0));
     if (!self) return nullptr;
     auto* bound = reinterpret_cast<Bound*>(self.get());
-    Py_buffer buffer;
-    if (PyObject_GetBuffer(words, &buffer, PyBUF_SIMPLE) != 0) return nullptr;
-    const bool fits = buffer.len == sizeof bound->call;
-    if (fits) std::memcpy(&bound->call, buffer.buf, sizeof bound->call);
-    PyBuffer_Release(&buffer);
-    if (!fits) {
-        PyErr_SetString(PyExc_ValueError, "an argument of another size");
-        return nullptr;
-    }
+    if (!copy_words(words, sizeof bound->call, [&](Py_ssize_t) { return &bound->call; })) return nullptr;
+    const auto keep_gradients = [&](Py_ssize_t bytes) {
+        bound->gradients = bytes / Py_ssize_t(sizeof(Gradient));
+        return bound->gradient = static_cast<Gradient*>(PyMem_Calloc(size_t(bytes), 1));
+    };
+    if (!copy_words(gradients, -1, keep_gradients)) return nullptr;
     bound->options = Ref::to(options).release();
     bound->halves = Ref::to(halves).release();
     bound->frozen = frozen == Py_None ? nullptr : Ref::to(frozen).release();
@@ -199,17 +192,28 @@ static void destroy(PyObject* self) {
     PyObject_GC_UnTrack(self);
     clear(self);
     PyMem_Free(reinterpret_cast<Bound*>(self)->source);
+    PyMem_Free(reinterpret_cast<Bound*>(self)->gradient);
     reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(reinterpret_cast<PyObject*>(type));
 }
 
+static PyObject* is_current(PyObject* self, PyObject* cell) {
+    const Ref fields(PyObject_GenericGetDict(cell, nullptr));
+    return fields ? PyBool_FromLong(reinterpret_cast<Bound*>(self)->current(cell, fields.get())) : nullptr;
+}
+
 PyTypeObject* make_bound_type() {
+    static PyMethodDef methods[] = {
+        {"current", is_current, METH_O, "Whether the cell is still what was bound."},
+        {},
+    };
     static PyType_Slot slots[] = {
-        {Py_tp_doc, const_cast<char*>("Bound(words, sources, state_type, options, halves, frozen): a call bound to a cell's parameters.")},
+        {Py_tp_doc, const_cast<char*>("Bound(words, gradients, sources, state_type, options, halves, frozen): a call bound to a cell's parameters.")},
         {Py_tp_new, reinterpret_cast<void*>(create)},
         {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
         {Py_tp_clear, reinterpret_cast<void*>(clear)},
+        {Py_tp_methods, methods},
         {},
     };
     static PyType_Spec spec = {"recurra.kernels._binding.Bound", sizeof(Bound), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,

@@ -11,6 +11,9 @@ namespace recurra {
 struct Core {
     int (*step)(recurra_call*);
     int (*layers)(recurra_call*, int);
+    int (*forward)(recurra_call*, int);
+    int (*backward)(const recurra_call*);
+    void (*release)(void*);
     PyObject* check;  // raises for a status that is not 0
 };
 extern Core core;
@@ -25,7 +28,11 @@ struct Source {
 
     bool unchanged() const;
     bool written_to() const;  // as autograd counts
-    bool wants_gradient() const;
+};
+
+// Where the address of a part of a parameter's gradient belongs in the call.
+struct Gradient {
+    int64_t word, tensor, offset;
 };
 
 struct Bound {
@@ -36,6 +43,8 @@ struct Bound {
     PyObject* state_type;        // of a state (c, h); null: h alone
     Py_ssize_t sources;
     Source* source;
+    Py_ssize_t gradients;
+    Gradient* gradient;  // by places among the cell's parameters, absent ones included
 
     // Whether the cell, whose own fields are given, is still what was bound.
     bool current(PyObject* cell, PyObject* fields) const;
@@ -49,14 +58,33 @@ struct Bound {
 
 // A state as its type, a named tuple, creates it.
 Ref make_state(PyObject* type, PyObject* c, PyObject* h);
-// Runs calls one behind the other, letting other Python threads run meanwhile where they take long; false with an error set.
+// Does some work, letting other Python threads run meanwhile where it takes long; its status, with an error set unless 0.
+template <class Work>
+int do_work(int64_t operations, Work&& work) {
+    constexpr int64_t few = 1 << 19;  // some tens of microseconds, of which to let others run takes a part
+    int status;
+    if (operations > few) {
+        Py_BEGIN_ALLOW_THREADS
+        status = work();
+        Py_END_ALLOW_THREADS
+    } else {
+        status = work();
+    }
+    if (status) const Ref raised(PyObject_CallFunction(core.check, "i", status));
+    return status;
+}
+// Runs calls one behind the other; false with an error set.
 bool run_calls(recurra_call* calls, int count, int64_t operations);
 // The call that a cell has bound for so many rows, from its packed weights where it has some; null: none.
 Ref bound_of(PyObject* fields, int64_t rows, bool packed);
 
 PyTypeObject* make_bound_type();
 PyTypeObject* make_stream_type();
+PyTypeObject* make_kept_type();
+// The module's functions, see binding.cpp.
 PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count);
-extern PyTypeObject* bound_type;
+PyObject* forward(PyObject*, PyObject* const* args, Py_ssize_t count);
+PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t count);
+extern PyTypeObject *bound_type, *kept_type;
 
 }  // namespace recurra

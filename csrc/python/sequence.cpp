@@ -26,32 +26,6 @@ bool read_inputs(PyObject* x, bool time_major, Inputs* to) {
     return to->T > 0 && to->B > 0 && to->lie_as_told(time_major);
 }
 
-// A new dense float32 tensor, and its address; null with an error set.
-Ref fresh(const int64_t (&shape)[3], int rank, void** data) {
-    constexpr int64_t pooled = 1 << 16;  // elements; recurra.kernels.native: POOLED
-    int64_t count = 1;
-    Ref sizes[3];
-    for (int i = 0; i < rank; ++i) {
-        count *= shape[i];
-        sizes[i] = Ref(PyLong_FromLongLong(shape[i]));
-        if (!sizes[i]) return Ref();
-    }
-    const auto make = [&](PyObject* maker) {
-        return Ref(PyObject_CallFunctionObjArgs(maker, sizes[0].get(), sizes[1].get(), sizes[2].get(), nullptr));
-    };
-    DLTensor view;
-    Ref made = make(count < pooled ? torch.empty : torch.large);
-    // torch's default dtype may be another, and a mode of functions may name another device
-    if (made && !float_view(made.get(), &view)) made = make(torch.small);
-    if (!made) return made;
-    if (!float_view(made.get(), &view)) {
-        PyErr_SetString(PyExc_TypeError, "torch.empty gave no float32 tensor on the CPU");
-        return Ref();
-    }
-    *data = view.data;
-    return made;
-}
-
 // Calls of some cells, one upon the other.
 class Layers {
 public:
@@ -85,7 +59,8 @@ public:
         const int64_t R = last.R;
         last.out.t_stride = time_major ? x.B * R : R;
         last.out.b_stride = time_major ? R : x.T * R;
-        Ref out = fresh({time_major ? x.T : x.B, time_major ? x.B : x.T, R}, 3, &last.out.base);
+        const int64_t shape[] = {time_major ? x.T : x.B, time_major ? x.B : x.T, R};
+        Ref out = fresh(shape, 3, &last.out.base);
         return out && run_calls(calls_.data(), int(calls_.size()), operations_) ? std::move(out) : Ref();
     }
 
@@ -105,10 +80,11 @@ Ref fresh_states(Layers& layers) {
     for (size_t k = 0; states && k < layers.count(); ++k) {
         recurra_call& call = layers.call(k);
         call.initial[0].base = call.initial[1].base = nullptr;
-        Ref state = fresh({call.B, call.R, 0}, 2, &call.final[0].base);
+        const int64_t h[] = {call.B, call.R}, c[] = {call.B, call.H};
+        Ref state = fresh(h, 2, &call.final[0].base);
         if (state && layers.state_type(k)) {
-            const Ref c = fresh({call.B, call.H, 0}, 2, &call.final[1].base);
-            state = c ? make_state(layers.state_type(k), c.get(), state.get()) : Ref();
+            const Ref memory = fresh(c, 2, &call.final[1].base);
+            state = memory ? make_state(layers.state_type(k), memory.get(), state.get()) : Ref();
         }
         if (!state || PyList_Append(states.get(), state.get()) != 0) return Ref();
     }
@@ -146,11 +122,6 @@ Ref stacked_state(Layers& layers, int part, PyObject* initial) {
     return made;
 }
 
-bool wants_gradient(PyObject* tensor) {
-    static PyObject* const name = PyUnicode_InternFromString("requires_grad");
-    return attribute(tensor, name).get() == Py_True;
-}
-
 // Outputs and stacked states, for recurra.nn.
 PyObject* run_stacked(Layers& layers, const Inputs& x, bool time_major, PyObject* initial, bool gradients) {
     const bool has_memory = layers.state_type(0) != nullptr;
@@ -160,7 +131,7 @@ PyObject* run_stacked(Layers& layers, const Inputs& x, bool time_major, PyObject
         if (is_pair != has_memory) return Py_NewRef(Py_None);
         for (int part = 0; part < 1 + has_memory; ++part) {
             parts[part] = has_memory ? PyTuple_GetItem(initial, part) : initial;
-            if (gradients && wants_gradient(parts[part])) return Py_NewRef(Py_None);
+            if (gradients && requires_grad(parts[part])) return Py_NewRef(Py_None);
         }
     }
     Ref states[2];
@@ -183,7 +154,7 @@ PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
     const bool time_major = args[2] == Py_True, gradients = records_gradients();
     Inputs inputs;
     Layers bound;
-    if (!read_inputs(x, time_major, &inputs) || (gradients && wants_gradient(x)) || !undisturbed() ||
+    if (!read_inputs(x, time_major, &inputs) || (gradients && requires_grad(x)) || !undisturbed() ||
         !bound.bind(cells, inputs, gradients)) {
         if (PyErr_Occurred()) return nullptr;
         return Py_NewRef(Py_None);

@@ -71,6 +71,37 @@ inline void* dense(PyObject* tensor, int64_t rows, int64_t columns) {
     return plain_view(tensor, &view) ? dense_at(view, rows, columns) : nullptr;
 }
 
+// A new dense float32 tensor of up to three axes, and its address; null with an error set.
+inline Ref fresh(const int64_t* shape, int rank, void** data) {
+    constexpr int64_t pooled = 1 << 16;  // elements; recurra.kernels.native: POOLED
+    int64_t count = 1;
+    Ref sizes[3];
+    for (int i = 0; i < rank; ++i) {
+        count *= shape[i];
+        sizes[i] = Ref(PyLong_FromLongLong(shape[i]));
+        if (!sizes[i]) return Ref();
+    }
+    const auto make = [&](PyObject* maker) {
+        return Ref(PyObject_CallFunctionObjArgs(maker, sizes[0].get(), sizes[1].get(), sizes[2].get(), nullptr));
+    };
+    DLTensor view;
+    Ref made = make(count < pooled ? torch.empty : torch.large);
+    // torch's default dtype may be another, and a mode of functions may name another device
+    if (made && !float_view(made.get(), &view)) made = make(torch.small);
+    if (!made) return made;
+    if (!float_view(made.get(), &view)) {
+        PyErr_SetString(PyExc_TypeError, "torch.empty gave no float32 tensor on the CPU");
+        return Ref();
+    }
+    *data = view.data;
+    return made;
+}
+
+inline bool requires_grad(PyObject* tensor) {
+    static PyObject* const name = PyUnicode_InternFromString("requires_grad");
+    return attribute(tensor, name).get() == Py_True;
+}
+
 // A new tensor like a dense one, and its address; null with an error set.
 inline Ref empty_like(PyObject* like, int64_t rows, int64_t columns, void** data) {
     Ref made(PyObject_CallFunctionObjArgs(torch.empty_like, like, nullptr));

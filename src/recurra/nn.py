@@ -21,7 +21,7 @@ from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
 from recurra.kernels import Recurrence, freeze, run_sequence, run_unroll, thaw, wants_halves
 from recurra.kernels.dispatch import refusal
-from recurra.kernels.layers import compiled_layers
+from recurra.kernels.layers import compiled_layers, run_layers
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -173,10 +173,9 @@ class _Layers(nn.RNNBase):
         """A plain batch through calls prepared before; None where the call must be looked at."""
         if torch.compiler.is_compiling():
             return None
-        if compiled_layers is not None:
-            done = self._forward_compiled(input, hx)
-            if done is not None:
-                return done
+        done = self._forward_layers(input, hx)
+        if done is not None:
+            return done
         if type(input) is not Tensor or input.dim() != 3:
             return None
         if input.dtype is not torch.float32 or not input.is_cpu or autocast_enabled(input.device):
@@ -194,12 +193,23 @@ class _Layers(nn.RNNBase):
         found = self._run(rows, parts, None, prepared=True)
         return None if found is None else (self._time_major(found[0]), self._joined(found[1]))
 
-    def _forward_compiled(self, input: Any, hx: Any) -> Any:
-        """Layers of one direction in one compiled call, without gradients; None where the call must be looked at."""
+    def _forward_layers(self, input: Any, hx: Any) -> Any:
+        """Layers of one direction, nothing between them, as a stack of cells; None where others must run the call."""
         if self.bidirectional or (self.dropout and self.training) or torch.is_autocast_enabled("cpu"):
             return None
-        done = compiled_layers(self._directions(), input, not self.batch_first, None, hx)
-        return None if done is None else (done[0], self._joined(list(done[1 : 1 + self._state_parts])))
+        directions, time_major = self._directions(), not self.batch_first
+        done = None if compiled_layers is None else compiled_layers(directions, input, time_major, None, hx)
+        if done is not None:
+            return done[0], self._joined(list(done[1 : 1 + self._state_parts]))
+        if hx is not None:
+            return None
+        done = run_layers(directions[0], directions, input, time_major=time_major, reverse=False)
+        if done is None:
+            return None
+        columns = zip(*map(self._layer_parts, done[1]), strict=True)
+        return done[0], self._joined(
+            [column[0].unsqueeze(0) if len(column) == 1 else torch.stack(column) for column in columns]
+        )
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         data, batch_sizes, order, back = packed

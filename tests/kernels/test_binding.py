@@ -318,3 +318,112 @@ def test_an_installation_without_compiled_calls():
         "    assert torch.equal(cell(x, state)[0], cell.stepper(1)(x))\n"
     )
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "RECURRA_BINDING": "off"}, check=True)
+
+
+def gradients(cell, inputs, state, **call):
+    inputs = inputs.detach().requires_grad_()
+    leaves = [leaf.detach().requires_grad_() for leaf in _nest.flatten(state)]
+    start = None if state is None else _nest.pack_as(state, leaves)
+    outputs, final = rc.unroll(cell, inputs, start, time_major=True, **call)
+    loss = outputs.square().sum() + sum((leaf * leaf).sum() for leaf in _nest.flatten(final)[:1])
+    return outputs, *torch.autograd.grad(loss, [inputs, *leaves, *cell.parameters()])
+
+
+TRAINED = ["rnn", "gru", "gru_after", "lstm", "lstm_projection", "lstm_peepholes", "coupled", "layer_norm"]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("zeros", [True, False])
+def test_gradients_are_the_plain_ones(road, name, zeros):
+    case = make(name, 4, 3, 5, 7)
+    state = None if zeros else case.state
+    turned = case.inputs.transpose(0, 1).contiguous().transpose(0, 1)
+    for inputs in (case.inputs, turned, case.inputs.repeat(1, 1, 2)[..., ::2], case.inputs[:1]):
+        for reverse in (False, True):
+            found = gradients(case.cell, inputs, state, reverse=reverse)
+            with plain():
+                expected = gradients(case.cell, inputs, state, reverse=reverse)
+            for one, other in zip(found, expected, strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_only_what_wants_gradients_gets_them(road):
+    case = make("lstm", 4, 3, 5, 7)
+    outputs, final = rc.unroll(case.cell, case.inputs, time_major=True)
+    assert outputs.requires_grad and final.c.requires_grad
+    final.c.sum().backward()  # nothing of the outputs
+    assert case.cell.kernel.grad is not None
+    case.cell.requires_grad_(False)
+    case.cell.bias.requires_grad_()
+    (found,) = torch.autograd.grad(rc.unroll(case.cell, case.inputs, time_major=True)[0].sum(), [case.cell.bias])
+    with plain():
+        outputs = rc.unroll(case.cell, case.inputs, time_major=True)[0]
+    torch.testing.assert_close(found, torch.autograd.grad(outputs.sum(), [case.cell.bias])[0])
+    with torch.no_grad():
+        assert not rc.unroll(case.cell, case.inputs)[0].requires_grad
+
+
+def test_gradients_of_a_cell_that_was_frozen_to_bfloat16(road):
+    case = make("lstm", 3, 2, 3, 4)
+    try:
+        case.cell.freeze(dtype=torch.bfloat16)
+    except ValueError:
+        pytest.skip("no bfloat16 products here")
+    inputs = case.inputs.requires_grad_()
+    (found,) = torch.autograd.grad(rc.unroll(case.cell, inputs, time_major=True)[0].sum(), [inputs])
+    with plain():
+        (expected,) = torch.autograd.grad(rc.unroll(case.cell, inputs, time_major=True)[0].sum(), [inputs])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_gradients_from_zeros(road):
+    case = make("gru", 3, 2, 3, 4)
+    inputs = case.inputs.requires_grad_()
+
+    def second():
+        outputs, _ = rc.unroll(case.cell, inputs, time_major=True)
+        (first,) = torch.autograd.grad(outputs.square().sum(), [inputs], create_graph=True)
+        return torch.autograd.grad(first.square().sum(), [inputs, *case.cell.parameters()])
+
+    found = second()
+    with plain():
+        expected = second()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_backward_in_another_process_and_after_changes(road):
+    case = make("lstm", 3, 2, 3, 4)
+    parameters = list(case.cell.parameters())
+
+    def loss():
+        return rc.unroll(case.cell, case.inputs, time_major=True)[0].sum()
+
+    expected = torch.autograd.grad(loss(), parameters)
+    before = loss()
+    child = os.fork()
+    if child == 0:
+        same = all(map(torch.equal, torch.autograd.grad(before, parameters), expected))
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    case.cell.kernel.data = case.cell.kernel.data.clone()  # as an optimizer may: saved tensors hold the old memory
+    for one, other in zip(torch.autograd.grad(before, parameters), expected, strict=True):
+        assert torch.equal(one, other)
+    with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda tensor: tensor):
+        hooked = loss()
+    for one, other in zip(torch.autograd.grad(hooked, parameters), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_torchs_layers_train_as_torchs(road, name):
+    module = LAYERS[name]()
+    x, twin = torch.randn(4, 3, 3, requires_grad=True), as_torch(module)
+    for _ in range(2):
+        results = []
+        for layers_ in (module, twin):
+            outputs, final = layers_(x)
+            loss = outputs.square().sum() + sum(part.sum() for part in _nest.flatten(final))
+            results.append((outputs, *torch.autograd.grad(loss, [x, *layers_.parameters()])))
+        for one, other in zip(*results, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

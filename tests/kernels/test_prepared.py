@@ -6,7 +6,7 @@ from torch.nn.utils import parametrize
 
 import recurra as rc
 from recurra.cells.lstm import LSTMParams, lstm_sequence
-from recurra.kernels import argument, plain
+from recurra.kernels import argument, plain, prepared
 from recurra.kernels.native import library
 from tests.kernels.cases import make
 
@@ -139,6 +139,7 @@ def test_two_forwards_before_their_backwards():
 def test_backward_takes_the_threads_there_are_when_it_runs(monkeypatch):
     """After a fork there is one, whatever forward had."""
     case, seen = make("lstm", 5, 3, 4, 6), []
+    monkeypatch.setattr(prepared, "extension", None)
     with monkeypatch.context() as then:
         then.setattr(library, "threads", lambda: 2)
         outputs, _ = rc.unroll(case.cell, case.inputs, time_major=True)

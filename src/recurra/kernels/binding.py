@@ -27,7 +27,7 @@ def _load() -> Any:
     exchange = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
     if exchange is None or _binding.ABI != ABI:
         return None
-    known = {
+    known: dict[str, Any] = {
         "exchange": exchange,
         "tensor": torch.Tensor,
         "is_neg": torch.Tensor.is_neg,
@@ -46,9 +46,9 @@ def _load() -> Any:
         "plain_only": dispatch._plain_only.get,
         "recorders": decisions._recorders,
         "check": library.check,
-        "step": ctypes.cast(library.core.recurra_step, ctypes.c_void_p).value,
-        "layers": ctypes.cast(library.core.recurra_layers, ctypes.c_void_p).value,
     }
+    for name in ("recurra_step", "recurra_layers", "recurra_forward", "recurra_backward", "recurra_release"):
+        known[name] = ctypes.cast(getattr(library.core, name), ctypes.c_void_p).value
     if not _binding.attach(known):
         return None
     if hasattr(os, "register_at_fork"):

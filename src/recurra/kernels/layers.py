@@ -1,6 +1,6 @@
-"""Layers over a whole sequence in one compiled call, from zeros and without gradients: the shortest road of `unroll`.
+"""Layers over a whole sequence from zeros: the shortest road of `unroll`, without gradients one compiled call.
 
-What lies between two layers never becomes a tensor, nor do the zeros that all of them start from.
+There, what lies between two layers never becomes a tensor, nor do the zeros that all of them start from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recurra.kernels import argument, ops
 from recurra.kernels.binding import extension
 from recurra.kernels.native import library, small
 from recurra.kernels.prepared import MOST_KEPT, Prepared, calls_of, frozen_of, undisturbed, wants_gradient
+from recurra.kernels.trained import train_sequence
 
 X, OUT = argument.X, argument.OUT
 compiled_layers: Any = None if extension is None else extension.layers
@@ -85,12 +86,12 @@ def run_layers(
     calls = []
     for cell in cells:
         call = calls_of(cell).find(cell, B, frozen_of(cell)) if cell.input_size == I else None
-        if call is None or wants_gradient(call.tensors):
+        if call is None:
             return None
         I = call.state_shapes[0][1]
         calls.append(call)
-    if wants_gradient((inputs,)):
-        return None
+    if wants_gradient((inputs, *[tensor for call in calls for tensor in call.tensors])):
+        return _train(calls, x, time_major=time_major, reverse=reverse)
     kept = calls_of(owner).layers
     layers = kept.get(B)
     if layers is None or layers.calls != calls:
@@ -99,3 +100,15 @@ def run_layers(
         layers = kept[B] = Layers(calls)
     out, states = layers.run(x, reverse)
     return out if time_major else out.transpose(0, 1), states
+
+
+def _train(calls: list[Prepared], x: Tensor, *, time_major: bool, reverse: bool) -> tuple[Tensor, list[State]] | None:
+    """The same with gradients, layer by layer."""
+    states = []
+    for call in calls:
+        done = train_sequence(call, x, (None,) * len(call.state_shapes), reverse)
+        if done is None:
+            return None
+        x, *leaves = done
+        states.append(leaves[0] if call.state_type is None else call.state_type(*reversed(leaves)))
+    return x if time_major else x.transpose(0, 1), states

@@ -223,31 +223,34 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         lengths, out, x, *tensors = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[3:]
-        if torch.is_grad_enabled():
-            found = _differentiable(ctx.what, lengths, x, tensors, grads, wanted)
-        else:
-            found = _backward(ctx.what, ctx.kept, lengths, out, x, tensors, grads, wanted)
-        return (None, None, None, *found)
+        call = ctx.what, ctx.kept.reserve.pointer, lengths, out, x, tensors, grads, ctx.needs_input_grad[3:]
+        return (None, None, None, *gradients(*call, kept=ctx.kept))
 
 
-def _backward(
+def gradients(
     what: Sequence,
-    kept: Kept,
+    reserve: int,
     lengths: Tensor | None,
     out: Tensor,
     x: Tensor,
     tensors: list[Any],
     grads: Any,
     wanted: Any,
+    kept: Kept | None = None,
 ) -> list[Tensor | None]:
+    """Gradients of x and of the tensors, where `wanted`, from those of the results.
+
+    `reserve` is the block that the forward call left, `kept` its argument where the tensors may still lie as then.
+    """
+    if torch.is_grad_enabled():
+        return _differentiable(what, lengths, x, tensors, grads, wanted)
     dense_x, dense = dense_rows(x), _dense(what, tensors)
-    if _addresses(lengths, out, dense_x, dense) == kept.addresses:
+    if kept is not None and _addresses(lengths, out, dense_x, dense) == kept.addresses:
         words = kept.words[:]
         words[argument.THREADS] = library.threads()  # not forward's: this may be another process, after a fork
     else:  # copies, made of rows that are not dense or by a hook on saved tensors
         words = make_call(what, lengths, dense_x, dense, out)
-        words[argument.RESERVE] = kept.reserve.pointer
+        words[argument.RESERVE] = reserve
     grads = [None if grad is None else dense_rows(grad) for grad in grads]
     d_x = empty_like_layout(x, x.shape[-1]) if wanted[0] else None
     found = [_empty(tensor, want) for tensor, want in zip(tensors, wanted[1:], strict=True)]

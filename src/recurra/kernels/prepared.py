@@ -6,6 +6,7 @@ weights are the parameters where they lie, looked up anew in every call, or thos
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from recurra.kernels.dispatch import plain_only, recorded, refusal, sequence_of
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
 from recurra.kernels.packed import is_packed, packed_rows
+from recurra.kernels.trained import train_sequence
 
 if TYPE_CHECKING:
     from recurra.kernels._binding import Bound
@@ -73,11 +75,20 @@ class Prepared:
         if extension is None:
             return None
         sources = [(owner, name, tensor) for owner, name, tensor, _, _ in self.sources]
-        return extension.Bound(self.words, sources, self.state_type, self.options, bool(self.halves), self.frozen)
+        what = self.whats[0]
+        places = argument.form_of(what.layout, what.options, self.tensors).gradients
+        gradients = array("q", [value for place in places for value in place])
+        return extension.Bound(
+            self.words, gradients, sources, self.state_type, self.options, bool(self.halves), self.frozen
+        )
 
     def current(self, cell: Any, frozen: Frozen | None) -> bool:
         """Whether the cell is still what was prepared: its parameters where they lay, options, products, packing."""
-        if self.options is not cell.options or self.halves != cell.halves or self.frozen is not frozen:
+        if self.frozen is not frozen:
+            return False
+        if self.bound is not None:
+            return self.bound.current(cell)
+        if self.options is not cell.options or self.halves != cell.halves:
             return False
         for owned, name, tensor, address, pointer, stride, strides in self._checks:
             # another one, or none, where a parametrization or pruning took it over; the same memory read another way
@@ -197,6 +208,8 @@ def calls_of(cell: Any) -> Calls:
 
 def undisturbed() -> bool:
     """Whether calls may take this road here: no transform, nobody who records operators or listens for decisions."""
+    if extension is not None:
+        return extension.undisturbed()
     return not (
         library.core is None
         or torch._C._functorch.peek_interpreter_stack() is not None
@@ -271,6 +284,9 @@ def run_unroll(
         return prepared.run_sequence(inputs, state, lengths, reverse)
     if frozen is not None or cell.halves:
         return None
+    done = train_sequence(prepared, inputs, leaves, reverse) if lengths is None else None
+    if done is not None:
+        return done[0], done[1] if len(done) == 2 else type(state)(*reversed(done[1:]))
     out, *finals = ops.sequence(prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words)
     return out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))
 
