@@ -129,6 +129,8 @@ static PyMethodDef functions[] = {
     {"layers", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(layers)), METH_FASTCALL,
      "layers(cells, x, time_major, reverse): (outputs, [state, ...]) from zeros without gradients, or None. "
      "layers(cells, x, time_major, None, initial): (outputs, h, c or None), states stacked, from zeros or `initial`."},
+    {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,
+     "sequence(cell, x, state, reverse): (outputs, final state) of a time-major sequence without gradients; or None."},
     {"forward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward)), METH_FASTCALL,
      "forward(bound, reverse, x, states): (what backward needs, outputs, h or h, c) of a time-major sequence; or None."},
     {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(backward)), METH_FASTCALL,

@@ -83,6 +83,7 @@ PyTypeObject* make_stream_type();
 PyTypeObject* make_kept_type();
 // The module's functions, see binding.cpp.
 PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count);
+PyObject* sequence(PyObject*, PyObject* const* args, Py_ssize_t count);
 PyObject* forward(PyObject*, PyObject* const* args, Py_ssize_t count);
 PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t count);
 extern PyTypeObject *bound_type, *kept_type;

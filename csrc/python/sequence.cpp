@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "bound.h"
+#include "rows.h"
 
 namespace recurra {
 
@@ -18,7 +19,7 @@ struct Inputs {
     }
 };
 
-bool read_inputs(PyObject* x, bool time_major, Inputs* to) {
+bool read_layer_inputs(PyObject* x, bool time_major, Inputs* to) {
     DLTensor view;
     if (!plain_view(x, &view) || view.ndim != 3 || (view.shape[2] != 1 && view.strides[2] != 1)) return false;
     const int t = time_major ? 0 : 1, b = 1 - t;
@@ -154,7 +155,7 @@ PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
     const bool time_major = args[2] == Py_True, gradients = records_gradients();
     Inputs inputs;
     Layers bound;
-    if (!read_inputs(x, time_major, &inputs) || (gradients && requires_grad(x)) || !undisturbed() ||
+    if (!read_layer_inputs(x, time_major, &inputs) || (gradients && requires_grad(x)) || !undisturbed() ||
         !bound.bind(cells, inputs, gradients)) {
         if (PyErr_Occurred()) return nullptr;
         return Py_NewRef(Py_None);
@@ -163,6 +164,42 @@ PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
     const Ref states = fresh_states(bound);
     const Ref out = states ? bound.run(inputs, time_major, args[3] == Py_True) : Ref();
     return out ? PyTuple_Pack(2, out.get(), states.get()) : nullptr;
+}
+
+// sequence(cell, x, state, reverse): (outputs, final state) of a time-major sequence without gradients; or None.
+PyObject* sequence(PyObject*, PyObject* const* args, Py_ssize_t count) {
+    static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
+    PyObject *cell = args[0], *x = args[1], *state = args[2];
+    DLTensor view;
+    if (count != 4 || !plain_view(x, &view) || view.ndim != 3) return Py_NewRef(Py_None);
+    const Ref fields(PyObject_GenericGetDict(cell, nullptr));
+    if (!fields) return nullptr;
+    const Ref kept = bound_of(fields.get(), view.shape[1], item(fields.get(), frozen) != nullptr);
+    if (!kept || !undisturbed()) return Py_NewRef(Py_None);
+    const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
+    PyObject* parts[2] = {state, nullptr};  // h, c
+    if (bound.state_type) {
+        if (reinterpret_cast<PyObject*>(Py_TYPE(state)) != bound.state_type) return Py_NewRef(Py_None);
+        for (int part = 0; part < 2; ++part) parts[part] = PyTuple_GetItem(state, 1 - part);
+    }
+    recurra_call call = bound.call;
+    call.reverse = args[3] == Py_True;
+    if (!bound.current(cell, fields.get()) || !read_inputs(x, &call)) return Py_NewRef(Py_None);
+    const bool gradients = records_gradients();
+    if (gradients && (requires_grad(x) || bound.wants_gradient())) return Py_NewRef(Py_None);
+    Ref finals[2];
+    for (int part = 0; part < 2 && parts[part]; ++part) {
+        if (!read_state(call, part, parts[part], &call.initial[part]) || parts[part] == Py_None) return Py_NewRef(Py_None);
+        if (gradients && requires_grad(parts[part])) return Py_NewRef(Py_None);
+    }
+    for (int part = 0; part < 2 && parts[part]; ++part) {
+        finals[part] = fresh_state(call, part, &call.final[part]);
+        if (!finals[part]) return nullptr;
+    }
+    const Ref out = fresh_like_rows(call, call.R, &call.out);
+    if (!out || !run_calls(&call, 1, bound.operations(call.T))) return nullptr;
+    const Ref final = bound.state_type ? make_state(bound.state_type, finals[1].get(), finals[0].get()) : std::move(finals[0]);
+    return final ? PyTuple_Pack(2, out.get(), final.get()) : nullptr;
 }
 
 }  // namespace recurra

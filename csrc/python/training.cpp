@@ -1,8 +1,7 @@
 // A sequence of one cell forward, keeping what backward needs, and its gradients: the bodies of an autograd.Function
 // (recurra.kernels.trained).
-#include <cstddef>
-
 #include "bound.h"
+#include "rows.h"
 
 namespace recurra {
 
@@ -27,42 +26,6 @@ void destroy(PyObject* self) {
 }
 
 PyObject* pointer_of(PyObject* self, void*) { return PyLong_FromVoidPtr(kept_of(self)->pointer); }
-
-// Rows `[T, B, n]` or `[B, n]` whose features lie side by side; false where they do not.
-bool read_rows(PyObject* tensor, recurra_rows* rows) {
-    DLTensor view;
-    if (!plain_view(tensor, &view) || view.ndim < 2 || view.ndim > 3) return false;
-    const int last = view.ndim - 1;
-    if (view.shape[last] != 1 && view.strides[last] != 1) return false;
-    *rows = {view.data, view.ndim == 3 ? view.strides[0] : 0, view.strides[last - 1]};
-    return true;
-}
-
-// A fresh `[T, B, n]`, batch-major in memory where the rows of x are so.
-Ref fresh_like_rows(const recurra_call& call, int64_t features, recurra_rows* rows) {
-    const bool batch_major = call.x.t_stride < call.x.b_stride;
-    const int64_t shape[] = {batch_major ? call.B : call.T, batch_major ? call.T : call.B, features};
-    Ref made = fresh(shape, 3, &rows->base);
-    rows->t_stride = batch_major ? features : call.B * features;
-    rows->b_stride = batch_major ? call.T * features : features;
-    return batch_major && made ? Ref(PyObject_CallMethod(made.get(), "transpose", "ii", 0, 1)) : std::move(made);
-}
-
-int64_t width_of(const recurra_call& call, int part) { return part == 0 ? call.R : call.H; }
-
-Ref fresh_state(const recurra_call& call, int part, recurra_rows* rows) {
-    const int64_t shape[] = {call.B, width_of(call, part)};
-    rows->t_stride = 0;
-    rows->b_stride = shape[1];
-    return fresh(shape, 2, &rows->base);
-}
-
-// The address of an initial state; false where it is not plain. None: zeros.
-bool read_state(const recurra_call& call, int part, PyObject* state, recurra_rows* rows) {
-    rows->base = state == Py_None ? nullptr : dense(state, call.B, width_of(call, part));
-    rows->b_stride = width_of(call, part);
-    return state == Py_None || rows->base;
-}
 
 // Whether the tensors lie where they lay in the forward call.
 bool lie_there(const Kept& kept, PyObject* outputs, PyObject* x, PyObject* tensors, int states) {
@@ -133,11 +96,7 @@ PyObject* forward(PyObject*, PyObject* const* args, Py_ssize_t count) {
     const Bound& bound = *reinterpret_cast<Bound*>(args[0]);
     const int states = int(PyTuple_Size(args[3]));
     recurra_call call = bound.call;
-    DLTensor view;
-    if (!read_rows(args[2], &call.x) || !float_view(args[2], &view) || view.ndim != 3 || view.shape[1] != call.B ||
-        view.shape[2] != call.I || states > 2)
-        return Py_NewRef(Py_None);
-    call.T = view.shape[0];
+    if (!read_inputs(args[2], &call) || states > 2) return Py_NewRef(Py_None);
     call.reverse = args[1] == Py_True;
     for (int part = 0; part < states; ++part)
         if (!read_state(call, part, PyTuple_GetItem(args[3], part), &call.initial[part])) return Py_NewRef(Py_None);

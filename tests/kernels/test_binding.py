@@ -31,6 +31,7 @@ def road(request, monkeypatch):
     """Both roads; cells made inside are bound to the one that is on."""
     if request.param == "ctypes":
         monkeypatch.setattr(prepared, "extension", None)
+        monkeypatch.setattr(prepared, "compiled_sequence", None)
         monkeypatch.setattr(base, "compiled_step", None)
         monkeypatch.setattr(layers, "compiled_layers", None)
         monkeypatch.setattr(recurra.nn, "compiled_layers", None)
@@ -52,12 +53,15 @@ def assert_as_plain(cell, x, state):
         for _ in range(2):
             output, found = cell(x, state)
             outputs, _ = rc.unroll(cell, x.unsqueeze(1))
+            carried, last = rc.unroll(cell, x.unsqueeze(1), state)
     torch.testing.assert_close(outputs[:, 0], plain_step(cell, x, zeros)[0], rtol=1e-5, atol=1e-6)
     expected, final = plain_step(cell, x, state)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
-    for a, b in zip(_nest.flatten(found), _nest.flatten(final), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
-    assert type(found) is type(state)
+    torch.testing.assert_close(carried[:, 0], expected, rtol=1e-5, atol=1e-6)
+    for new in (found, last):
+        for a, b in zip(_nest.flatten(new), _nest.flatten(final), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+        assert type(new) is type(state)
 
 
 class Doubled(torch.nn.Module):
@@ -327,6 +331,23 @@ def gradients(cell, inputs, state, **call):
     outputs, final = rc.unroll(cell, inputs, start, time_major=True, **call)
     loss = outputs.square().sum() + sum((leaf * leaf).sum() for leaf in _nest.flatten(final)[:1])
     return outputs, *torch.autograd.grad(loss, [inputs, *leaves, *cell.parameters()])
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm_projection"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_sequences_of_any_layout_from_a_state(road, name, frozen):
+    case = make(name, 4, 3, 5, 7)
+    cell = case.cell.freeze() if frozen else case.cell
+    turned = case.inputs.transpose(0, 1).contiguous().transpose(0, 1)
+    inputs = (case.inputs, turned, case.inputs.repeat(1, 1, 2)[..., ::2], case.inputs[:1], turned[1:, :, :])
+    for rows in (*inputs, torch._neg_view(-case.inputs)):
+        for reverse in (False, True):
+            with torch.no_grad():
+                found = rc.unroll(cell, rows, case.state, time_major=True, reverse=reverse)
+                with plain():
+                    expected = rc.unroll(cell, rows, case.state, time_major=True, reverse=reverse)
+            for one, other in zip(_nest.flatten(found), _nest.flatten(expected), strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 TRAINED = ["rnn", "gru", "gru_after", "lstm", "lstm_projection", "lstm_peepholes", "coupled", "layer_norm"]

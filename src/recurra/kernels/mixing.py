@@ -23,7 +23,9 @@ class Mixture(NamedTuple):
 
 
 def dense_rows(tensor: Tensor) -> Tensor:
-    """The tensor itself where the features of a row lie side by side, else a copy."""
+    """The tensor itself where the features of a row lie side by side, with no negation put off; else a copy."""
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] <= 1 else tensor.contiguous()
 
 

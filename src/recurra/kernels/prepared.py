@@ -31,6 +31,8 @@ X, OUT, THREADS = argument.X, argument.OUT, argument.THREADS
 H_BEFORE, C_BEFORE = argument.INITIAL
 H_AFTER, C_AFTER = argument.FINAL
 FLOAT, empty_like = torch.float32, torch.empty_like
+compiled_sequence: Any = None if extension is None else extension.sequence
+"""`run_unroll` of full rows without gradients, of prepared cells; it gives None where a call must be looked at."""
 
 
 class Prepared:
@@ -259,7 +261,13 @@ def run_unroll(
 
     Of packed rows `[N, I]`, `lengths` are the batch sizes `[T]`. Arguments are checked, as for `BaseCell.unroll`.
     """
-    if torch.compiler.is_compiling() or type(inputs) is not Tensor or not undisturbed():
+    if torch.compiler.is_compiling():
+        return None
+    if compiled_sequence is not None and lengths is None:
+        done = compiled_sequence(cell, inputs, state, reverse)
+        if done is not None:
+            return done
+    if type(inputs) is not Tensor or not undisturbed():
         return None
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
     if is_packed(inputs, lengths):
