@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.tf1.layers.base import _parts
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 
@@ -126,6 +127,8 @@ class _Categorical(FeatureColumn):
 
     def __init__(self, key: str, count: int, dtype: Any, look_up: Any, sequence: bool = False) -> None:
         super().__init__(key, key)
+        self.vocabulary_file: str | None = None
+        self.vocabulary_size: int | None = None
         self.count, self.dtype, self.look_up, self.sequence = count, tf.as_dtype(dtype), look_up, sequence
 
     @property
@@ -259,7 +262,9 @@ def _from_file(key: str, vocabulary_file: str, vocabulary_size: int | None = Non
         table = tf.contrib.lookup.index_table_from_file(vocabulary_file, num_oov_buckets, size, default)
         return table.lookup(value if value.dtype == tf.string else tf.as_string(value))
 
-    return _Categorical(key, size + num_oov_buckets, dtype, look_up, sequence)
+    made = _Categorical(key, size + num_oov_buckets, dtype, look_up, sequence)
+    made.vocabulary_file, made.vocabulary_size = vocabulary_file, size
+    return made
 
 
 for _name, _make in (("identity", _identity), ("hash_bucket", _hashed), ("vocabulary_list", _listed),
@@ -347,18 +352,19 @@ def linear_model(features: dict[str, Any], feature_columns: Any, units: int = 1,
                 source = column
                 if hasattr(column, "ids"):
                     hot = tf.one_hot(column.ids(features), column.count)
-                    source_value = tf.reduce_sum(hot, axis=1)
+                    source_value, width = tf.reduce_sum(hot, axis=1), column.count
                 else:
                     source_value = source.dense(features)
-                shape = [source_value.shape.as_list()[1], units]
+                    width = source_value.shape.as_list()[1]
+                shape = [width, units]
                 weights = tf.get_variable("weights", shape, initializer=tf.zeros_initializer(), trainable=trainable)
                 part = tf.matmul(source_value, weights)
                 if cols_to_vars is not None:
-                    cols_to_vars[column] = [weights]
+                    cols_to_vars[column] = _parts(weights)
                 total = part if total is None else total + part
         bias = tf.get_variable("bias_weights", [units], initializer=tf.zeros_initializer(), trainable=trainable)
         if cols_to_vars is not None:
-            cols_to_vars["bias"] = [bias]
+            cols_to_vars["bias"] = _parts(bias)
         return tf.nn.bias_add(total, bias)
 
 

@@ -62,6 +62,8 @@ _INNER: dict[str, tuple[str, ...]] = {
     "platform.test": ("test",),
     "platform.googletest": ("test",),
     "eager.test": ("test",),
+    "feature_column.feature_column_lib": ("feature_column",),
+    "training.checkpoint_utils": ("train", "contrib.training"),
     "module.module": ("",),
     "platform.resource_loader": ("resource_loader",),
     "framework.errors": ("errors",),

@@ -14,7 +14,7 @@ from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.missing import program_frames
-from recurra.tf1.names import export
+from recurra.tf1.names import export, tf_export
 from recurra.tf1.partitioned import PartitionedVariable, partition_shapes
 from recurra.tf1.shapes import TensorShape, as_shape
 from recurra.tf1.variables import Variable
@@ -27,6 +27,7 @@ class _ReuseMode(enum.Enum):
 AUTO_REUSE = export(_ReuseMode.AUTO_REUSE, "AUTO_REUSE")
 
 
+@tf_export("python.ops.variable_scope._PartitionInfo")
 class PartitionInfo:
     """What an initialiser of a partitioned variable is told about its part."""
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from recurra.tf1 import names, nest
 from recurra.tf1.build import convert_to_tensor
 from recurra.tf1.contrib.arg_scope import add_arg_scope
+from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.graph_keys import GraphKeys
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.scopes import get_variable, get_variable_scope
+from recurra.tf1.shapes import as_shape
 from recurra.tf1.tensor import TensorLike
+from recurra.tf1.variable_store import get_variable_store
 
 __all__ = ["get_variables", "model_variable"]
 
@@ -194,21 +198,6 @@ def deprecated(date: Any, instructions: str, warn_once: bool = True) -> Any:
 export(nest, "contrib.framework.nest")
 
 
-@tf_export("contrib.framework.load_variable", "train.load_variable")
-def load_variable(checkpoint_dir: str, name: str) -> Any:
-    from recurra.tf1 import checkpoint
-
-    return checkpoint.open(_prefix(checkpoint_dir))[name.removesuffix(":0")]
-
-
-@tf_export("contrib.framework.list_variables", "train.list_variables")
-def list_variables(checkpoint_dir: str) -> list[tuple[str, list[int]]]:
-    from recurra.tf1 import checkpoint
-
-    found = checkpoint.open(_prefix(checkpoint_dir)).variables
-    return [(key, list(found[key].shape)) for key in sorted(found)]
-
-
 def _prefix(path: str) -> str:
     import os
 
@@ -264,37 +253,72 @@ def assign_from_checkpoint_fn(
 @tf_export("contrib.framework.init_from_checkpoint", "train.init_from_checkpoint")
 def init_from_checkpoint(ckpt_dir_or_file: str, assignment_map: Any) -> None:
     """Let variables start from a checkpoint: the map goes from names (or scopes ending in "/") to variables, names or scopes."""  # noqa: E501
-    from recurra.tf1 import checkpoint
-    from recurra.tf1.build import constant
+    from recurra.tf1.train.saver import opened
 
-    stored = checkpoint.open(_prefix(ckpt_dir_or_file))
-    for source, target in dict(assignment_map).items():
-        for key, var in _assigned(source, target, stored):
-            if key not in stored:
-                raise ValueError(f"Tensor {key} is not found in {ckpt_dir_or_file} checkpoint {sorted(stored)}")
-            value = stored[key]
-            if not var.get_shape().is_compatible_with(value.shape):
-                raise ValueError(
-                    f"Shape of variable {var.name} ({var.get_shape()}) doesn't match with shape of tensor {key}"
-                    f" ({list(value.shape)}) from checkpoint reader."
-                )
-            start = constant(value, var.dtype.base_dtype)
-            var._initializer_op = var.assign(start).op
-            var._initial_value = start
+    with opened(ckpt_dir_or_file) as stored:
+        for source, target in dict(assignment_map).items():
+            for key, var in _assigned(source, target, stored):
+                if key not in stored:
+                    raise ValueError(f"Tensor {key} is not found in {ckpt_dir_or_file} checkpoint {sorted(stored)}")
+                _start_from(var, stored.prefix, stored.variables[key])
+
+
+def _start_from(var: Any, prefix: str, stored: Any) -> None:
+    """Let a variable, or the parts of one, be initialised from a checkpoint when the initialiser runs."""
+    from recurra.tf1.build import apply_op
+
+    parts = var._get_variable_list() if hasattr(var, "_get_variable_list") else var
+    for part in parts if isinstance(parts, list) else [parts]:
+        info = getattr(part, "_save_slice_info", None)
+        whole = part.get_shape() if info is None else info.full_shape
+        if not as_shape(whole).is_compatible_with(stored.shape):
+            raise ValueError(
+                f"Shape of variable {part.name} ({part.get_shape()}) doesn't match with shape of tensor {stored.name}"
+                f" ({list(stored.shape)}) from checkpoint reader."
+            )
+        with get_default_graph().control_dependencies(None):
+            kind, spec = as_dtype(stored.dtype), "" if info is None else info.spec
+            (start,) = apply_op(
+                "RestoreV2", prefix, [stored.name], [spec], dtypes=[kind], name="checkpoint_initializer"
+            )
+            start.set_shape(part.get_shape())
+            start = start if kind == part.dtype.base_dtype else names.lookup("cast")(start, part.dtype.base_dtype)
+            part._initializer_op = part.assign(start).op
+            part._initial_value = start
 
 
 def _assigned(source: str, target: Any, stored: Any) -> list[tuple[str, Any]]:
+    """(name in the checkpoint, variable or its parts) of one entry. ValueError where one has no value."""
     if not isinstance(target, str):
         return [(source, target)]
-    everything = get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES)
-    if target.endswith("/") or source.endswith("/"):
-        prefix, base = ("" if target == "/" else target), ("" if source == "/" else source)
-        return [
-            (base + v.op.name[len(prefix) :], v)
-            for v in everything
-            if v.op.name.startswith(prefix) and base + v.op.name[len(prefix) :] in stored
-        ]
-    found = [v for v in everything if v.op.name == target]
-    if not found:
-        raise ValueError(f"Variable {target} not found in the graph")
-    return [(source, found[0])]
+    everything = _by_name(get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES))
+    if target in everything:
+        return [(source, everything[target])]
+    scope = target.rpartition("/")[0]
+    if not source.endswith("/"):
+        if not target.endswith("/"):
+            raise ValueError(f"Variable {target} not found in the graph")
+        raise ValueError(
+            f"Assignment map with scope only name {scope} should map to scope only {source}. Should be 'scope/': "
+            "'other_scope/'."
+        )
+    head, base = (f"{scope}/" if scope else ""), ("" if source == "/" else source)
+    found = []
+    for name, parts in sorted(_by_name(get_variable_store()._vars.values()).items()):
+        if name.startswith(head):
+            key = base + name[len(head) :]
+            if key not in stored:
+                raise ValueError(
+                    f"Tensor {key} ({name[len(head) :]} in {source}) is not found in {stored.prefix} checkpoint"
+                )
+            found.append((key, parts))
+    return found
+
+
+def _by_name(variables: Iterable[Any]) -> dict[str, list[Any]]:
+    """Variables, and parts together, by the names of the whole ones."""
+    found: dict[str, list[Any]] = {}
+    for v in variables:
+        info = getattr(v, "_save_slice_info", None)
+        found.setdefault(v.op.name if info is None else info.full_name, []).append(v)
+    return found

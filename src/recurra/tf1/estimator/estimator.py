@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -318,15 +317,4 @@ def _examples(batch: Any) -> Iterator[Any]:
 
 def _warm_start(given: Any) -> None:
     settings = given if isinstance(given, WarmStartSettings) else WarmStartSettings(str(given))
-    pattern = settings.vars_to_warm_start
-    if pattern is None:
-        return
-    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-    saved = {name for name, _ in tf.train.list_variables(settings.ckpt_to_initialize_from)}
-    renamed = settings.var_name_to_prev_var_name or {}
-    chosen = {}
-    for variable in tf.trainable_variables():
-        name = variable.op.name
-        if renamed.get(name, name) in saved and any(re.search(str(p), name) for p in patterns):
-            chosen[renamed.get(name, name)] = variable
-    tf.train.init_from_checkpoint(settings.ckpt_to_initialize_from, chosen)
+    tf.train.warm_start(*settings)

@@ -16,6 +16,7 @@ from recurra.tf1.train import (
     optimizers,
     queue_runner,
     queues,
+    remapping,
     saver,
     saver_ops,
     schedules,
@@ -26,6 +27,7 @@ from recurra.tf1.train import (
     steps,
     supervisor,
     updates,
+    warm_starting,
 )
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "optimizers",
     "queue_runner",
     "queues",
+    "remapping",
     "saver",
     "saver_ops",
     "schedules",
@@ -54,4 +57,5 @@ __all__ = [
     "steps",
     "supervisor",
     "updates",
+    "warm_starting",
 ]

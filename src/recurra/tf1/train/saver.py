@@ -398,14 +398,28 @@ def remove_checkpoint(
 @tf_export("train.list_variables", "contrib.framework.list_variables")
 def list_variables(ckpt_dir_or_file: str) -> list[tuple[str, list[int]]]:
     """[(name, shape)] of a checkpoint or of a folder's newest."""
-    return [(name, list(shape)) for name, shape in checkpoint.list_variables(_resolve(ckpt_dir_or_file))]
+    with opened(ckpt_dir_or_file) as stored:
+        return [(name, list(info.shape)) for name, info in stored.variables.items()]
 
 
 @tf_export("train.load_variable", "contrib.framework.load_variable")
 def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
-    """One variable's value."""
-    with checkpoint.open(_resolve(ckpt_dir_or_file)) as stored:
-        return stored[name.removesuffix(":0")]
+    """One variable's value. tf.errors.NotFoundError without the checkpoint or the variable."""
+    name = name.removesuffix(":0")
+    with opened(ckpt_dir_or_file) as stored:
+        if name not in stored:
+            raise errors.NotFoundError(None, None, f"Key {name} not found in checkpoint")
+        return stored[name]
+
+
+def opened(ckpt_dir_or_file: Any) -> checkpoint.Checkpoint:
+    """A checkpoint, or a folder's newest, opened. tf.errors.NotFoundError where there is none."""
+    path = _resolve(os.fspath(ckpt_dir_or_file))
+    try:
+        return checkpoint.open(path)
+    except checkpoint.CheckpointNotFoundError as error:
+        text = f"Unsuccessful TensorSliceReader constructor: Failed to find any matching files for {path}"
+        raise errors.NotFoundError(None, None, text) from error
 
 
 def _resolve(ckpt_dir_or_file: str) -> str:
@@ -427,7 +441,7 @@ class CheckpointReader:
     """Looks into a checkpoint without a graph."""
 
     def __init__(self, filepattern: str) -> None:
-        self._stored = checkpoint.open(_resolve(os.fspath(filepattern)))
+        self._stored = opened(filepattern)
         weakref.finalize(self, self._stored.close)  # TensorFlow's reader has no way to be closed either
 
     def has_tensor(self, tensor_str: str) -> bool:
