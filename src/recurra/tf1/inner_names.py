@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from recurra.tf1 import dtypes, names
-from recurra.tf1.build import convert_to_tensor
+from recurra.tf1.build import apply_op, convert_to_tensor
 from recurra.tf1.constants import constant_value
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
@@ -91,3 +91,11 @@ def _serve() -> None:
 
 
 _serve()
+
+
+@tf_export("python.ops.state_ops.variable_op", "python.ops.state_ops.variable_op_v2")
+def variable_op(
+    shape: Any, dtype: Any, name: str = "Variable", set_shape: bool = True, container: str = "", shared_name: str = ""
+) -> Tensor:
+    """The operation of a reference variable alone, without an initial value."""
+    return apply_op("VariableV2", dtype=dtypes.as_dtype(dtype), shape=as_shape(shape if set_shape else None), name=name)

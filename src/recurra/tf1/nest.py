@@ -36,6 +36,7 @@ def _items(value: Any) -> list[Any]:
     return list(value)
 
 
+@tf_export("python.util.nest._yield_flat_nest")
 def _leaves(value: Any) -> Iterator[Any]:
     if is_nested(value):
         for item in _items(value):

@@ -141,8 +141,11 @@ def write(session: Any, variable: Any, value: np.ndarray, key: str, reshape: boo
     cell.write(value if expected == tf.string else to_torch(value))
 
 
+C_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
+
+
 def _c_name(name: str) -> str:
-    return {"float32": "float", "float64": "double", "float16": "half"}.get(name, name)
+    return C_NAMES.get(name, name)
 
 
 def saveables_of(var_list: Any) -> list[Saveable]:

@@ -16,7 +16,7 @@ from recurra.tf1.names import export, tf_export
 from recurra.tf1.namespace import space
 from recurra.tf1.protos import message
 from recurra.tf1.train import object_graph
-from recurra.tf1.train.saveables import Saveable, saveables_of
+from recurra.tf1.train.saveables import C_NAMES, Saveable, saveables_of
 
 tf = space("")
 
@@ -459,8 +459,15 @@ class CheckpointReader:
         return {name: tf.as_dtype(info.dtype) for name, info in self._stored.variables.items()}
 
     def debug_string(self) -> bytes:
-        lines = (f"{n} (DT_{i.dtype.upper()}) {list(i.shape)}" for n, i in self._stored.variables.items())
-        return "\n".join(lines).encode()
+        lines = (
+            f"{n} ({_enum_name(i.dtype)}) [{','.join(map(str, i.shape))}]" for n, i in self._stored.variables.items()
+        )
+        return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _enum_name(dtype: str) -> str:
+    """A type as a protocol buffer spells it."""
+    return f"DT_{C_NAMES.get(dtype, dtype).upper()}"
 
 
 export(Saver, "python.training.saver.Saver")
