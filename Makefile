@@ -49,9 +49,11 @@ check-full: lint sanitize
 # The kernel tests over a library built with AddressSanitizer and UndefinedBehaviorSanitizer. Forks are left out: the
 # sanitizer's own threads do not survive them.
 sanitize: build
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DRECURRA_SANITIZE=ON >/dev/null
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DRECURRA_SANITIZE=ON \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python >/dev/null
 	$(BIN)/cmake --build build/sanitize
-	RECURRA_CORE=$(abspath build/sanitize/librecurra_core.so) LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	RECURRA_CORE=$(abspath build/sanitize/librecurra_core.so) RECURRA_BINDING=$(abspath build/sanitize/_binding.abi3.so) \
+		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest tests/kernels -k "not forked and not workers and not environment and not without"
 
 clean:

@@ -413,7 +413,7 @@ def test_gradients_of_gradients_from_zeros(road):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_backward_in_another_process_and_after_changes(road):
+def test_backward_in_a_forked_process_and_after_changes(road):
     case = make("lstm", 3, 2, 3, 4)
     parameters = list(case.cell.parameters())
 

@@ -2,11 +2,13 @@
 
 `extension` is None where recurra was built without Python's headers, where this torch has no exchange table of DLPack
 (before 2.10), or where `RECURRA_BINDING=off` asks for that; everything then goes through ctypes, to the same numbers.
+A path in `RECURRA_BINDING` names another build of it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 from typing import Any
 
@@ -17,12 +19,27 @@ from recurra.kernels import decisions, dispatch
 from recurra.kernels.native import ABI, library, small
 
 
-def _load() -> Any:
-    if library.core is None or os.environ.get("RECURRA_BINDING", "on") == "off":
+def _module() -> Any:
+    """The module of this installation, or the one whose path `RECURRA_BINDING` names; None where there is none."""
+    where = os.environ.get("RECURRA_BINDING", "on")
+    if where == "off":
         return None
-    try:
-        from recurra.kernels import _binding
-    except ImportError:
+    if where == "on":
+        try:
+            return importlib.import_module("recurra.kernels._binding")
+        except ImportError:
+            return None
+    spec = importlib.util.spec_from_file_location("recurra.kernels._binding", where)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"RECURRA_BINDING is {where!r}, expected 'on', 'off' or the path of the extension module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load() -> Any:
+    _binding = None if library.core is None else _module()
+    if _binding is None:
         return None
     exchange = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
     if exchange is None or _binding.ABI != ABI:
