@@ -6,6 +6,9 @@
 
 namespace recurra {
 
+// Bumped whenever what Python calls here changes; recurra.kernels.binding leaves another number alone.
+constexpr long revision = 1;
+
 // What LeafCell.__call__ runs first.
 struct Leaf {
     PyObject *forward, *draws;                   // LeafCell's own
@@ -153,7 +156,8 @@ PyMODINIT_FUNC PyInit__binding() {
     PyTypeObject* stream_type = make_stream_type();
     if (!module || !bound_type || !kept_type || !stream_type || PyModule_AddType(module.get(), bound_type) != 0 ||
         PyModule_AddType(module.get(), stream_type) != 0 ||
-        PyModule_AddIntConstant(module.get(), "ABI", RECURRA_ABI) != 0)
+        PyModule_AddIntConstant(module.get(), "ABI", RECURRA_ABI) != 0 ||
+        PyModule_AddIntConstant(module.get(), "REVISION", revision) != 0)
         return nullptr;
     return module.release();
 }

@@ -3,6 +3,7 @@ from typing import Any
 from torch import Tensor
 
 ABI: int
+REVISION: int
 
 class Bound:
     def __new__(

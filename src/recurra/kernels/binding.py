@@ -18,6 +18,9 @@ from torch.nn.modules import module as module_hooks
 from recurra.kernels import decisions, dispatch
 from recurra.kernels.native import ABI, library, small
 
+REVISION = 1
+"""Of the module; one of another belongs to another version of recurra (build it anew: make build)."""
+
 
 def _module() -> Any:
     """The module of this installation, or the one whose path `RECURRA_BINDING` names; None where there is none."""
@@ -42,7 +45,7 @@ def _load() -> Any:
     if _binding is None:
         return None
     exchange = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
-    if exchange is None or _binding.ABI != ABI:
+    if exchange is None or (_binding.ABI, getattr(_binding, "REVISION", 0)) != (ABI, REVISION):
         return None
     known: dict[str, Any] = {
         "exchange": exchange,
