@@ -167,12 +167,13 @@ RECURRA_API int recurra_replay(const recurra_replay_call* call) {
     }
 }
 
-// c = a b, as a replayed product. 0, or -2: no memory.
-RECURRA_API int recurra_product(const recurra_product_sizes* sizes, const float* a, const float* b, float* c, int64_t threads) {
+// c = start + a b, as a replayed product; `start` may be null. 0, or -2: no memory.
+RECURRA_API int recurra_product(const recurra_product_sizes* sizes, const float* a, const float* b, const float* start,
+                                float* c, int64_t threads) {
     const Dense& dense = choose();
     try {
         void* panels = pool_take(size_t(dense.panel_elements(*sizes)) * sizeof(float));
-        Product{dense, *sizes, a, b, nullptr, c, static_cast<float*>(panels)}.on(threads, true, true);
+        Product{dense, *sizes, a, b, start, c, static_cast<float*>(panels)}.on(threads, true, true);
         pool_give(panels);
         return 0;
     } catch (const std::bad_alloc&) {

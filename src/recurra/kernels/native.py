@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 11
+ABI = 12
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -230,7 +230,7 @@ class Library:
         core.recurra_xlstm_reserve.argtypes = [c_void_p, c_int]
         core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_replay.argtypes = [c_void_p]
-        core.recurra_product.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int64]
+        core.recurra_product.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int64]
         core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
         self.core = core
         self._forward, self._step, self._layers = core.recurra_forward, core.recurra_step, core.recurra_layers

@@ -165,15 +165,16 @@ def _strides(tensor: Tensor) -> tuple[int, int]:
     return row, column
 
 
-def product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-    """out = a b, by the library's own product where it has it."""
-    sizes = None if library.core is None else sizes_of(a, b, out)
+def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None) -> Tensor:
+    """out = a b (+ bias, the same for every row), by the library's own product where it has it."""
+    start = None if bias is None else bias.expand(out.shape)
+    sizes = None if library.core is None else sizes_of(a, b, out, start)
     if sizes is None:
-        return torch.mm(a, b, out=out)
+        return torch.mm(a, b, out=out) if bias is None else torch.addmm(bias, a, b, out=out)
     assert library.core is not None
-    library.check(
-        library.core.recurra_product(
-            ctypes.byref(Sizes(*sizes)), a.data_ptr(), b.data_ptr(), out.data_ptr(), library.threads()
-        )
+    first = 0 if bias is None else bias.data_ptr()
+    status = library.core.recurra_product(
+        ctypes.byref(Sizes(*sizes)), a.data_ptr(), b.data_ptr(), first, out.data_ptr(), library.threads()
     )
+    library.check(status)
     return out

@@ -12,6 +12,7 @@ from recurra import _nest
 from recurra._typing import Masks, State
 from recurra.kernels.decisions import COMPILED, PLAIN, note
 from recurra.kernels.dispatch import refused_context
+from recurra.kernels.hoisted import OwnProducts
 from recurra.kernels.native import library
 from recurra.kernels.scan import longest, mask_inputs, select, valid_steps
 from recurra.kernels.step_program import Uncompilable, compile_step
@@ -125,7 +126,9 @@ def run_compiled(
         return None
     valid = None if lengths is None else valid_steps(lengths, total)
     inputs = _nest.map_leaves(lambda leaf: leaf[:steps], mask_inputs(inputs, valid))
-    projected = _nest.map_leaves(Tensor.contiguous, cell.project(inputs))
+    with OwnProducts():
+        projected = cell.project(inputs)
+    projected = _nest.map_leaves(Tensor.contiguous, projected)
     state = _nest.map_leaves(Tensor.contiguous, state)
     given = {f"cell.{name}": tensor for name, tensor in (*cell.named_parameters(), *cell.named_buffers())}
     leaves, parts = _nest.flatten(projected), _nest.flatten(state)
