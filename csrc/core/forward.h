@@ -41,17 +41,16 @@ struct Forward : Shape<Cell> {
     Thread* thread;
     bool raw_inputs, raw_states;  // read these weights where they lie, a row at a time
     bool in_place;                // and these: all but the last units'
+    bool large = false;           // what is packed goes to memory, past the caches
     bool joined;                  // inputs and states are multiplied in one product, step by step
     bool from_zeros;              // the first step's product with the states is left out, if that is what zeros give
 
-    // Weights too large to be read where they lie: where each thread packs its own units, none has to fetch what another
-    // has just written.
+    // Weights too large to be read where they lie.
     static constexpr double most_in_place = 6e6;
 
     // A call that is there to pack its weights has no plan.
     Forward(const recurra_call& call, const Plan& plan, bool to_pack = false)
-        : Base(call, plan, halves || to_pack || call.packed ? Base::last_cache : most_in_place),
-          alone(to_pack || call.packed) {
+        : Base(call, plan), alone(to_pack || call.packed) {
         const bool readable = !halves && !alone && this->units_side_by_side();
         raw_inputs = readable && plan.total < 4;
         raw_states = readable && (plan.total < 4 || call.B == 1);
@@ -69,6 +68,7 @@ struct Forward : Shape<Cell> {
         Arena count;
         lay_weights(count);
         copies = this->copies_of(count.used());
+        large = !halves && this->much(count.used());
     }
 
     Weights lay_weights(Arena& arena) const {
@@ -156,16 +156,18 @@ struct Forward : Shape<Cell> {
                 x[g] = {static_cast<const R*>(gate.x), gate.x_row, gate.x_unit};
                 h[g] = {static_cast<const R*>(gate.h), gate.h_row, gate.h_unit};
             }
-            const auto pack = [&](const Strided<R>* gates, int64_t rows, const Panels<R>& panels) {
-                if (from < mine.end)
-                    pack_pairs<V>(gates, rows, bank[k], from, mine.end, panels.packed + at * packed_rows(rows));
+            const auto lay = [&](const Strided<R>* gates, int64_t rows, const Panels<R>& panels) {
+                if (from >= mine.end) return R(0);
+                R* to = panels.packed + at * packed_rows(rows);
+                return large ? pack<V, true>(gates, rows, bank[k], from, mine.end, to)
+                             : pack_pairs<V>(gates, rows, bank[k], from, mine.end, to);
             };
-            if (!raw_states) pack(h, this->depth[k], to.states[k]);
-            const int64_t unit = mine.begin * W, end = mine.end * W < bank[k].units ? mine.end * W : bank[k].units;
-            for (int g = 0; from_zeros && g < bank[k].gates; ++g)
-                to.zero[member] += zero_times<V>({h[g].p + unit * h[g].unit, h[g].row, h[g].unit}, this->depth[k], end - unit);
+            if (!raw_states) to.zero[member] += lay(h, this->depth[k], to.states[k]);
+            const int64_t unit = mine.begin * W, in_place = (packed < mine.end ? packed : mine.end) * W - unit;
+            for (int g = 0; from_zeros && in_place > 0 && g < bank[k].gates; ++g)
+                to.zero[member] += zero_times<V>(h[g].p + unit, h[g].row, this->depth[k], in_place);
             if (k >= Cell::input_banks) continue;
-            if (!raw_inputs) pack(x, call.I, to.inputs[k]);
+            if (!raw_inputs) lay(x, call.I, to.inputs[k]);
             for (int64_t b = mine.begin; b < mine.end; ++b) pack_bias(to.bias, k, b);
         }
     }

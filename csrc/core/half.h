@@ -45,8 +45,8 @@ inline void narrow(const typename V::Real* in, int64_t count, typename V::Real* 
 
 // `pack`, of pairs of rows.
 template <class V>
-inline void pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns, int64_t first,
-                       int64_t last, typename V::Real* panels) {
+inline typename V::Real pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns,
+                                   int64_t first, int64_t last, typename V::Real* panels) {
 #if defined(RECURRA_HALF)
     using R = typename V::Real;
     constexpr int W = V::width, depth = 32;
@@ -56,6 +56,7 @@ inline void pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, con
         return _mm512_load_si512(lane);
     }();
     alignas(64) R strip[depth * W];
+    V sum = V::zero();
     for (int64_t block = first; block < last; ++block)
         for (int g = 0; g < columns.gates; ++g) {
             const int n = columns.valid(block), pitch = columns.pitch(block);
@@ -67,7 +68,7 @@ inline void pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, con
                 if (n < W || count < depth) std::memset(strip, 0, sizeof strip);
                 Strided<R> source = gates[g];
                 source.p += row * source.row + block * W * source.unit;
-                copy_strided<V>(source, count, n, strip, W);
+                sum += copy_strided<V, false, true>(source, count, n, strip, W);
                 for (int64_t k = 0; k < count; k += 2, out += ld) {
                     const __m512bh pair = _mm512_cvtne2ps_pbh((__m512)V::load(strip + (k + 1) * W).v, (__m512)V::load(strip + k * W).v);
                     const __m512i mixed = _mm512_permutexvar_epi16(interleaved, (__m512i)pair);
@@ -75,8 +76,9 @@ inline void pack_pairs(const Strided<typename V::Real>* gates, int64_t rows, con
                 }
             }
         }
+    return sum.sum();
 #else
-    pack<V>(gates, rows, columns, first, last, panels);
+    return pack<V>(gates, rows, columns, first, last, panels);
 #endif
 }
 

@@ -295,27 +295,27 @@ struct Shape {
     // Bytes of recurrent weights that the last cache holds beside the rest.
     static constexpr double last_cache = halves ? 56e6 : 28e6;
 
-    Shape(const recurra_call& call, const Plan& plan, double large_bytes = last_cache) : call(call), plan(plan) {
+    Shape(const recurra_call& call, const Plan& plan) : call(call), plan(plan) {
         for (int k = 0; k < Cell::banks; ++k) {
             bank[k] = {Cell::gates_of(k), Cell::units_of(call, k)};
             depth[k] = Cell::depth_of(call, k);
         }
         units = {1, call.H};
         outputs = {1, call.R};
-        cut(large_bytes);
+        cut();
         group_rows = (call.B + groups - 1) / groups;
         // Projecting several steps at once fills the register tiles and reads the input weights less often.
         const int64_t target = 5 * Tile<V>::rows;
         chunk_rows = group_rows >= target ? group_rows : (target / (group_rows ? group_rows : 1)) * group_rows;
     }
 
-    // Rows per thread for the whole sequence where there are enough of them, and the recurrent weights, `large_bytes` at
-    // most, stay in the cache; otherwise hidden units per thread, which meet after every product.
-    void cut(double large_bytes) {
+    // Rows per thread for the whole sequence where there are enough of them, and the recurrent weights stay in the last
+    // cache; otherwise hidden units per thread, which meet after every product.
+    void cut() {
         const int threads = int(call.threads);
         const int64_t blocks = units.blocks();
         const double weights = recurrent_weights();
-        const bool large = weights * sizeof(R) > large_bytes && call.B < 64;
+        const bool large = weights * sizeof(R) > last_cache && call.B < 64;
         const bool few = call.B < 2 * threads;
         // A single step is over before a second thread has come, unless it reads megabytes.
         const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;
@@ -340,7 +340,9 @@ struct Shape {
 
     // How often weights of so many bytes are packed: lines that another core has written are slow to read, so that little
     // is packed by each group for itself.
-    int copies_of(size_t bytes) const { return groups * bytes <= size_t(4) << 20 ? groups : 1; }
+    int copies_of(size_t bytes) const { return much(groups * bytes) ? 1 : groups; }
+    // Of weights that are packed: no second-level cache holds them.
+    static bool much(size_t bytes) { return bytes > size_t(4) << 20; }
 
     int64_t local_rows(int64_t step, int group) const {
         return step >= plan.steps ? 0 : (plan.active[step] - group + groups - 1) / groups;

@@ -57,8 +57,16 @@ struct LaneOf<8> {
     using Type = int64_t;
 };
 
+template <bool PAST_CACHES, class V>
+RECURRA_INLINE void put(V x, typename V::Real* p) {
+    if constexpr (PAST_CACHES)
+        x.store_past_caches(p);
+    else
+        x.store(p);
+}
+
 // out[k * out_ld + u] = in[u * in_ld + k] for a full W x W square, by log2(W) rounds of interleaving halves.
-template <class V>
+template <class V, bool PAST_CACHES = false>
 RECURRA_INLINE void transpose_square(const typename V::Real* in, int64_t in_ld, typename V::Real* out, int64_t out_ld) {
     constexpr int W = V::width;
 #if RECURRA_SHUFFLE
@@ -79,55 +87,64 @@ RECURRA_INLINE void transpose_square(const typename V::Real* in, int64_t in_ld, 
         }
         for (int i = 0; i < W; ++i) a[i] = b[i];
     }
-    for (int i = 0; i < W; ++i) V{a[i]}.store(out + i * out_ld);
+    for (int i = 0; i < W; ++i) put<PAST_CACHES>(V{a[i]}, out + i * out_ld);
 #else
     for (int k = 0; k < W; ++k)
         for (int u = 0; u < W; ++u) out[k * out_ld + u] = in[u * in_ld + k];
 #endif
 }
 
-// out[k * out_ld + u] = in(k, u) for k < rows, u < units, whichever way the source lies.
-template <class V>
-inline void copy_strided(Strided<typename V::Real> in, int64_t rows, int units, typename V::Real* out, int64_t out_ld) {
+// out[k * out_ld + u] = in(k, u) for k < rows, u < units, whichever way the source lies. If LOOKS, returns sums of
+// 0 * in(k, u): zeros, or NaN where one of them is not finite.
+template <class V, bool PAST_CACHES = false, bool LOOKS = false>
+inline V copy_strided(Strided<typename V::Real> in, int64_t rows, int units, typename V::Real* out, int64_t out_ld) {
     constexpr int W = V::width;
+    const V nothing = V::zero();
+    V sum = nothing;
     if (in.unit == 1) {
         if (units == W)
             for (int64_t k = 0; k < rows; ++k) {
-                __builtin_prefetch(in.p + k * in.row + 4 * W);  // of a later block: rows are too many for the prefetchers
-                V::load(in.p + k * in.row).store(out + k * out_ld);
+                // Of a later block: rows are too many for the processor's own prefetching. Into the second level: the
+                // first has too few lines for so many rows.
+                __builtin_prefetch(in.p + k * in.row + 4 * W, 0, 2);
+                const V x = V::load(in.p + k * in.row);
+                if (LOOKS) sum += nothing * x;
+                put<PAST_CACHES>(x, out + k * out_ld);
             }
         else
-            for (int64_t k = 0; k < rows; ++k) V::load(in.p + k * in.row, units).store(out + k * out_ld, units);
-        return;
+            for (int64_t k = 0; k < rows; ++k) {
+                const V x = V::load(in.p + k * in.row, units);
+                if (LOOKS) sum += nothing * x;
+                x.store(out + k * out_ld, units);
+            }
+        return sum;
     }
     int64_t k = 0;
     if (in.row == 1 && units == W)
-        for (; k + W <= rows; k += W) transpose_square<V>(in.p + k, in.unit, out + k * out_ld, out_ld);
+        for (; k + W <= rows; k += W) {
+            transpose_square<V, PAST_CACHES>(in.p + k, in.unit, out + k * out_ld, out_ld);
+            for (int u = 0; LOOKS && u < W; ++u) sum += nothing * V::load(in.p + k + u * in.unit);
+        }
+    typename V::Real rest = 0;
     for (; k < rows; ++k)
-        for (int u = 0; u < units; ++u) out[k * out_ld + u] = in.p[k * in.row + u * in.unit];
+        for (int u = 0; u < units; ++u) rest += 0 * (out[k * out_ld + u] = in.p[k * in.row + u * in.unit]);
+    return sum + rest;
 }
 
-// The sum of 0 * x over all elements: 0, or NaN where one of them is not finite.
+// The sum of 0 * x over rows of units side by side: 0, or NaN where one of them is not finite.
 template <class V>
-inline typename V::Real zero_times(Strided<typename V::Real> in, int64_t rows, int64_t units) {
+inline typename V::Real zero_times(const typename V::Real* p, int64_t stride, int64_t rows, int64_t units) {
     constexpr int W = V::width;
-    if (in.unit != 1 && in.row == 1) return zero_times<V>({in.p, in.unit, 1}, units, rows);
     V sum = V::zero(), second = V::zero();
-    typename V::Real scattered = 0;
-    for (int64_t k = 0; k < rows; ++k) {
-        const auto* row = in.p + k * in.row;
-        if (in.unit != 1) {
-            for (int64_t u = 0; u < units; ++u) scattered += 0 * row[u * in.unit];
-            continue;
-        }
+    for (int64_t k = 0; k < rows; ++k, p += stride) {
         int64_t u = 0;
         for (; u + 2 * W <= units; u += 2 * W) {
-            sum += V::zero() * V::load(row + u);
-            second += V::zero() * V::load(row + u + W);
+            sum += V::zero() * V::load(p + u);
+            second += V::zero() * V::load(p + u + W);
         }
-        for (; u < units; u += W) sum += V::zero() * V::load(row + u, units - u < W ? int(units - u) : W);
+        for (; u < units; u += W) sum += V::zero() * V::load(p + u, units - u < W ? int(units - u) : W);
     }
-    return (sum + second).sum() + scattered;
+    return (sum + second).sum();
 }
 
 // Where column `column`, row 0 lies in panels of `rows` rows; its next row is panel_width further.
@@ -137,13 +154,15 @@ RECURRA_INLINE int64_t panel_offset(int64_t column, int64_t rows) {
     return column / P * P * rows + column % P;
 }
 
-// Panels of weights [rows -> gates x units] for blocks [first, last), from where a panel begins.
-template <class V>
-inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns, int64_t first,
+// Panels of weights [rows -> gates x units] for blocks [first, last), from where a panel begins. PAST_CACHES: of many
+// megabytes, which would be fetched before they are overwritten, and push out what is read next. Returns the sum of 0 * x.
+template <class V, bool PAST_CACHES = false>
+inline typename V::Real pack(const Strided<typename V::Real>* gates, int64_t rows, const Columns<V>& columns, int64_t first,
                  int64_t last, typename V::Real* panels) {
     using R = typename V::Real;
     // Some rows at a time where rows lie in one piece: the source is then read from front to back.
     const int64_t step = gates[0].unit == 1 ? 32 : rows;
+    V sum = V::zero();
     for (int64_t row = 0; row < rows; row += step) {
         const int64_t count = rows - row < step ? rows - row : step;
         for (int64_t block = first; block < last; ++block) {
@@ -154,13 +173,15 @@ inline void pack(const Strided<typename V::Real>* gates, int64_t rows, const Col
                 R* out = panels + panel_offset<V>(column - columns.begin(first), rows) + row * ld;
                 Strided<R> source = gates[g];
                 source.p += row * source.row + block * V::width * source.unit;
-                copy_strided<V>(source, count, n, out, ld);
+                sum += copy_strided<V, PAST_CACHES, true>(source, count, n, out, ld);
                 if (n < pitch)
                     for (int64_t k = 0; k < count; ++k)
                         for (int u = n; u < pitch; ++u) out[k * ld + u] = 0;
             }
         }
     }
+    if (PAST_CACHES) V::past_caches_stored();
+    return sum.sum();
 }
 
 // Panels of the transposed weights [gates x units -> rows]: row `column` of the panels is a column of the bank, in the

@@ -35,6 +35,22 @@ struct Vec {
     static RECURRA_INLINE Vec load(const R* p) { return {*reinterpret_cast<const Loose*>(p)}; }
     RECURRA_INLINE void store(R* p) const { *reinterpret_cast<Loose*>(p) = v; }
 
+    // To memory, past the caches: for much that is not read soon. `p` aligned; others may read it after past_caches_stored().
+    RECURRA_INLINE void store_past_caches(R* p) const {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4) {  // a whole line; of less, half lines would be written
+            _mm512_stream_ps(p, (__m512)v);
+            return;
+        }
+#endif
+        store(p);
+    }
+    static RECURRA_INLINE void past_caches_stored() {
+#if defined(__AVX512F__)
+        _mm_sfence();
+#endif
+    }
+
     // The first n lanes; the others are zero (load) or not written (store).
     static RECURRA_INLINE Vec load_part(const R* p, int n) {
 #if defined(__AVX512F__)
