@@ -121,3 +121,28 @@ def test_a_stream_names_a_wrong_input():
     stepper = rc.LSTMCell(3, 4).stepper(2)
     with pytest.raises(InputError, match=r"`x` is Tensor\[2, 4\], expected a float32 tensor of shape \[2, 3\]"):
         stepper(torch.zeros(2, 4))
+
+
+class Learned(rc.LSTMCell):
+    """Starts from states it learns, one row for all, and tells them as views."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.start = torch.nn.Parameter(torch.randn(2, hidden_size))
+
+    def initial_state(self, batch_size, **factory):
+        c, h = self.start
+        return rc.LSTMState(c.expand(batch_size, -1), h.unsqueeze(1).expand(-1, batch_size).t())
+
+
+def test_a_stream_from_a_learned_state_keeps_its_rows_apart():
+    cell, inputs = Learned(4, 5), torch.randn(3, 6, 4)
+    expected, final = rc.unroll(cell, inputs, cell.initial_state(3))
+    stepper = cell.stepper(3)
+    torch.testing.assert_close(torch.stack([stepper(x) for x in inputs.unbind(1)], 1), expected.detach())
+    assert not stepper.state.h.requires_grad
+    with torch.no_grad():  # steps prepared by this very cell
+        state = cell.initial_state(3)
+        for x in inputs.unbind(1):
+            _, state = cell(x, state)
+    torch.testing.assert_close(state, rc.detach(final))

@@ -62,7 +62,7 @@ class Prepared:
             (owner.get, name, tensor, tensor.data_ptr, pointer, tensor.stride, strides)
             for owner, name, tensor, pointer, strides in self.sources
         ]
-        leaves = tuple(reversed(_nest.flatten(state)))
+        leaves = tuple(leaf.contiguous() for leaf in reversed(_nest.flatten(state)))  # as those that come are to lie
         x, out = (torch.empty(1, *shape, dtype=FLOAT, device="cpu") for shape in (self.x_shape, self.state_shapes[0]))
         self.words = ops.make_call(self.whats[0]._replace(halves=cell.halves), None, x, (*leaves, *self.tensors), out)
         for where, leaf in zip(argument.FINAL, leaves, strict=False):

@@ -84,7 +84,8 @@ class KernelStepper(_Call if extension is None else extension.Stream):  # type: 
         self.batch_size = batch_size
         self._like = cell.initial_state(batch_size)
         with torch.inference_mode(False):  # they are written to in any mode
-            self._buffers = [leaf.clone() for leaf in reversed(_nest.flatten(self._like))]
+            dense = torch.contiguous_format
+            self._buffers = [leaf.detach().clone(memory_format=dense) for leaf in reversed(_nest.flatten(self._like))]
         self._prepare()
 
     def _prepare(self) -> None:
