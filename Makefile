@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint format types build bench sanitize check-full clean
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): some three minutes and 2 GB the first time, during which pip says nothing"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,18 @@ def test_a_slip_names_the_nearest_name(slip: str, meant: str) -> None:
     assert not hasattr(recurra, slip)
     with pytest.raises(AttributeError, match=f"has no attribute '{slip}'; did you mean '{meant}'"):
         getattr(recurra, slip)
+
+
+OTHERS = {"MultiRNNCell": "StackedCells", "dynamic_rnn": "unroll", "LSTM": "nn.LSTM"}
+
+
+@pytest.mark.parametrize(("name", "ours"), OTHERS.items())
+def test_what_others_call_it_is_known(name: str, ours: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'; did you mean '{ours}'"):
+        getattr(recurra, name)
+    assert functools.reduce(getattr, ours.split("."), recurra)
+
+
+def test_names_that_are_far_off_are_not_named() -> None:
+    with pytest.raises(AttributeError, match=r"has no attribute 'optimizer'$"):
+        getattr(recurra, "optimizer")  # noqa: B009

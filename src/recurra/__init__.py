@@ -226,11 +226,28 @@ def _nearest(name: str) -> str:
     """The public name that was probably meant; nothing for names that Python and its tools look for."""
     if name.startswith("_"):
         return ""
-    from difflib import get_close_matches
+    from recurra._slips import nearest
 
-    names = {public.lower(): public for public in __all__}
-    found = get_close_matches(name.lower(), names, n=1)
-    return f"; did you mean {names[found[0]]!r}?" if found else ""
+    found = [_ELSEWHERE[name]] if name in _ELSEWHERE else nearest(name, __all__)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+# what others call it
+_ELSEWHERE = {
+    "BasicLSTMCell": "LSTMCell",
+    "BasicRNNCell": "RNNCell",
+    "MultiRNNCell": "StackedCells",
+    "StackedRNNCells": "StackedCells",
+    "SimpleRNNCell": "RNNCell",
+    "LSTMStateTuple": "LSTMState",
+    "dynamic_rnn": "unroll",
+    "static_rnn": "unroll",
+    "bidirectional_dynamic_rnn": "bidirectional",
+    "raw_rnn": "raw_loop",
+    "LSTM": "nn.LSTM",
+    "GRU": "nn.GRU",
+    "RNN": "nn.RNN",
+}
 
 
 def __dir__() -> list[str]:

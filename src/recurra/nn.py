@@ -20,6 +20,7 @@ from recurra.cells.checks import autocast_enabled
 from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
 from recurra.kernels import Recurrence, freeze, run_sequence, run_unroll, thaw, wants_halves
+from recurra.kernels.decisions import TORCH, note
 from recurra.kernels.dispatch import refusal
 from recurra.kernels.layers import compiled_layers, run_layers
 
@@ -118,7 +119,7 @@ class _Layers(nn.RNNBase):
     _state_parts = 1
 
     def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
-        """Switch to inference, with weights packed once, as `recurra.BaseCell.freeze`; `train()` ends it.
+        """Switch to inference, with weights packed once, as `recurra.BaseCell.freeze`; `unfreeze` ends it.
 
         Args:
             dtype: `torch.bfloat16` lets the kernels round the operands of their products to bfloat16.
@@ -132,6 +133,10 @@ class _Layers(nn.RNNBase):
         for direction in self._directions():
             freeze(direction)
         return self
+
+    def unfreeze(self) -> Self:
+        """The opposite of `freeze`, as `recurra.BaseCell.unfreeze`."""
+        return self.requires_grad_().train()
 
     def train(self, mode: bool = True) -> Self:
         if mode:
@@ -156,7 +161,9 @@ class _Layers(nn.RNNBase):
         prepared = self._forward_prepared(input, hx)
         if prepared is not None:
             return prepared
-        if self._refused(input, hx) is not None:
+        refused = self._refused(input, hx)
+        if refused is not None:
+            note(type(self).__name__.lower(), TORCH, refused)
             return super().forward(input, hx)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)

@@ -395,3 +395,28 @@ def test_a_missing_part_breaks_only_itself(capsys, monkeypatch):
     code, _, err = call(capsys, "ghost")
     assert code == 1 and "`recurra ghost` is not available here" in err
     assert call(capsys, "--help")[0] == 0
+
+
+def test_a_finished_run_says_that_nothing_is_left_to_do(capsys, classifier):
+    for more in ([], ["--no-progress"]):
+        code, out, err = call(capsys, "train", "--resume", classifier, *more)
+        assert code == 0 and "finished already, nothing is left to do" in out and "this model" in out, err
+
+
+def test_a_run_goes_on_without_a_progress_bar(capsys, classifier, tmp_path):
+    shutil.copytree(classifier, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    code, out, err = call(capsys, "train", "--resume", tmp_path / "run", "--no-progress")
+    assert code == 0 and "going on at step" in out and "finished already" not in out, err
+    code, _, err = call(capsys, "train", "--no-progress", "digits")
+    assert code == 2 and "stands behind the recipe" in " ".join(err.split())
+
+
+def test_generate_says_what_it_does_not_know(capsys, tmp_path):
+    (tmp_path / "b.txt").write_text("the cat sat on the mat.\n" * 40)
+    run = tmp_path / "run"
+    code, _, err = call(capsys, "train", "lm", tmp_path / "b.txt", "--out", run, "--epochs", 1, "--hidden", 4, *FAST)
+    assert code == 0, err
+    code, out, err = call(capsys, "generate", run, "--prompt", "the Äß cat ß", "--length", 5)
+    assert code == 0 and err == "the model does not know 'Ä', 'ß'; it reads <unk> there\n" and "cat" in out
+    assert call(capsys, "generate", run, "--prompt", "the", "--length", 5)[2] == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recurra._threads import let_waiting_threads_sleep
+from recurra._threads import let_waiting_threads_sleep, waiting_hint
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,20 @@ def test_waiting_threads_sleep_unless_told_otherwise(monkeypatch, given, expecte
     monkeypatch.setattr("os.environ", environment)
     let_waiting_threads_sleep()
     assert environment.get("GOMP_SPINCOUNT") == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "threads", "load", "told"),
+    [
+        ({}, 2, 99.0, True),
+        ({}, 1, 99.0, False),
+        ({}, 2, 0.0, False),
+        ({"GOMP_SPINCOUNT": "1"}, 2, 99.0, False),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, 2, 99.0, False),
+    ],
+)
+def test_a_program_on_a_busy_machine_is_told(monkeypatch, environment, threads, load, told):
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    hint = waiting_hint(threads)
+    assert (hint is not None) == told and (not told or "GOMP_SPINCOUNT=1000" in hint)

@@ -312,3 +312,23 @@ def test_packed_rows_that_hold_another_number_of_steps_are_refused():
     ours, _ = pair("GRU", 5, 7)
     with pytest.raises(ValueError, match="`batch_sizes` do not say how the 4 packed rows"):
         ours(PackedSequence(torch.randn(4, 5), torch.tensor([2, 1])))
+
+
+def test_unfreeze_is_the_opposite_of_freeze():
+    layer, cell = recurra.nn.LSTM(3, 4), recurra.StackedCells([recurra.LSTMCell(3, 4), recurra.GRUCell(4, 4)])
+    for module in (layer, cell):
+        module.freeze()
+        assert not module.training and not any(p.requires_grad for p in module.parameters())
+        assert module.unfreeze() is module and module.training
+        assert all(p.requires_grad for p in module.parameters())
+    inputs = torch.randn(5, 2, 3)
+    layer(inputs)[0].sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())
+
+
+def test_explain_takes_a_layer_and_names_its_place_for_torchs_own():
+    inputs = torch.randn(5, 2, 3)
+    said = str(recurra.explain(recurra.nn.LSTM(3, 4, num_layers=2), inputs))
+    assert said.startswith("lstm: ") and "threads: " in said
+    with pytest.raises(recurra.errors.StructureError, match=r"torch.nn's own GRU.*recurra.nn.GRU stands in its place"):
+        recurra.explain(torch.nn.GRU(3, 4), inputs)

@@ -464,3 +464,15 @@ print("BasicLSTMCell" in cells, "UGRNNCell" in cells, "relu" in vars(tf.nn), tf.
 """
     assert runner.run(write(tmp_path, "looks.py", source), options=runner.Options(quiet=True)) == 0
     assert capsys.readouterr().out == "True True True tensorflow.nn\n"
+
+
+def test_where_a_variable_was_made_first_are_the_programs_lines_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    source = "import tensorflow as tf\ndef make():\n    return tf.get_variable('v', [2])\nmake()\ntry:\n    make()\n"
+    source += "except ValueError as error:\n    print(error)\n"
+    path = write(tmp_path, "twice.py", source)
+    assert runner.run(path, options=QUIET) == 0
+    told = capsys.readouterr().out.partition("Originally defined at:")[2]
+    places = [line.strip() for line in told.splitlines() if line.strip().startswith("File")]
+    assert places == [f'File "{path}", line 4, in <module>', f'File "{path}", line 3, in make']

@@ -184,7 +184,8 @@ class BaseCell(nn.Module):
         return Stepper(self, batch_size)
 
     def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
-        """Switch to inference: evaluation mode, no gradients, and weights packed once where a kernel can use that.
+        """Switch to inference: evaluation mode, no gradients, and weights packed once where a kernel can use that;
+        `unfreeze` is the way back.
 
         All cells inside are frozen, too. Whatever autograd counts as a change of a parameter (an optimizer's step,
         `load_state_dict`, `copy_`, another tensor or place), `requires_grad_()` and `train()` end it: the next call
@@ -208,6 +209,10 @@ class BaseCell(nn.Module):
             if isinstance(cell, LeafCell):
                 freeze(cell)
         return self
+
+    def unfreeze(self) -> Self:
+        """The opposite of `freeze`: training mode, gradients for all parameters, weights packed by each call again."""
+        return self.requires_grad_().train()
 
     def train(self, mode: bool = True) -> Self:
         if mode:

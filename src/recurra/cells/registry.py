@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
+from recurra._slips import nearest
 from recurra.cells.base import BaseCell
 from recurra.cells.coupled import CoupledInputForgetGateLSTMCell
 from recurra.cells.glstm import GLSTMCell
@@ -71,7 +71,7 @@ def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> B
     """
     key = name.lower().replace("-", "_")
     if key not in CELLS:
-        close = difflib.get_close_matches(key, CELLS, n=1, cutoff=0.5)
+        close = nearest(key, CELLS)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"`cell` is unknown: {name!r}; known cells: {', '.join(sorted(CELLS))}{hint}")
     return CELLS[key](input_size, hidden_size, **options)

@@ -3,13 +3,13 @@ part breaks nothing."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
+from recurra._slips import nearest
 from recurra.errors import RecurraError
 
 
@@ -37,7 +37,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command, when one is called."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], self.table, n=1, cutoff=0.5)
+            close = nearest(args[0], self.table)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self.table)}"
             ctx.fail(f"No such command {args[0]!r}; {hint}")
         name, command, rest = super().resolve_command(ctx, args)

@@ -34,18 +34,25 @@ app = typer.Typer(cls=Recipes, invoke_without_command=True, add_completion=False
 def _train(
     ctx: typer.Context,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="With --resume: a live progress bar, or none.")
+    ] = None,
 ) -> None:
     if ctx.invoked_subcommand is not None:
         if resume is not None:
             raise typer.BadParameter("goes without a recipe: the run's folder says which it was", param_hint="--resume")
+        if progress is not None:
+            raise typer.BadParameter("stands behind the recipe, or goes with --resume", param_hint="--progress")
         return
     if resume is None:
         typer.echo(ctx.get_help())
         raise typer.Exit(2)
-    run = RunFolder.open(resume, to_resume=True).path
+    run = RunFolder.open(resume, to_resume=True)
+    if run.finished:
+        typer.echo(f"{run.path}: finished already, nothing is left to do; its result:")
     from recurra.training import runs
 
-    show(runs.resume(run))
+    show(runs.resume(run.path, progress=progress))
 
 
 def _command(recipe: Recipe) -> Any:

@@ -110,7 +110,12 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0: always the likeliest token; 1: as the model says.")] = 0.8,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
 ) -> None:
-    typer.echo(load_run(run).generate(prompt, length=length, temperature=temperature, seed=seed))
+    trained = load_run(run)
+    text = trained.generate(prompt, length=length, temperature=temperature, seed=seed)
+    unknown = trained.unknown(prompt)
+    if unknown:
+        typer.echo(f"the model does not know {', '.join(map(repr, unknown))}; it reads <unk> there", err=True)
+    typer.echo(text)
 
 
 @runs_app.command(help="A table of the runs in a folder.")

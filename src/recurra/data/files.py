@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra._slips import nearest
 from recurra.errors import DataError
 
 
@@ -106,7 +106,7 @@ def check_path(path: str | Path) -> None:
         there = [other.name for other in path.parent.iterdir()]
     except OSError:
         there = []
-    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.7)
+    close = nearest(path.name, there)
     hint = f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
     raise DataError(f"{path}: No such file or directory{hint}")
 

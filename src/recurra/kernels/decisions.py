@@ -14,6 +14,7 @@ logger = logging.getLogger("recurra.kernels")
 KERNEL = "kernel"
 PLAIN = "plain loop"
 COMPILED = "compiled step"
+TORCH = "torch.nn's own"
 
 
 class Decision(NamedTuple):
@@ -22,7 +23,7 @@ class Decision(NamedTuple):
     family: str
     """Of the recurrence, or the class of an own cell."""
     road: str
-    """`KERNEL`, `COMPILED` or `PLAIN`."""
+    """`KERNEL`, `COMPILED`, `PLAIN` or, of a layer of `recurra.nn`, `TORCH`."""
     reason: str
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from recurra._typing import Cell, State
 from recurra.errors import StructureError
@@ -33,7 +34,8 @@ def explain(cell: Cell, inputs: Any = None, initial_state: State = None, **call:
     The call is run once, without gradients; each recurrence inside wrappers and stacks says its own line.
 
     Args:
-        cell, inputs, initial_state, call: as for `recurra.unroll`, with its errors.
+        cell, inputs, initial_state, call: as for `recurra.unroll`, with its errors; or a layer of `recurra.nn`, with
+            what it is called with.
 
     Raises:
         StructureError: without inputs, since their sizes, dtype and device are part of the decision.
@@ -43,6 +45,15 @@ def explain(cell: Cell, inputs: Any = None, initial_state: State = None, **call:
             f"`explain` wants the inputs of the call: rc.explain(cell, inputs), as rc.unroll(cell, inputs); of "
             f"{getattr(cell, 'input_size', None) or 'any'} features here"
         )
+    layer = isinstance(cell, nn.RNNBase)  # of recurra.nn: it is called as torch.nn's
+    if type(cell) in (nn.LSTM, nn.GRU, nn.RNN):
+        name = type(cell).__name__
+        raise StructureError(
+            f"`cell` is torch.nn's own {name}, which no kernel of recurra runs; recurra.nn.{name} stands in its place"
+        )
     with recording() as decisions, torch.no_grad():
-        unroll(cell, inputs, initial_state, **call)
+        if layer:
+            cell(inputs, initial_state, **call)
+        else:
+            unroll(cell, inputs, initial_state, **call)
     return Explanation(tuple(decisions), library.threads())

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import dis
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from recurra._slips import nearest as nearest_of
+
 _PACKAGE = str(Path(__file__).resolve().parent)
+_RUNNER = str(Path(_PACKAGE) / "runner.py")
 _OUT_OF_SCOPE = {
     "contrib.tpu": "TPU support is outside recurra's scope",
     "contrib.slim.nets": "slim's image networks are outside recurra's scope",
@@ -61,20 +65,29 @@ def nearest(short: str, known: Iterable[str]) -> str | None:
     by_last: dict[str, list[str]] = {}
     for candidate in known:
         by_last.setdefault(candidate.rpartition(".")[2], []).append(candidate)
-    match = [last] if last in by_last else difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)
+    match = [last] if last in by_last else nearest_of(last, by_last)
     if not match:
         return None
     return max(by_last[match[0]], key=lambda c: (difflib.SequenceMatcher(None, c, short).ratio(), -len(c)))
 
 
 def program_frames() -> Iterator[FrameType]:
-    """The calling frames that are neither recurra's nor Python's import machinery, innermost first."""
+    """The calling frames that are neither recurra's nor Python's import machinery, innermost first; of a program that
+    the runner started none of what started the runner."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
+        if file == _RUNNER:
+            return
         if not (file.startswith(_PACKAGE) or file.startswith("<frozen importlib")):
             yield frame
         frame = frame.f_back
+
+
+def program_stack() -> list[str]:
+    """The program's lines that are being run, outermost first, as a traceback prints them."""
+    lines = [traceback.FrameSummary(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in program_frames()]
+    return traceback.format_list(lines[::-1])
 
 
 def program_place() -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.graph_keys import GraphKeys
+from recurra.tf1.missing import program_stack
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.platform import tf_logging
 from recurra.tf1.scopes import VariableScope, _pure_scope, _unique_variable_scope, variable_scope
@@ -39,7 +39,7 @@ class Template:
         if name is None:
             raise ValueError("name cannot be None.")
         self._func, self._name, self._unique_name, self._custom_getter = func, name, unique_name, custom_getter
-        self._stacktrace = traceback.format_stack()[:-3]
+        self._stacktrace = program_stack()
         self._variables_created, self._scope = False, None
         if create_scope_now:
             unique = unique_name or _unique_variable_scope(name)
@@ -65,7 +65,7 @@ class Template:
             self._check_created([graph.get_collection(key)[n:] for key, n in zip(_KEYS, before, strict=True)])
             return result
         except Exception as error:
-            place = "".join(_without_common_start(self._stacktrace, traceback.format_stack()))
+            place = "".join(_without_common_start(self._stacktrace, program_stack()))
             first = f"{error.args[0] if error.args else ''}\n\noriginally defined at:\n{place}"
             error.args = (first, *error.args[1:])
             raise

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ from recurra.tf1.build import name_scope
 from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.graph import get_default_graph
 from recurra.tf1.graph_keys import GraphKeys
-from recurra.tf1.missing import program_frames
+from recurra.tf1.missing import program_stack
 from recurra.tf1.names import export, tf_export
 from recurra.tf1.partitioned import PartitionedVariable, partition_shapes
 from recurra.tf1.shapes import TensorShape, as_shape
@@ -219,7 +217,7 @@ class VariableStore:
             use_resource=use_resource,
         )
         self._vars[name] = variable
-        self._places[name] = _program_lines()
+        self._places[name] = "".join(program_stack()[-3:])
         if regularizer:
             self._regularize(name, variable, regularizer)
         return variable
@@ -366,10 +364,3 @@ def _slice_of(value: Any, offset: Sequence[int], size: Sequence[int]) -> Any:
 def get_variable_store() -> VariableStore:
     """The store of the default graph."""
     return get_default_graph().extra.setdefault("variable_store", VariableStore())
-
-
-def _program_lines() -> str:
-    """The program's innermost lines, as a traceback prints them."""
-    frames = itertools.islice(program_frames(), 3)
-    lines = [traceback.FrameSummary(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in frames]
-    return "".join(traceback.format_list(lines[::-1]))

@@ -7,7 +7,6 @@ here imports torch, so that `recurra train RECIPE --help` answers at once.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recurra import _slips
 from recurra.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT", bound="RunConfig")
@@ -78,7 +78,7 @@ class ModelConfig(RunConfig):
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest known name, else the list of them."""
     known = list(known)
-    matches = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    matches = _slips.nearest(name, known)
     return f"did you mean {matches[0]!r}?" if matches else f"known: {', '.join(known)}"
 
 
@@ -104,7 +104,7 @@ def _first_problem(error: ValidationError) -> str:
     message = problem["msg"][:1].lower() + problem["msg"][1:]
     if problem["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        close = difflib.get_close_matches(str(problem["input"]), choices, n=1, cutoff=0.5)
+        close = _slips.nearest(str(problem["input"]), choices)
         message += f"; did you mean {close[0]!r}?" if close else ""
     return f"{where} = {problem['input']!r}: {message}" if problem["loc"] else message
 

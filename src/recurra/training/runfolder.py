@@ -10,7 +10,6 @@ result.json       final numbers                   report.html      curves, pictu
 from __future__ import annotations
 
 import csv
-import difflib
 import glob
 import io
 import json
@@ -26,6 +25,7 @@ from typing import Any
 import yaml
 
 from recurra._files import write_json, write_text
+from recurra._slips import nearest
 from recurra.errors import CheckpointError, ConfigError
 
 Row = dict[str, float | int | str]
@@ -191,7 +191,7 @@ def _runs_like(folder: Path, pattern: str) -> list[Path]:
 def _nearest_runs(places: list[Path]) -> str:
     """What to say of a run that is not there: the names most like it, else where there are any."""
     there = {run.name: run for place in reversed(places) for run in _runs_like(place.parent, "*")}
-    close = difflib.get_close_matches(places[0].name, there, n=3, cutoff=0.5)
+    close = nearest(places[0].name, there, 3)
     if not close:
         return "`recurra runs` lists the runs there are" if there else f"there are no runs in {places[-1].parent}"
     return f"did you mean {' or '.join(str(there[name]) for name in close)}?"

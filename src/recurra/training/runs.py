@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from recurra._files import write_json
+from recurra._threads import waiting_hint
 from recurra.errors import CheckpointError, ConfigError
 from recurra.training import checkpoint, distributed, report
 from recurra.training.config import RunConfig, build, dump
@@ -61,12 +62,14 @@ def train(recipe: str, config: RunConfig, data: str | None = None) -> Result:
     return _train_in(recipe, config, data, values)
 
 
-def resume(path: Path) -> Result:
-    """Go on with the run in `path`; a finished run is only read."""
+def resume(path: Path, *, progress: bool | None = None) -> Result:
+    """Go on with the run in `path`; a finished run is only read. `progress`: whether a bar is shown (None: as the run
+    says)."""
     folder = RunFolder.open(path, to_resume=True)
     if folder.read_json("result.json") is not None:
         return read_result(folder)
     recipe, config, data = read_config(folder)
+    config.progress = config.progress if progress is None else progress
     if config.devices > 1 and not distributed.under_torchrun():
         distributed.launch(_spawned_again, config.devices, str(folder.path))
         return read_result(folder)
@@ -124,6 +127,9 @@ def _run(
         if share.rank == 0:
             for line in lines or []:
                 folder.say(line)
+            hint = waiting_hint(torch.get_num_threads())
+            if hint:
+                folder.say(hint)
             went_on = f", going on at step {loop.progress.step}" if loop.progress.step else ""
             folder.say(
                 f"{parameter_count(model):,} parameters, at most {loop.total_steps:,} steps{went_on}; "
