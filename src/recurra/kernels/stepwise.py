@@ -31,15 +31,15 @@ class Compiled:
     def __reduce__(self) -> tuple[type[Compiled], tuple[()]]:
         return Compiled, ()
 
-    def find(self, cell: Any, call: Call, tensors: list[Tensor], *, training: bool) -> Step | str:
-        """The step for these tensors, or why there is none; `training`: gradients are wanted."""
+    def find(self, cell: Any, call: Call, tensors: list[Tensor], modes: list[bool], *, training: bool) -> Step | str:
+        """The step for these tensors and modules' modes, or why there is none; `training`: gradients are wanted."""
         inputs = call.counts[0]
         key = (
             tuple([(t.shape[1:], t.dtype, training and t.requires_grad) for t in tensors[:inputs]]),
             tuple([(t.shape, t.dtype, t.stride(), training and t.requires_grad) for t in tensors[inputs:]]),
             tuple([(c.pieces.shape[1:], c.pieces.dtype, c.pieces.stride()[1:]) for c in call.constants()]),
             (call.valid is None, library.threads(), call.names),
-            tuple([module.training for module in cell.modules()]),
+            tuple(modes),
         )
         step = self.steps.get(key)
         if step is None:
@@ -125,18 +125,18 @@ def run_compiled(
         _passed(cell, reason)
         return None
     valid = None if lengths is None else valid_steps(lengths, total)
-    inputs = _nest.map_leaves(lambda leaf: leaf[:steps], mask_inputs(inputs, valid))
+    if valid is not None:
+        inputs = _nest.map_leaves(lambda leaf: leaf[:steps], mask_inputs(inputs, valid))
     with OwnProducts():
         projected = cell.project(inputs)
-    projected = _nest.map_leaves(Tensor.contiguous, projected)
-    state = _nest.map_leaves(Tensor.contiguous, state)
-    given = {f"cell.{name}": tensor for name, tensor in (*cell.named_parameters(), *cell.named_buffers())}
-    leaves, parts = _nest.flatten(projected), _nest.flatten(state)
+    leaves = [leaf.contiguous() for leaf in _nest.flatten(projected)]
+    parts = [leaf.contiguous() for leaf in _nest.flatten(state)]
     counts = len(leaves), len(parts), len(_nest.flatten(masks))
+    given, modes = _owned(cell)
     call = Call(projected, state, masks, valid, tuple(given), steps, total, reverse, counts)
     tensors = [*leaves, *parts, *given.values()]
     training = torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
-    step = compiled.find(cell, call, tensors, training=training)
+    step = compiled.find(cell, call, tensors, modes, training=training)
     if isinstance(step, str):
         _passed(cell, step)
         return None
@@ -148,6 +148,20 @@ def run_compiled(
             results, _kept = forward(step, call, tensors, training=False)
     split = len(results) - counts[1]
     return _nest.pack_as(step.output, results[:split]), _nest.pack_as(state, results[split:])
+
+
+def _owned(cell: nn.Module) -> tuple[dict[str, Tensor], list[bool]]:
+    """Parameters and buffers by name, each once, and whether each module is in training."""
+    given: dict[str, Tensor] = {}
+    modes: list[bool] = []
+    seen: set[int] = set()
+    for prefix, module in cell.named_modules(prefix="cell"):
+        modes.append(module.training)
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None and id(tensor) not in seen:
+                seen.add(id(tensor))
+                given[f"{prefix}.{name}"] = tensor
+    return given, modes
 
 
 def _passed(cell: Any, reason: str) -> None:
