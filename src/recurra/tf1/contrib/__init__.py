@@ -27,6 +27,7 @@ _MODULES = (
     "object_containers",
     "eager_functions",
     "eager_metrics",
+    "state_saver",
 )
 
 for _name in _MODULES:

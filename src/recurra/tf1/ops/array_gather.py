@@ -32,7 +32,7 @@ def _out_of_range(indices: TorchTensor, limit: int) -> InvalidArgumentError:
 def gather_rows(params: Any, indices: TorchTensor, axis: int = 0) -> Any:
     """`params` taken along `axis` at `indices` of any shape; InvalidArgumentError outside."""
     if isinstance(params, np.ndarray):
-        return np.take(params, indices.numpy(), axis)
+        return np.asarray(np.take(params, indices.numpy(), axis), dtype=object)  # one text alone comes bare
     flat = indices.reshape(-1)
     try:
         rows = params.index_select(axis, flat if flat.dtype in (torch.int32, torch.int64) else flat.long())
@@ -176,7 +176,11 @@ def _gather_nd(params: Any, indices: TorchTensor) -> Any:
     if indices.shape[-1] == 0:
         return params.expand(*indices.shape[:-1], *params.shape)
     columns = _nd_index(indices, params.shape)
-    return np.asarray(params[tuple(c.numpy() for c in columns)]) if isinstance(params, np.ndarray) else params[columns]
+    return (
+        np.asarray(params[tuple(c.numpy() for c in columns)], dtype=object)
+        if isinstance(params, np.ndarray)
+        else params[columns]
+    )
 
 
 def _gather_nd_shape(operation: Any) -> TensorShape:

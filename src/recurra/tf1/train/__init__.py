@@ -1,6 +1,7 @@
 """tf.train: optimizers, schedules, moving averages, checkpoints, queues and the loops around them."""
 
 from recurra.tf1.train import (
+    barrier,
     batching,
     checkpoint_manager,
     cluster,
@@ -32,6 +33,7 @@ from recurra.tf1.train import (
 )
 
 __all__ = [
+    "barrier",
     "batching",
     "checkpoint_manager",
     "cluster",
