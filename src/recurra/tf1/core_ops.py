@@ -87,7 +87,7 @@ def _check_numerics(tensor: torch.Tensor, message: str) -> torch.Tensor:
         kind = "Inf" if bool(torch.isinf(tensor).any()) else "NaN"
         if bool(torch.isinf(tensor).any()) and bool(torch.isnan(tensor).any()):
             kind = "Inf and NaN"
-        raise errors.InvalidArgumentError(None, None, f"{message} : Tensor had {kind} values")
+        raise errors.invalid_argument(f"{message} : Tensor had {kind} values")
     return tensor
 
 
@@ -95,7 +95,7 @@ def _assert(condition: torch.Tensor, data: list[Any], summarize: int) -> None:
     if bool(condition):
         return
     shown = " ".join(f"[{_shown(item, summarize)}]" for item in data)
-    raise errors.InvalidArgumentError(None, None, f"assertion failed: {shown}")
+    raise errors.invalid_argument(f"assertion failed: {shown}")
 
 
 def _shown(value: Any, limit: int) -> str:

@@ -40,7 +40,7 @@ def _bind_py_func(operation: Operation, session: Any) -> Callable[[list[Any]], A
 def _named(error: Exception) -> errors.OpError:
     """TensorFlow's error for what the program's function raised, with the class and the program's own lines."""
     text = "".join(traceback.format_exception(error)).strip()
-    return errors.InvalidArgumentError(None, None, f"{type(error).__name__}: {error}\n{text}\n")
+    return errors.invalid_argument(f"{type(error).__name__}: {error}\n{text}\n")
 
 
 def _value(result: Any, kind: Any, index: int) -> Any:

@@ -220,7 +220,7 @@ class BaseSession:
         self._check_open()
         under_way = self._partial_runs.get(handle)
         if under_way is None:
-            raise errors.InvalidArgumentError(None, None, f"Must run 'setup' before performing partial runs: {handle}")
+            raise errors.invalid_argument(f"Must run 'setup' before performing partial runs: {handle}")
         mapper = FetchMapper(self._graph, fetches)
         keys, values = self._feeds(feed_dict) if feed_dict else ((), ())
         found = under_way.run(mapper.elements, dict(zip(keys, values, strict=True)))

@@ -78,9 +78,7 @@ def _value(session: Any, handle: str) -> Any:
     try:
         return _stored(session)[handle]
     except KeyError:
-        raise errors.InvalidArgumentError(
-            None, None, f"The tensor with handle '{handle}' is not in the session store."
-        ) from None
+        raise errors.invalid_argument(f"The tensor with handle '{handle}' is not in the session store.") from None
 
 
 def _text(handle: Any) -> str:

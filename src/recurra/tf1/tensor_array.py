@@ -39,7 +39,7 @@ class ArrayState:
     shape = ()
 
     def fail(self, text: str) -> None:
-        raise errors.InvalidArgumentError(None, None, f"TensorArray {self.name}: {text}")
+        raise errors.invalid_argument(f"TensorArray {self.name}: {text}")
 
     def write(self, index: int, value: Any) -> ArrayState:
         self.spread()
@@ -433,9 +433,7 @@ class TensorArray:
 
     def _check_dtype(self, value: Tensor) -> None:
         if value.dtype.base_dtype != self._dtype:
-            raise errors.InvalidArgumentError(
-                None,
-                None,
+            raise errors.invalid_argument(
                 f"TensorArray dtype is {self._dtype.name} but Op is trying to write dtype {value.dtype.base_dtype.name}.",  # noqa: E501
             )
 

@@ -23,9 +23,7 @@ def _bind_cell(operation: Operation, session: Any) -> Callable[[], Cell]:
 def _assign(ref: Cell, value: Any, validate_shape: bool = True) -> Cell:
     declared = ref.op.attrs.get("shape")
     if validate_shape and declared is not None and not as_shape(declared).is_compatible_with(tuple(value.shape)):
-        raise errors.InvalidArgumentError(
-            None,
-            None,
+        raise errors.invalid_argument(
             f"Assign requires shapes of both tensors to match. lhs shape= {_show(declared)} rhs shape= {_show(value.shape)}",  # noqa: E501
         )
     ref.write(value)
@@ -65,9 +63,7 @@ def _rows(indices: Any, updates: Any, data: torch.Tensor) -> tuple[torch.Tensor,
     flat = indices.reshape(-1).long()
     if flat.numel() and (int(flat.min()) < 0 or int(flat.max()) >= data.shape[0]):
         bad = int(((flat < 0) | (flat >= data.shape[0])).nonzero()[0, 0])
-        raise errors.InvalidArgumentError(
-            None, None, f"indices[{bad}] = {int(flat[bad])} is not in [0, {data.shape[0]})"
-        )
+        raise errors.invalid_argument(f"indices[{bad}] = {int(flat[bad])} is not in [0, {data.shape[0]})")
     shape = (flat.numel(), *data.shape[1:])
     updates = updates.detach().expand(shape) if updates.dim() == 0 else updates.detach().reshape(shape)
     return flat, updates

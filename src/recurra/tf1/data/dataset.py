@@ -440,9 +440,7 @@ def _generated(item: Any, structure: Any, kinds: list[Any], shapes: list[Any]) -
     """An item of a Python generator as values, checked against the declared types and shapes."""
     leaves = flatten(_match(item, structure))
     if len(leaves) != len(kinds):
-        raise errors.InvalidArgumentError(
-            None, None, f"`generator` yielded {len(leaves)} components, expected {len(kinds)}"
-        )
+        raise errors.invalid_argument(f"`generator` yielded {len(leaves)} components, expected {len(kinds)}")
     values = []
     for leaf, kind, shape in zip(leaves, kinds, shapes, strict=True):
         if kind == tf.string:
@@ -455,13 +453,13 @@ def _generated(item: Any, structure: Any, kinds: list[Any], shapes: list[Any]) -
                 value = to_torch(np.asarray(leaf, dtype=kind.as_numpy_dtype))
             except (TypeError, ValueError) as error:
                 text = f"`generator` yielded an element that could not be converted to {kind.name}: {leaf!r}"
-                raise errors.InvalidArgumentError(None, None, text) from error
+                raise errors.invalid_argument(text) from error
         if not shape.is_compatible_with(tuple(np.shape(value))):
             text = (
                 f"`generator` yielded an element of shape {tuple(np.shape(value))} where an element of shape "
                 f"{shape} was expected."
             )
-            raise errors.InvalidArgumentError(None, None, text)
+            raise errors.invalid_argument(text)
         values.append(value)
     return values
 

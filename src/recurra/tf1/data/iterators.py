@@ -83,7 +83,7 @@ def _from_string(handle: Any) -> Any:
     try:
         return _HANDLES[handle.item().decode()]
     except KeyError:
-        raise errors.InvalidArgumentError(None, None, "The provided handle is not one of an iterator.") from None
+        raise errors.invalid_argument("The provided handle is not one of an iterator.") from None
 
 
 op("Iterator", " -> resource", bind=_bind_handle, shape=lambda o: tf.TensorShape([]), diff=False)

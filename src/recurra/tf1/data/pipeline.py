@@ -74,7 +74,7 @@ def join_equal(chunk: list[Element]) -> Element:
                 "Cannot batch tensors with different shapes in component 0. First element had shape "
                 f"{list(first)} and another element had shape {list(other)}."
             )
-            raise errors.InvalidArgumentError(None, None, text)
+            raise errors.invalid_argument(text)
         joined.append(stack(list(column)))
     return joined
 

@@ -61,7 +61,7 @@ def _values(feature: Any, dtype: Any, key: str) -> np.ndarray:
     wanted = {"string": "bytes_list", "float32": "float_list", "int64": "int64_list"}[dtype.name]
     if kind is not None and kind != wanted:
         text = f"Key: {key}.  Data types don't match. Expected type: {dtype.name}"
-        raise errors.InvalidArgumentError(None, None, text)
+        raise errors.invalid_argument(text)
     found = list(getattr(feature, wanted).value)
     if dtype.name == "string":
         array = np.empty(len(found), dtype=object)
@@ -80,7 +80,7 @@ def _fixed(features: Any, key: str, spec: Any, name: str) -> np.ndarray:
     if not present:
         if spec.default_value is None:
             text = f"Name: {name}, Feature: {key} (data type: {spec.dtype.name}) is required but could not be found."
-            raise errors.InvalidArgumentError(None, None, text)
+            raise errors.invalid_argument(text)
         kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
         default = np.asarray(spec.default_value, dtype=kind)
         if kind is object:
@@ -93,7 +93,7 @@ def _fixed(features: Any, key: str, spec: Any, name: str) -> np.ndarray:
             f"Name: {name}, Key: {key}, Index: 0.  Number of {spec.dtype.name} values != expected.  "
             f"Values size: {array.size} but output shape: {shape}"
         )
-        raise errors.InvalidArgumentError(None, None, text)
+        raise errors.invalid_argument(text)
     return array.reshape(shape) if shape is not None else array
 
 
@@ -119,7 +119,7 @@ def _column(parsed: list[Any], key: str, spec: Any, names: list[str]) -> list[An
 def _ragged(rows: list[Any], spec: Any, key: str) -> np.ndarray:
     inner = [int(d) for d in tf.TensorShape(spec.shape).as_list()]
     if any(r is None for r in rows) and not spec.allow_missing:
-        raise errors.InvalidArgumentError(None, None, f"Feature: {key} is required but could not be found.")
+        raise errors.invalid_argument(f"Feature: {key} is required but could not be found.")
     kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
     shaped = [np.zeros([0, *inner], kind) if r is None else r.reshape([-1, *inner]) for r in rows]
     fill = spec.default_value if spec.default_value is not None else (b"" if kind is object else 0)
@@ -154,7 +154,7 @@ def _parse(kind: Any, data: Any) -> Any:
     try:
         return kind.FromString(data)
     except Exception as error:
-        raise errors.InvalidArgumentError(None, None, f"Could not parse example input, value: {data!r}") from error
+        raise errors.invalid_argument(f"Could not parse example input, value: {data!r}") from error
 
 
 def _bind_batch(operation: Any, session: Any) -> Callable[..., Any]:
@@ -202,7 +202,7 @@ def _steps(lists: Any, key: str, spec: Any) -> list[np.ndarray]:
             f"Name: <unknown>, Feature list '{key}' is required but could not be found.  Did you mean "
             "to include it in feature_list_dense_missing_assumed_empty or feature_list_dense_defaults?"
         )
-        raise errors.InvalidArgumentError(None, None, text)
+        raise errors.invalid_argument(text)
     shape = [int(d) for d in tf.TensorShape(spec.shape).as_list()]
     kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
     rows = [_values(f, spec.dtype, key).reshape(shape) for f in lists[key].feature] if key in lists else []

@@ -77,7 +77,7 @@ class FIFO:
         try:
             return tuple(stack(list(parts)) for parts in zip(*elements, strict=True))
         except (RuntimeError, ValueError) as error:
-            raise errors.InvalidArgumentError(None, None, f"{self.kind} elements differ in shape: {error}") from error
+            raise errors.invalid_argument(f"{self.kind} elements differ in shape: {error}") from error
 
     # -- operations --------------------------------------------------------------------------------------------------
     def enqueue(self, *components: Any) -> None:
@@ -118,8 +118,8 @@ class FIFO:
             if wanted.rank is None or wanted.is_compatible_with(have[1:] if many else have):
                 continue
             expected = (have[:1] if many else []) + wanted.as_list()
-            raise errors.InvalidArgumentError(
-                None, None, f"Shape mismatch in tuple component {i}. Expected {_dims(expected)}, got {_dims(have)}"
+            raise errors.invalid_argument(
+                f"Shape mismatch in tuple component {i}. Expected {_dims(expected)}, got {_dims(have)}"
             )
 
     def dequeue(self) -> Element:

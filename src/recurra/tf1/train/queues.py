@@ -273,8 +273,8 @@ class QueueBase:
 
     def _need_shapes(self, what: str) -> None:
         if self._needs_shapes and not all(s.is_fully_defined() for s in self._shapes):
-            raise errors.InvalidArgumentError(
-                None, None, f"{what} requires that all components have fully specified shapes: {self.name}"
+            raise errors.invalid_argument(
+                f"{what} requires that all components have fully specified shapes: {self.name}"
             )
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Any:

@@ -319,7 +319,7 @@ def _enter(saver: Saver, name: str) -> str:
 
 def mismatch(text: str) -> errors.OpError:
     """The error for a value that does not fit its variable."""
-    return errors.InvalidArgumentError(None, None, _MISMATCH + text)
+    return errors.invalid_argument(_MISMATCH + text)
 
 
 def _check_session(sess: Any) -> None:
