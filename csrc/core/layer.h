@@ -317,10 +317,12 @@ struct Shape {
         const double weights = recurrent_weights();
         const bool large = weights * sizeof(R) > last_cache && call.B < 64;
         const bool few = call.B < 2 * threads;
+        // What repays the meetings; a single row cannot be shared otherwise.
+        const double enough = call.B == 1 ? 12e3 : 30e3;
         // A single step is over before a second thread has come, unless it reads megabytes.
         const bool short_step = plan.steps <= 1 && weights * sizeof(R) < 4e6 && call.B < 4;
         if (threads <= 1 || short_step) return;
-        if ((few || large) && !Cell::whole_rows && weights * call.B > 30e3 && blocks >= 4)
+        if ((few || large) && !Cell::whole_rows && weights * call.B > enough && blocks >= 4)
             parts = int(threads < blocks / 2 ? threads : blocks / 2);
         else
             groups = int(threads < call.B ? threads : call.B);
