@@ -46,7 +46,7 @@ struct Forward : Shape<Cell> {
     bool from_zeros;              // the first step's product with the states is left out, if that is what zeros give
 
     // Weights too large to be read where they lie.
-    static constexpr double most_in_place = 6e6;
+    static constexpr double most_in_place = 3e6;
 
     // A call that is there to pack its weights has no plan.
     Forward(const recurra_call& call, const Plan& plan, bool to_pack = false)
@@ -68,7 +68,7 @@ struct Forward : Shape<Cell> {
         Arena count;
         lay_weights(count);
         copies = this->copies_of(count.used());
-        large = !halves && this->much(count.used());
+        large = !halves && count.used() > size_t(2) << 20;
     }
 
     Weights lay_weights(Arena& arena) const {
