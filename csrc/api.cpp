@@ -267,6 +267,56 @@ RECURRA_API int recurra_backward(const recurra_call* call) {
     }
 }
 
+// Two sequences at once, as the directions of a layer: a thread for each where there are two, else one after the other.
+// `run` is recurra_forward or recurra_backward of one of them.
+}  // extern "C"
+
+namespace {
+
+template <class Call, class Run>
+int run_both(Call* (&calls)[2], int64_t threads, Run run) {
+    struct Work {
+        Call* (&calls)[2];
+        Run& run;
+        int status[2];
+
+        static void body(void* self, const Team& team) {
+            Work& work = *static_cast<Work*>(self);
+            for (int i = team.member(); i < 2; i += team.members()) work.status[i] = work.run(work.calls[i]);
+        }
+    };
+    Work work{calls, run, {}};
+    run_team(threads == 2 || threads == 3 ? 2 : 1, 1, Work::body, &work);
+    return work.status[0] ? work.status[0] : work.status[1];
+}
+
+}  // namespace
+
+extern "C" {
+
+RECURRA_API int recurra_both_forward(recurra_call* first, recurra_call* second, int training) {
+    recurra_call* calls[] = {first, second};
+    const int64_t threads = first->threads;
+    for (recurra_call* call : calls) {
+        if (threads <= 3) call->threads = 1;
+        if (training != 2) call->reserve = nullptr;
+    }
+    const int status = run_both(calls, threads, [&](recurra_call* call) { return recurra_forward(call, training); });
+    for (recurra_call* call : calls)
+        if (status && training == 1 && call->reserve) {
+            pool_give(call->reserve);
+            call->reserve = nullptr;
+        }
+    return status;
+}
+
+RECURRA_API int recurra_both_backward(recurra_call* first, recurra_call* second) {
+    recurra_call* calls[] = {first, second};
+    const int64_t threads = first->threads;
+    if (threads <= 3) first->threads = second->threads = 1;
+    return run_both(calls, threads, [](recurra_call* call) { return recurra_backward(call); });
+}
+
 RECURRA_API int64_t recurra_scan_call_bytes() { return sizeof(recurra_scan_call); }
 
 // Runs a linear scan, or with `backward` its gradients.
@@ -324,25 +374,28 @@ RECURRA_API int recurra_xlstm(const recurra_xlstm_call* call, int matrix, int ba
     }
 }
 
-// out[i] = value with `probability`, else 0: what a seed gives does not depend on threads or instruction set.
-RECURRA_API void recurra_draw(float* out, int64_t count, double probability, double value, uint64_t seed, int threads) {
-    enum : int64_t { size = 4096 };  // of a piece
+// Unit u of row r at out + r * stride + u is value with `probability`, else 0: what a seed gives depends neither on threads
+// nor on the instruction set. The rows of one step are `batch`; each thread draws those that a recurrence deals to it, for
+// lines that another core has just written are slow to read.
+RECURRA_API void recurra_draw(float* out, int64_t rows, int64_t width, int64_t stride, int64_t batch, double probability,
+                              double value, uint64_t seed, int threads) {
     struct Work {
         float *out, value;
-        int64_t count;
+        int64_t rows, width, stride, batch;
         uint32_t limit;
         uint64_t seed;
         static void body(void* self, const Team& team) {
             const Work& work = *static_cast<const Work*>(self);
-            const Range mine = piece((work.count + size - 1) / size, 1, team.member(), team.members());
-            for (int64_t i = mine.begin; i < mine.end; ++i)
-                RECURRA_PICK_FUNCTION(draw)(work.out + i * size, std::min(int64_t(size), work.count - i * size), work.limit,
-                                            work.value, work.seed, uint64_t(i));
+            const Range mine = piece(work.batch, 1, team.member(), team.members());
+            for (int64_t first = 0; first < work.rows; first += work.batch)
+                for (int64_t r = first + mine.begin; r < first + mine.end; ++r)
+                    RECURRA_PICK_FUNCTION(draw)(work.out + r * work.stride, work.width, work.limit, work.value, work.seed,
+                                                uint64_t(r));
         }
     };
     const double words = probability * 4294967296.0;
-    Work work = {out, float(value), count, words >= 4294967295.0 ? 4294967295u : uint32_t(words), seed};
-    run_team(count < 8 * int64_t(size) ? 1 : threads, 1, Work::body, &work);
+    Work work = {out, float(value), rows, width, stride, batch, words >= 4294967295.0 ? 4294967295u : uint32_t(words), seed};
+    run_team(worth_waking(threads, rows * width * 4), 1, Work::body, &work);
 }
 
 // Floating-point operations per second, in 10^9, of multiply-adds in registers on `threads` threads.

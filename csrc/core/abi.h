@@ -1,4 +1,4 @@
 // Bumped whenever recurra_call changes; whoever fills it in (Python, csrc/python) refuses another number.
 #pragma once
 
-enum { RECURRA_ABI = 12 };
+enum { RECURRA_ABI = 13 };

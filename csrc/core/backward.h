@@ -26,6 +26,7 @@ struct Backward : Shape<Cell> {
         const R **h_before, **c_before, **saved_before;
         int64_t* pair;
         const R** masks;
+        Matrix<R> drawn;
     };
 
     Columns<V> features;  // of an input gradient, [I]
@@ -95,6 +96,7 @@ struct Backward : Shape<Cell> {
             laid.x = arena.take<R*>(this->chunk_rows);
             laid.pair = arena.take<int64_t>(rows);
             laid.masks = arena.take<const R*>(this->mask_pointers());
+            laid.drawn = matrix(this->drawn_rows(), this->drawn_width());
             if (thread) thread[m] = laid;
         }
         gradient.layout(arena);
@@ -249,7 +251,7 @@ struct Backward : Shape<Cell> {
                 step.gates = at.gates;
                 step.gates.p = at.gates.row(rows);
                 point(own, s, g, step.rows);
-                this->point_masks(step, own.masks, s, g);
+                this->point_masks(step, own.masks, own.drawn, s, g);
                 add_states(at, team, step.rows, s, g);
                 cell.backward(step);
                 if (call.resets.base) restart(at, team, step.rows, s, g);

@@ -40,6 +40,13 @@ typedef struct {
     int64_t t_stride, b_stride;
 } recurra_rows;
 
+// A mixture's coefficients [T, B, n] that are drawn where they are needed (core/draw.h): rows whose b_stride is below 0
+// have one of these at their base, and their row t * B + b. float only.
+typedef struct {
+    uint64_t seed, limit;
+    double value;
+} recurra_drawn;
+
 typedef struct {
     recurra_rows fresh, old;
 } recurra_mix;

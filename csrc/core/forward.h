@@ -23,7 +23,7 @@ struct Forward : Shape<Cell> {
     struct Thread {
         R **out, **saved;
         const R** masks;
-        Matrix<R> pairs;
+        Matrix<R> drawn, pairs;
     };
 
     // As the products read them, with the bias in the banks' order. 0 times the recurrent ones, a sum for each share.
@@ -136,6 +136,7 @@ struct Forward : Shape<Cell> {
         for (int m = 0; m < this->groups * this->parts; ++m) {
             Thread laid = {arena.take<R*>(this->group_rows), arena.take<R*>(this->group_rows),
                            arena.take<const R*>(this->mask_pointers()),
+                           matrix(this->drawn_rows(), this->drawn_width()),
                            matrix(halves ? this->group_rows : 0, call.R < call.H ? call.H : call.R)};
             if (thread) thread[m] = laid;
         }
@@ -189,7 +190,8 @@ struct Forward : Shape<Cell> {
             const int64_t p = this->position(i, g);
             return this->template sequence_row<const R>(call.x, plan.time(p, s), plan.order[p]);
         };
-        if (!call.lengths && !(plan.packed && plan.reverse)) return {row(0), this->groups * call.x.b_stride};
+        const bool evenly = this->equal_lengths() || (plan.packed && !plan.reverse && this->groups == 1);
+        if (evenly) return {row(0), call.x.b_stride};
         for (int64_t i = team.part; i < rows; i += team.parts) std::memcpy(at.x.row(i), row(i), call.I * sizeof(R));
         team.sync_group();
         return {at.x.p, at.x.ld};
@@ -352,7 +354,7 @@ struct Forward : Shape<Cell> {
                     own.out[i] = this->template sequence_row<R>(call.out, plan.time(p, s), plan.order[p]);
                     own.saved[i] = static_cast<R*>(call.reserve) + (plan.first[s] + p) * saved_row;
                 }
-                this->point_masks(step, own.masks, s, g);
+                this->point_masks(step, own.masks, own.drawn, s, g);
                 if (call.resets.base) restart(at, team, step.h, step.rows, s, g);
                 step.drops_zeros = s == 0 && drops_zeros(from, team);
                 if (joined) step.x = inputs_of(at, team, g, s, step.rows);

@@ -27,19 +27,19 @@ namespace portable {
 RECURRA_EACH(RECURRA_FLOAT)
 RECURRA_EACH(RECURRA_DOUBLE)
 double multiply_add(int64_t rounds, float* sink);
-void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
+void draw(float* out, int64_t width, uint32_t limit, float value, uint64_t seed, uint64_t row);
 }  // namespace portable
 
 namespace avx2 {
 RECURRA_EACH(RECURRA_FLOAT)
 double multiply_add(int64_t rounds, float* sink);
-void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
+void draw(float* out, int64_t width, uint32_t limit, float value, uint64_t seed, uint64_t row);
 }
 
 namespace avx512 {
 RECURRA_EACH(RECURRA_FLOAT)
 double multiply_add(int64_t rounds, float* sink);
-void draw(float* out, int64_t count, uint32_t limit, float value, uint64_t seed, uint64_t piece);
+void draw(float* out, int64_t width, uint32_t limit, float value, uint64_t seed, uint64_t row);
 }
 
 namespace bfloat16 {

@@ -10,6 +10,7 @@
 //   kept   elements per row of the batch, zeros at first, that the backward steps leave for the cell's own `finish`
 #pragma once
 #include "direct.h"
+#include "draw.h"
 #include "math.h"
 #include "memory.h"
 #include "plan.h"
@@ -346,11 +347,24 @@ struct Shape {
     // Of weights that are packed: no second-level cache holds them.
     static bool much(size_t bytes) { return bytes > size_t(4) << 20; }
 
-    int64_t local_rows(int64_t step, int group) const {
-        return step >= plan.steps ? 0 : (plan.active[step] - group + groups - 1) / groups;
+    // Rows of equal lengths are cut into pieces that lie side by side: two threads then write to different lines. Of unequal
+    // ones every group gets long and short rows: they are dealt in rounds, every other the other way, or the first group
+    // would have the longer row of all of them.
+    bool equal_lengths() const { return !call.lengths && !plan.packed; }
+    int64_t turn(int64_t round, int group) const { return round % 2 == 1 ? groups - 1 - group : group; }
+    int64_t position(int64_t i, int group) const {
+        return equal_lengths() ? piece(call.B, 1, group, groups).begin + i : i * groups + turn(i, group);
     }
-    int64_t all_rows(int group) const { return (call.B - group + groups - 1) / groups; }
-    int64_t position(int64_t i, int group) const { return group + i * groups; }
+    int64_t dealt(int64_t rows, int group) const {
+        if (equal_lengths()) {
+            const Range own = piece(call.B, 1, group, groups);
+            return own.end - own.begin;
+        }
+        const int64_t rounds = rows / groups;
+        return rounds + (turn(rounds, group) < rows % groups);
+    }
+    int64_t local_rows(int64_t step, int group) const { return step >= plan.steps ? 0 : dealt(plan.active[step], group); }
+    int64_t all_rows(int group) const { return dealt(call.B, group); }
 
     // A part's share of a bank: whole pairs of blocks, so that every bank and the plain products are cut alike.
     static Range own_blocks(const Team& team, const Columns<V>& columns) {
@@ -391,26 +405,45 @@ struct Shape {
         step.h_row_at = h_row_at();
     }
 
+    static bool drawn(const recurra_rows& rows) { return rows.base && rows.b_stride < 0; }
+    // Coefficients that a thread draws for a step of its rows.
+    int64_t drawn_rows() const {
+        int64_t masks = 0;
+        for (const recurra_mix& mix : call.mix) masks += drawn(mix.fresh) + drawn(mix.old);
+        return masks * group_rows;
+    }
+    int64_t drawn_width() const { return call.R < call.H ? call.H : call.R; }
+
     // Pointers that a thread holds for the mixtures and the mask of its rows.
     int64_t mask_pointers() const { return mixes() || call.mask.base ? 7 * group_rows : 0; }
     // Points them at step s.
-    void point_masks(Step<Cell>& step, const R** pointers, int64_t s, int group) const {
+    void point_masks(Step<Cell>& step, const R** pointers, Matrix<R> room, int64_t s, int group) const {
         if (!mask_pointers()) return;
-        const auto point = [&](const recurra_rows& from) -> const R* const* {
+        const auto point = [&](const recurra_rows& from, int64_t width) -> const R* const* {
             if (!from.base) return nullptr;
             const R** rows = pointers;
             pointers += group_rows;
             for (int64_t i = 0; i < step.rows; ++i) {
-                const int64_t p = position(i, group);
-                rows[i] = row_of<const R>(from, plan.time(p, s), plan.order[p]);
+                const int64_t p = position(i, group), t = plan.time(p, s), b = plan.order[p];
+                rows[i] = drawn(from) ? draw(from, t * call.B + b, room.row(i), width) : row_of<const R>(from, t, b);
             }
+            if (drawn(from)) room.p = room.row(group_rows);
             return rows;
         };
-        for (int which = 0; which < 3; ++which) {
-            step.fresh[which] = point(call.mix[which].fresh);
-            step.old[which] = point(call.mix[which].old);
+        const int mixtures = call.output_is_state ? 2 : 3;
+        for (int which = 0; which < mixtures; ++which) {
+            const int64_t width = which == 1 ? call.H : call.R;
+            step.fresh[which] = point(call.mix[which].fresh, width);
+            step.old[which] = point(call.mix[which].old, width);
         }
-        step.mask = point(call.mask);
+        step.mask = point(call.mask, call.H);
+    }
+
+    static const R* draw(const recurra_rows& from, int64_t row, R* out, int64_t width) {
+        const auto& what = *static_cast<const recurra_drawn*>(from.base);
+        if constexpr (sizeof(R) == sizeof(float))
+            draw_row(out, width, uint32_t(what.limit), float(what.value), what.seed, uint64_t(row));
+        return out;
     }
 
     // Row b at time t of the inputs, the outputs, all states, or a gradient of these.

@@ -19,7 +19,7 @@ from recurra.cells.activations import resolve
 from recurra.cells.checks import autocast_enabled
 from recurra.cells.lstm import LSTMOptions
 from recurra.cells.rnn import RNNOptions
-from recurra.kernels import Recurrence, freeze, run_sequence, run_unroll, thaw, wants_halves
+from recurra.kernels import Recurrence, freeze, run_both, run_sequence, run_unroll, thaw, wants_halves
 from recurra.kernels.decisions import TORCH, note
 from recurra.kernels.dispatch import refusal
 from recurra.kernels.layers import compiled_layers, run_layers
@@ -237,22 +237,36 @@ class _Layers(nn.RNNBase):
         Of packed rows `[N, I]`, `lengths` are the batch sizes.
         """
         columns = [part.unbind(0) for part in parts]
-        last = self.num_layers * (2 if self.bidirectional else 1) - 1
+        directions, count = self._directions(), 2 if self.bidirectional else 1
         finals = []
-        outputs: list[Tensor] = []
-        for direction, *state in zip(self._directions(), *columns, strict=True):
-            found = self._run_direction(direction, rows, self._layer_state(state), lengths, prepared)
+        for first in range(0, len(directions), count):
+            layer = directions[first : first + count]
+            states = [self._layer_state([column[direction.index] for column in columns]) for direction in layer]
+            found = self._run_layer(layer, rows, states, lengths, prepared)
             if found is None:
                 return None
-            outputs.append(found[0])
-            finals.append(self._layer_parts(found[1]))
-            if self.bidirectional and not direction.reverse:
-                continue
-            rows = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-            outputs = []
-            if self.dropout and self.training and direction.index < last:
+            rows, ends = found
+            finals += [self._layer_parts(end) for end in ends]
+            if self.dropout and self.training and first + count < len(directions):
                 rows = nn.functional.dropout(rows, self.dropout)
         return rows, [torch.stack(column) for column in zip(*finals, strict=True)]
+
+    def _run_layer(
+        self, layer: tuple[_Direction, ...], rows: Tensor, states: list[State], lengths: Tensor | None, prepared: bool
+    ) -> tuple[Tensor, Any] | None:
+        """Outputs, of both directions side by side, and each direction's final state."""
+        if len(layer) == 2:
+            done = run_both((layer[0], layer[1]), rows, (states[0], states[1]), lengths, joined=True)
+            if done is not None:
+                return done[0][0], done[1]
+        found = []
+        for direction, state in zip(layer, states, strict=True):
+            run = self._run_direction(direction, rows, state, lengths, prepared)
+            if run is None:
+                return None
+            found.append(run)
+        outputs, ends = zip(*found, strict=True)
+        return outputs[0] if len(layer) == 1 else torch.cat(outputs, -1), ends
 
     def _run_direction(
         self, direction: _Direction, rows: Tensor, state: State, lengths: Tensor | None, prepared: bool

@@ -1,5 +1,7 @@
 """Calls prepared once per cell: gradients as on the other roads, whatever is done to a cell between two calls."""
 
+import contextlib
+
 import pytest
 import torch
 from torch.nn.utils import parametrize
@@ -159,3 +161,52 @@ def test_vectors_that_are_not_dense_are_read_right():
         expected, _ = lstm_sequence(LSTMParams(kernel, bias), inputs, state)
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(found, torch.autograd.grad(expected.sum(), [bias])[0])
+
+
+WITH_MASKS = {
+    "zoneout": lambda: rc.ZoneoutWrapper(rc.LSTMCell(4, 5), rc.LSTMState(0.5, 0.2)),
+    "zoneout of a GRU": lambda: rc.ZoneoutWrapper(rc.GRUCell(4, 5), 0.3),
+    "zoneout, evaluation": lambda: rc.ZoneoutWrapper(rc.LSTMCell(4, 5, projection_size=3), 0.3).eval(),
+    "state dropout": lambda: rc.DropoutWrapper(rc.LSTMCell(4, 5), state_keep_prob=0.6),
+    "both": lambda: rc.ZoneoutWrapper(rc.DropoutWrapper(rc.GRUCell(4, 5), state_keep_prob=0.6), 0.3),
+    "recurrent dropout": lambda: rc.LayerNormBasicLSTMCell(4, 9, recurrent_keep_prob=0.7),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_MASKS)
+def test_masks_on_prepared_calls(kind, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("put together anew")
+
+    wrapper, inputs = WITH_MASKS[kind](), torch.randn(6, 3, 4)
+    lengths = torch.tensor([6, 2, 4])
+    for _ in range(2):
+        masks = wrapper.draw_masks(6, 3, like=inputs, input_size=4)
+        assert_as_plain(wrapper, inputs, lengths, masks=masks)
+        assert_as_plain(wrapper, inputs, masks=masks, reverse=True)
+    monkeypatch.setattr("recurra.cells.base.run_sequence", refuse)
+    found = gradients(wrapper, inputs, lengths, masks=masks)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            rc.unroll(wrapper, inputs, lengths=lengths, time_major=True, masks=masks)[0], found[0]
+        )
+    if wrapper.training:
+        torch.manual_seed(3)
+        first = rc.unroll(wrapper, inputs, time_major=True)[0]
+        assert not torch.equal(rc.unroll(wrapper, inputs, time_major=True)[0], first)
+        torch.manual_seed(3)
+        assert torch.equal(rc.unroll(wrapper, inputs, time_major=True)[0], first)
+
+
+def test_second_derivatives_under_masks():
+    wrapper, inputs = WITH_MASKS["both"](), torch.randn(4, 2, 4)
+    masks = wrapper.draw_masks(4, 2, like=inputs, input_size=4)
+    found = []
+    for road in (contextlib.nullcontext(), plain()):
+        x = inputs.clone().requires_grad_()
+        with road:
+            first = torch.autograd.grad(
+                rc.unroll(wrapper, x, masks=masks, time_major=True)[0].sum(), x, create_graph=True
+            )
+            found.append(torch.autograd.grad(first[0].square().sum(), [x, *wrapper.parameters()], allow_unused=True))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

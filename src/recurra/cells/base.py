@@ -8,6 +8,7 @@ cells: a thin module over a `Recurrence` (pure functions of parameters, input an
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn.modules import module as module_hooks
 
 from recurra import _nest
 from recurra._typing import SCALAR, Masks, State, StateSize
+from recurra.cells.autocast import in_float32, keeps_float32
 from recurra.cells.checks import check_dtypes, check_step
 from recurra.cells.init import Initializer, glorot_uniform
 from recurra.cells.stepper import Stepper
@@ -24,6 +26,7 @@ from recurra.errors import InputError, StructureError
 from recurra.kernels import (
     Recurrence,
     compiled_step,
+    drawn_now,
     freeze,
     know_leaves,
     make_stepper,
@@ -219,13 +222,14 @@ class BaseCell(nn.Module):
             self.halves = False
         return super().train(mode)
 
-    def _draw_for(self, inputs: Any) -> Masks:
+    def _draw_for(self, inputs: Any, draw: Callable[..., Masks] | None = None) -> Masks:
+        """Random masks for a sequence of inputs; `draw`: in place of `draw_masks`."""
         if type(self).draw_masks is BaseCell.draw_masks:
             return None
         first = _nest.flatten(inputs)[0]
         like = first if first.is_floating_point() else next(self.parameters(), torch.empty(()))
         sizes = _nest.map_leaves(lambda leaf: leaf.shape[2:], inputs)
-        return self.draw_masks(first.shape[0], first.shape[1], like=like, input_size=sizes)
+        return (draw or self.draw_masks)(first.shape[0], first.shape[1], like=like, input_size=sizes)
 
 
 def _definer(cls: type, name: str) -> int:
@@ -352,6 +356,8 @@ class LeafCell(BaseCell):
             stepped = run_step(self, x, state)
             if stepped is not None:
                 return stepped
+        if keeps_float32(self, x):
+            return in_float32(partial(LeafCell.forward, self), x, state, masks)  # type: ignore[no-any-return]
         return super().forward(x, state, masks)
 
     def _check_step(self, x: Any, state: State, masks: Masks) -> None:
@@ -378,14 +384,15 @@ class LeafCell(BaseCell):
     def _runs_from_zeros(self) -> bool:
         """Whether this is the class' own sequence from its own zeros, with no masks."""
         zeros = getattr(self.initial_state, "__func__", None) is BaseCell.initial_state
-        return zeros and self._runs_own_sequence()
+        return zeros and self.runs_own_sequence()
 
-    def _runs_own_sequence(self) -> bool:
+    def runs_own_sequence(self) -> bool:
+        """Whether its sequences are those of this class' own equation, with no masks."""
         own = self._own_equation or self._steps_itself() or type(self).unroll is not LeafCell.unroll
         return not (own or self._draws())
 
     def unroll_packed(self, data: Tensor, batch_sizes: Tensor, state: State, *, reverse: bool) -> Any:
-        if not self._runs_own_sequence():
+        if not self.runs_own_sequence():
             return None
         found = run_unroll(self, data, state, batch_sizes, reverse)
         if found is not None:
@@ -413,14 +420,17 @@ class LeafCell(BaseCell):
         """As `BaseCell.unroll`, through the family's kernel where one fits (see `recurra.explain`)."""
         if self._own_equation and not self._own_forward:
             return super().unroll(inputs, state, lengths, masks=masks, **call)
+        if keeps_float32(self, inputs):
+            return in_float32(self.unroll, inputs, state, lengths, masks=masks, **call)
         masks = masks if masks is not None else self._draw_for(inputs)
         if self._steps_itself():
             return scan(super().recur, inputs, state, lengths, project=super().project, masks=masks, **call)
-        special = call.get("after") or call.get("return_states") or call.get("resets") is not None
-        if masks is None and not special:
-            done = run_unroll(self, inputs, state, lengths, call.get("reverse", False))
+        after = call.pop("after", ())
+        if not call.get("return_states") and call.get("resets") is None:
+            done = run_unroll(self, inputs, state, lengths, call.get("reverse", False), masks, after)
             if done is not None:
                 return done
+        call["after"] = drawn_now(after)
         self._check_call("inputs", inputs, state, masks)
         params = self.params()
         if "_compiled" in self.__dict__ and not runs(self.recurrence, params, inputs, state, self.options, masks, call):

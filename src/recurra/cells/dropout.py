@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from recurra.cells.base import BaseCell
 from recurra.cells.checks import probability
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
-from recurra.kernels import draw_mask
+from recurra.kernels import draw_later, draw_mask
 from recurra.kernels.scan import After, StateDropout
 
 
@@ -81,6 +82,15 @@ class DropoutWrapper(Wrapper):
         return self.cell.output_is_state and self.output_keep_prob == 1 and self.state_keep_prob == 1
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
+        return self._drawn(draw_mask, steps, batch_size, like=like, input_size=input_size)
+
+    def _draw_within(self, inputs: Any) -> Masks:
+        own = type(self).draw_masks is DropoutWrapper.draw_masks and type(self).within is DropoutWrapper.within
+        return self._draw_for(inputs, partial(self._drawn, draw_later) if own and not self.variational else None)
+
+    def _drawn(
+        self, draw_state: Callable[..., Any], steps: int, batch_size: int, *, like: Tensor, input_size: Any = None
+    ) -> Masks:
         input_size = self.cell.input_size if input_size is None else input_size
         inner = self.cell.draw_masks(steps, batch_size, like=like, input_size=input_size)
         if not self.training:
@@ -88,19 +98,19 @@ class DropoutWrapper(Wrapper):
         time = 1 if self.variational else steps
         rows = 1 if self.variational == "batch" else batch_size
 
-        def draw(keep: float, sizes: Any) -> Masks:
+        def draw(keep: float, sizes: Any, how: Callable[..., Any] = draw_mask) -> Masks:
             if keep == 1:
                 return None
 
-            def mask(size: Any) -> Tensor | None:
+            def mask(size: Any) -> Any:
                 if size is SCALAR:
                     return None
                 shape = (time, rows, *([size] if isinstance(size, int) else size))
-                return keep_mask(shape, keep, like)
+                return how(shape, keep, 1 / keep, like)
 
             return _nest.map_leaves(mask, sizes)
 
-        state = draw(self.state_keep_prob, _filtered(self.state_filter, self.state_size))
+        state = draw(self.state_keep_prob, _filtered(self.state_filter, self.state_size), draw_state)
         masks = DropoutMasks(
             draw(self.input_keep_prob, input_size), draw(self.output_keep_prob, self.output_size), state, inner
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -65,10 +65,10 @@ class StackedCells(BaseCell):
     def initial_state(self, batch_size: int, **factory: Any) -> State:
         return tuple([cell.initial_state(batch_size, **factory) for cell in self._layers])
 
-    def _draw_for(self, inputs: Any) -> Masks:
+    def _draw_for(self, inputs: Any, draw: Callable[..., Masks] | None = None) -> Masks:
         if all([type(cell).draw_masks is BaseCell.draw_masks for cell in self._layers]):
             return None
-        return super()._draw_for(inputs)
+        return super()._draw_for(inputs, draw)
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
         sizes = [input_size, *(cell.output_size for cell in self.cells)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recurra import _nest
 from recurra._typing import Masks, State
-from recurra.cells.base import BaseCell
+from recurra.cells.base import BaseCell, LeafCell
 from recurra.cells.checks import check_step
 from recurra.errors import StructureError
 from recurra.kernels.scan import After, apply_after, mask_inputs, masks_at, valid_steps
@@ -68,6 +68,10 @@ class Wrapper(BaseCell):
         """The inner cell's share of the masks."""
         return masks
 
+    def _draw_within(self, inputs: Any) -> Masks:
+        """As `_draw_for`, for an inner cell with a kernel, which may draw what acts inside its recurrence."""
+        return self._draw_for(inputs)
+
     def _check_masks(self, masks: Masks) -> None:
         if masks is not None and self.masks_type is not None and not isinstance(masks, self.masks_type):
             raise StructureError(
@@ -102,7 +106,10 @@ class Wrapper(BaseCell):
         **call: Any,
     ) -> Any:
         self._check_masks(masks)
-        masks = masks if masks is not None else self._draw_for(inputs)
+        if masks is None:
+            kernel = isinstance(self.cell, LeafCell) and self.cell.runs_own_sequence() and not after
+            special = call.get("return_states") or call.get("resets") is not None
+            masks = self._draw_within(inputs) if kernel and not special else self._draw_for(inputs)
         valid = None
         if lengths is not None and (self.fills_padding or self.reads_padding):
             valid = valid_steps(lengths, _nest.flatten(inputs)[0].shape[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +15,7 @@ from recurra.cells.base import BaseCell
 from recurra.cells.checks import number
 from recurra.cells.wrapper import Wrapper
 from recurra.errors import InputError, StructureError
-from recurra.kernels import draw_mask
+from recurra.kernels import draw_later, draw_mask
 from recurra.kernels.scan import After, Zoneout
 
 
@@ -57,15 +59,24 @@ class ZoneoutWrapper(Wrapper):
         return self.cell.output_is_state
 
     def draw_masks(self, steps: int, batch_size: int, *, like: Tensor, input_size: Any = None) -> Masks:
+        return self._drawn(draw_mask, steps, batch_size, like=like, input_size=input_size)
+
+    def _draw_within(self, inputs: Any) -> Masks:
+        own = type(self).draw_masks is ZoneoutWrapper.draw_masks and type(self).within is ZoneoutWrapper.within
+        return self._draw_for(inputs, partial(self._drawn, draw_later) if own else None)
+
+    def _drawn(
+        self, draw: Callable[..., Any], steps: int, batch_size: int, *, like: Tensor, input_size: Any = None
+    ) -> Masks:
         inner = self.cell.draw_masks(steps, batch_size, like=like, input_size=input_size)
 
-        def mask(size: Any, rate: float) -> Tensor | None:
+        def mask(size: Any, rate: float) -> Any:
             if size is SCALAR:
                 return None
             features = [size] if isinstance(size, int) else list(size)
             if not self.training:
                 return torch.full((1, 1, *features), rate, dtype=like.dtype, device=like.device)
-            return draw_mask((steps, batch_size, *features), rate, 1.0, like)
+            return draw((steps, batch_size, *features), rate, 1.0, like)
 
         return ZoneoutMasks(_nest.map_leaves(mask, self.state_size, self.rates), inner)
 

@@ -6,8 +6,8 @@ sequence call means; a kernel computes the same numbers, faster. `dispatch.py` d
 
 from recurra.kernels.dispatch import Recurrence, plain, refusal, run_sequence, runs
 from recurra.kernels.layers import run_layers
-from recurra.kernels.prepared import freeze, run_unroll, thaw, wants_halves
-from recurra.kernels.random import draw_mask
+from recurra.kernels.prepared import freeze, run_both, run_unroll, thaw, wants_halves
+from recurra.kernels.random import draw_later, draw_mask, drawn_now
 from recurra.kernels.scan import StateDropout, Zoneout, scan
 from recurra.kernels.step import compiled_step, know_leaves, make_stepper, run_step
 from recurra.kernels.stepwise import Compiled, run_compiled
@@ -18,12 +18,15 @@ __all__ = [
     "StateDropout",
     "Zoneout",
     "compiled_step",
+    "draw_later",
     "draw_mask",
+    "drawn_now",
     "freeze",
     "know_leaves",
     "make_stepper",
     "plain",
     "refusal",
+    "run_both",
     "run_compiled",
     "run_layers",
     "run_sequence",

@@ -33,6 +33,7 @@ from recurra.kernels.layouts import (
 )
 from recurra.kernels.native import library
 from recurra.kernels.packed import in_padded_rows, is_packed, packed_rows
+from recurra.kernels.random import drawn_now
 from recurra.kernels.scan import After, scan, valid_steps
 
 MASKED = ("layer_norm_basic_lstm",)
@@ -87,7 +88,7 @@ def refusal(
     return (
         _refused_family(recurrence.family, options)
         or _refused_tensors(flatten(params), inputs, state)
-        or _refused_masks(recurrence.family, masks, inputs, state)
+        or refused_masks(recurrence.family, masks, inputs, state)
         or mixing.refused(after, inputs, state)
         or library.missing
     )
@@ -108,7 +109,8 @@ def _refused_family(family: str, options: Any) -> str | None:
     return None
 
 
-def _refused_masks(family: str, masks: Masks, inputs: Tensor, state: State) -> str | None:
+def refused_masks(family: str, masks: Masks, inputs: Tensor, state: State) -> str | None:
+    """Why no kernel takes the masks of a cell's own."""
     if masks is None:
         return None
     if family not in MASKED or not isinstance(masks, Tensor):
@@ -313,31 +315,48 @@ def sequence_of(
     if R != H and (where.projection is None or tensors[where.projection] is None):
         raise InputError(f"`state` has parts of {H} and {R} units, but there is no projection")
 
-    # no mention of `what` inside: a cycle would keep masks and reserves until Python looks for cycles
-    def reference(
-        x: Tensor, lengths: Tensor | None, start: list[Tensor], restart: list[Tensor], given: list[Tensor | None]
-    ) -> tuple[Tensor, ...]:
-        results = _plain(
-            recurrence,
-            rebuild(params, iter(given)),
-            x,
-            _nest.pack_as(state, list(reversed(start))),
-            lengths,
-            options=options,
-            reverse=reverse,
-            masks=masks,
-            after=after,
-            resets=resets,
-            reset_state=_nest.pack_as(state, list(reversed(restart))) if restart else None,
-            return_states=return_states,
-        )
-        return results[0], *(leaf for part in results[1:] for leaf in reversed(_nest.flatten(part)))
-
+    reference = partial(_reference, recurrence, params, state, options=options, reverse=reverse)
+    more = {"resets": resets, "return_states": return_states}
     states = len(_nest.flatten(state))
-    mix = mixing.mixtures(after, state)
-    mask = None if masks is None else mixing.dense_rows(masks)
-    what = ops.Sequence(where, states, reverse, _options(options), mix, mask, resets, return_states, reference)
-    return what, tensors
+    none = mixing.mixtures((), state)
+    kind = (where, states, reverse, _options(options), none, None, resets, return_states)
+    return with_masks(ops.Sequence(*kind, partial(reference, **more)), state, masks, after), tensors
+
+
+def with_masks(what: ops.Sequence, state: State, masks: Tensor | None, after: After) -> ops.Sequence:
+    """A call without masks with those that act inside its recurrence; `state` in the cell's structure."""
+    return what._replace(
+        mix=mixing.mixtures(after, state),
+        mask=None if masks is None else mixing.dense_rows(masks),
+        reference=partial(what.reference, masks=masks, after=after),
+    )
+
+
+def _reference(
+    recurrence: Recurrence,
+    params: Any,
+    state: State,
+    x: Tensor,
+    lengths: Tensor | None,
+    start: list[Tensor],
+    restart: list[Tensor],
+    given: list[Tensor | None],
+    *,
+    after: After = (),
+    **call: Any,
+) -> tuple[Tensor, ...]:
+    """What `ops.Sequence.reference` is; of `params` and `state` only the structure counts."""
+    results = _plain(
+        recurrence,
+        rebuild(params, iter(given)),
+        x,
+        _nest.pack_as(state, list(reversed(start))),
+        lengths,
+        after=drawn_now(after),
+        reset_state=_nest.pack_as(state, list(reversed(restart))) if restart else None,
+        **call,
+    )
+    return results[0], *(leaf for part in results[1:] for leaf in reversed(_nest.flatten(part)))
 
 
 def run_kernel(

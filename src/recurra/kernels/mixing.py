@@ -6,20 +6,24 @@ for the output.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra._typing import Masks, State
+from recurra.kernels.random import Drawn, drawn_now
 from recurra.kernels.scan import After, Zoneout
 
 
 class Mixture(NamedTuple):
-    """Coefficients, `[T or 1, B or 1, n]`: no `fresh` means `1 - old` (zoneout), no `old` means 0 (dropout)."""
+    """Coefficients, `[T or 1, B or 1, n]`: no `fresh` means `1 - old` (zoneout), no `old` means 0 (dropout).
 
-    fresh: Tensor | None
-    old: Tensor | None
+    Tensors, or what a kernel is to draw (`recurra.kernels.random.Drawn`).
+    """
+
+    fresh: Any
+    old: Any
 
 
 def dense_rows(tensor: Tensor) -> Tensor:
@@ -33,7 +37,7 @@ Mixtures = tuple[Mixture | None, Mixture | None, Mixture | None]
 """Of h, of c, and of the output; None for the new value itself."""
 
 
-def _parts(masks: Masks, state: State) -> list[Tensor | None]:
+def _parts(masks: Masks, state: State) -> list[Any]:
     return [masks] if isinstance(state, Tensor) else list(masks)
 
 
@@ -52,8 +56,10 @@ def refused(after: After, inputs: Tensor, state: State) -> str | None:
     return None
 
 
-def refused_mask(name: str, mask: Tensor, inputs: Tensor, features: int) -> str | None:
+def refused_mask(name: str, mask: Tensor | Drawn, inputs: Tensor, features: int) -> str | None:
     """Why the kernels do not take a mask."""
+    if isinstance(mask, Drawn):
+        return None if mask.shape == (*inputs.shape[:2], features) else f"{name} with masks of shape {list(mask.shape)}"
     if type(mask) is not Tensor or mask.dtype is not inputs.dtype or mask.requires_grad:
         return f"{name} with masks that are no plain tensors of the input's type"
     T, B = inputs.shape[:2]
@@ -69,16 +75,17 @@ def mixtures(after: After, state: State) -> Mixtures:
         if transform.masks is None:
             continue
         zoneout = isinstance(transform, Zoneout)
-        masks = [None if mask is None else dense_rows(mask) for mask in _parts(transform.masks, state)]
+        masks = [dense_rows(mask) if isinstance(mask, Tensor) else mask for mask in _parts(transform.masks, state)]
         parts = [part if mask is None else _then(part, mask, zoneout) for part, mask in zip(parts, masks, strict=True)]
         if isinstance(transform, Zoneout) and transform.emit:
             output = parts[-1]
     return parts[-1], parts[0] if len(parts) > 1 else None, output
 
 
-def _then(part: Mixture | None, mask: Tensor, zoneout: bool) -> Mixture:
+def _then(part: Mixture | None, mask: Any, zoneout: bool) -> Mixture:
     if part is None:
         return Mixture(None, mask) if zoneout else Mixture(mask, None)
+    mask, part = drawn_now(mask), Mixture(*map(drawn_now, part))
     old = torch.zeros_like(mask[:1, :1]) if part.old is None else part.old
     fresh = 1 - old if part.fresh is None else part.fresh
     if zoneout:

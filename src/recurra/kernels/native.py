@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 12
+ABI = 13
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -220,6 +220,8 @@ class Library:
         core.recurra_step.argtypes = [c_void_p]
         core.recurra_layers.argtypes = [c_void_p, c_int]
         core.recurra_backward.argtypes = [c_void_p]
+        core.recurra_both_forward.argtypes = [c_void_p, c_void_p, c_int]
+        core.recurra_both_backward.argtypes = [c_void_p, c_void_p]
         for name in ("log_norm", "gradient", "viterbi"):
             function = getattr(core, f"recurra_chain_{name}")
             function.argtypes = [c_void_p, c_int] if name == "log_norm" else [c_void_p]
@@ -231,7 +233,7 @@ class Library:
         core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_replay.argtypes = [c_void_p]
         core.recurra_product.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int64]
-        core.recurra_draw.argtypes = [c_void_p, c_int64, c_double, c_double, c_uint64, c_int]
+        core.recurra_draw.argtypes = [c_void_p, *[c_int64] * 4, c_double, c_double, c_uint64, c_int]
         self.core = core
         self._forward, self._step, self._layers = core.recurra_forward, core.recurra_step, core.recurra_layers
         self._backward, self.release = core.recurra_backward, core.recurra_release
@@ -267,6 +269,17 @@ class Library:
             self.check(status)
         return Reserve(self.release, words[_RESERVE]) if training else None
 
+    def both_forward(self, first: array[int], second: array[int], training: bool) -> list[Reserve]:
+        """Run two sequences at once; with `training`, returns what their backward needs."""
+        assert self.core is not None
+        self.check(self.core.recurra_both_forward(first.buffer_info()[0], second.buffer_info()[0], training))
+        return [Reserve(self.release, words[_RESERVE]) for words in (first, second)] if training else []
+
+    def both_backward(self, first: array[int], second: array[int]) -> None:
+        """Run the gradients of two sequences at once."""
+        assert self.core is not None
+        self.check(self.core.recurra_both_backward(first.buffer_info()[0], second.buffer_info()[0]))
+
     def step(self, words: array[int]) -> None:
         """Run a sequence without gradients."""
         status = self._step(words.buffer_info()[0])
@@ -285,11 +298,19 @@ class Library:
         return self.core.recurra_peak(threads)
 
     def draw(self, shape: tuple[int, ...], probability: float, value: float, seed: int) -> torch.Tensor:
-        """A float32 tensor of `value` at random places and zeros elsewhere."""
+        """A float32 tensor `[T, B, ...]` of `value` at random places and zeros elsewhere.
+
+        Rows of a large one begin on cache lines: two threads, each with rows of its own, share none then.
+        """
         assert self.core is not None
-        mask = self.empty(*shape)
-        self.core.recurra_draw(mask.data_ptr(), mask.numel(), probability, value, seed, self.threads())
-        return mask
+        steps, batch, *features = shape
+        width = math.prod(features)
+        stride = -(-width // 16) * 16 if features and 4 * math.prod(shape) >= POOLED else width
+        mask = self.empty(steps, batch, stride)
+        self.core.recurra_draw(
+            mask.data_ptr(), steps * batch, width, stride, batch, probability, value, seed, self.threads()
+        )
+        return mask[..., :width].unflatten(2, features) if stride > width else mask.view(shape)
 
     def forward_into(self, words: array[int]) -> None:
         """Run a sequence, leaving what backward needs in the call's `reserve`, the caller's memory."""

@@ -6,6 +6,7 @@ is run again and differentiated by autograd.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from recurra.kernels.argument import Options, Words, form_of
 from recurra.kernels.layouts import Layout
 from recurra.kernels.mixing import Mixtures, dense_rows
 from recurra.kernels.native import Reserve, Rows, library
+from recurra.kernels.random import Drawn
 
 
 class Sequence(NamedTuple):
@@ -56,7 +58,8 @@ def sequence(
 
     Of packed rows `x [N, I]`, `lengths` are the batch sizes `[T]`, and sequences of results are packed alike.
     `tensors` are the initial states, the states to start anew from (with resets), and the parameters. Of all states,
-    those past a row's end are zeros. `template`: an earlier argument for the same `what`, B and parameters.
+    those past a row's end are zeros. `template`: an earlier argument for the same `what`, but for masks, B and
+    parameters.
     """
     if torch.is_grad_enabled() and any([tensor is not None and tensor.requires_grad for tensor in (x, *tensors)]):
         return _Sequence.apply(what, template, lengths, x, *tensors)
@@ -107,20 +110,25 @@ def make_call(
     words[argument.IS_DOUBLE] = 2 if what.halves else x.dtype is torch.float64
     words[argument.THREADS] = library.threads()
     words[argument.REVERSE] = what.reverse
-    words[argument.EMITS_STATE] = what.mix[2] is what.mix[0]
     words[argument.B], words[argument.R] = states[0].shape
     words[argument.I], words[argument.H] = x.shape[-1], states[-1].shape[-1]
-    for index, mixture in enumerate(what.mix):
-        if mixture is not None:
-            _point_mask(words, argument.FRESH[index], mixture.fresh)
-            _point_mask(words, argument.OLD[index], mixture.old)
-    _point_mask(words, argument.MASK, what.mask)
+    point_masks(words, what)
     if what.resets is not None:
         point(words, argument.RESETS, what.resets.unsqueeze(-1))
         for where, state in zip(argument.RESTART, restart, strict=False):
             point(words, where, state)
     point_sequence(words, lengths, x, states, out)
     return words
+
+
+def point_masks(words: Words[int], what: Sequence) -> None:
+    """Write what acts inside the recurrence."""
+    words[argument.EMITS_STATE] = what.mix[2] is what.mix[0]
+    for index, mixture in enumerate(what.mix):
+        if mixture is not None:
+            _point_mask(words, argument.FRESH[index], mixture.fresh)
+            _point_mask(words, argument.OLD[index], mixture.old)
+    _point_mask(words, argument.MASK, what.mask)
 
 
 def point_sequence(words: Words[int], lengths: Tensor | None, x: Tensor, states: Any, out: Tensor) -> None:
@@ -143,9 +151,11 @@ def point_rows(words: Words[int], lengths: Tensor | None, x: Tensor, out: Tensor
     point(words, argument.OUT, out)
 
 
-def _point_mask(words: Words[int], where: int, mask: Tensor | None) -> None:
+def _point_mask(words: Words[int], where: int, mask: Tensor | Drawn | None) -> None:
     """Write where a mask `[T or 1, B or 1, n]` is; a single step or row serves all."""
-    if mask is not None:
+    if isinstance(mask, Drawn):
+        words[where], words[where + 1], words[where + 2] = ctypes.addressof(mask), 0, -1
+    elif mask is not None:
         T, B, _ = mask.shape
         words[where] = mask.data_ptr()
         words[where + 1] = mask.stride(0) if T > 1 else 0
@@ -168,6 +178,46 @@ class Kept(NamedTuple):
     reserve: Reserve
 
 
+class Ready(NamedTuple):
+    """A forward call whose argument is written."""
+
+    words: Words[int]
+    results: tuple[Tensor, ...]
+    """Outputs, final states, and all states where they are wanted."""
+    addresses: list[int]
+    given: Any
+    """What the argument points at, besides the results."""
+
+
+def ready_forward(
+    what: Sequence,
+    template: Words[int] | None,
+    lengths: Tensor | None,
+    x: Tensor,
+    tensors: tuple[Tensor | None, ...],
+    out: Tensor | None = None,
+) -> Ready:
+    """Write a forward call's argument; `out`: where its outputs go, if not to a tensor of their own."""
+    x, tensors = dense_rows(x), _dense(what, tensors)
+    states = what.split(tensors)[0]
+    if out is None:
+        out = empty_like_layout(x, states[0].shape[-1])
+    finals = tuple([torch.empty(state.shape, dtype=x.dtype, device="cpu") for state in states])
+    every = tuple(empty_like_layout(x, state.shape[-1]) for state in states) if what.return_states else ()
+    if template is None:
+        words = make_call(what, lengths, x, tensors, out)
+    else:
+        words = template[:]
+        words[argument.THREADS], words[argument.REVERSE] = library.threads(), what.reverse
+        point_masks(words, what)
+        point_sequence(words, lengths, x, states, out)
+    for where, final in zip(argument.FINAL, finals, strict=False):
+        point(words, where, final)
+    for where, state in zip(argument.STATES, every, strict=False):
+        point(words, where, state)
+    return Ready(words, (out, *finals, *every), _addresses(lengths, out, x, tensors), (x, tensors))
+
+
 def _forward(
     what: Sequence,
     template: Words[int] | None,
@@ -177,24 +227,9 @@ def _forward(
     *,
     training: bool,
 ) -> tuple[tuple[Tensor, ...], Kept | None]:
-    x, tensors = dense_rows(x), _dense(what, tensors)
-    states = what.split(tensors)[0]
-    out = empty_like_layout(x, states[0].shape[-1])
-    finals = tuple([torch.empty(state.shape, dtype=x.dtype, device="cpu") for state in states])
-    every = tuple(empty_like_layout(x, state.shape[-1]) for state in states) if what.return_states else ()
-    if template is None:
-        words = make_call(what, lengths, x, tensors, out)
-    else:
-        words = template[:]
-        words[argument.THREADS], words[argument.REVERSE] = library.threads(), what.reverse
-        point_sequence(words, lengths, x, states, out)
-    for where, final in zip(argument.FINAL, finals, strict=False):
-        point(words, where, final)
-    for where, state in zip(argument.STATES, every, strict=False):
-        point(words, where, state)
-    reserve = library.forward(words, training)
-    results = (out, *finals, *every)
-    return results, None if reserve is None else Kept(words, _addresses(lengths, out, x, tensors), reserve)
+    ready = ready_forward(what, template, lengths, x, tensors)
+    reserve = library.forward(ready.words, training)
+    return ready.results, None if reserve is None else Kept(ready.words, ready.addresses, reserve)
 
 
 def _addresses(*tensors: Any) -> list[int]:
@@ -243,7 +278,24 @@ def gradients(
     `reserve` is the block that the forward call left, `kept` its argument where the tensors may still lie as then.
     """
     if torch.is_grad_enabled():
-        return _differentiable(what, lengths, x, tensors, grads, wanted)
+        return differentiable(what, lengths, x, tensors, grads, wanted)
+    words, found, _given = ready_backward(what, reserve, lengths, out, x, tensors, grads, wanted, kept)
+    library.backward(words)
+    return found
+
+
+def ready_backward(
+    what: Sequence,
+    reserve: int,
+    lengths: Tensor | None,
+    out: Tensor,
+    x: Tensor,
+    tensors: list[Any],
+    grads: Any,
+    wanted: Any,
+    kept: Kept | None = None,
+) -> tuple[Words[int], list[Tensor | None], Any]:
+    """A backward call's argument, the gradients that it fills in (of x, then of the tensors), and what it points at."""
     dense_x, dense = dense_rows(x), _dense(what, tensors)
     if kept is not None and _addresses(lengths, out, dense_x, dense) == kept.addresses:
         words = kept.words[:]
@@ -255,8 +307,7 @@ def gradients(
     d_x = empty_like_layout(x, x.shape[-1]) if wanted[0] else None
     found = [_empty(tensor, want) for tensor, want in zip(tensors, wanted[1:], strict=True)]
     fill_gradients(words, what, dense, grads, d_x, found)
-    library.backward(words)
-    return [d_x, *found]
+    return words, [d_x, *found], (dense_x, dense, grads)
 
 
 def fill_gradients(
@@ -282,7 +333,7 @@ def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
     return _fresh(tensor.dtype, *tensor.shape)
 
 
-def _differentiable(
+def differentiable(
     what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Any], grads: Any, wanted: Any
 ) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""

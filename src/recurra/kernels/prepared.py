@@ -7,21 +7,23 @@ weights are the parameters where they lie, looked up anew in every call, or thos
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra import _nest
-from recurra._typing import State
+from recurra._typing import Masks, State
 from recurra.errors import InputError
-from recurra.kernels import argument, decisions, ops
+from recurra.kernels import argument, decisions, mixing, ops
 from recurra.kernels.argument import Words
 from recurra.kernels.binding import extension
-from recurra.kernels.dispatch import plain_only, recorded, refusal, sequence_of
+from recurra.kernels.both import Pair, both
+from recurra.kernels.dispatch import plain_only, recorded, refusal, refused_masks, sequence_of, with_masks
 from recurra.kernels.layouts import FAMILIES, flatten
 from recurra.kernels.native import Packed, library
 from recurra.kernels.packed import is_packed, packed_rows
+from recurra.kernels.scan import After
 from recurra.kernels.trained import train_sequence
 
 if TYPE_CHECKING:
@@ -132,12 +134,15 @@ class Prepared:
         library.step(words)
         return new_h, self.state_type(new_c, new_h)
 
-    def run_sequence(self, inputs: Tensor, state: State, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, State]:
+    def run_sequence(
+        self, what: ops.Sequence, inputs: Tensor, state: State, lengths: Tensor | None
+    ) -> tuple[Tensor, State]:
         """A sequence without gradients: outputs and final state."""
         x = ops.dense_rows(inputs)
         out = ops.empty_like_layout(x, self.state_shapes[0][1])
         words = self.words[:]
-        words[argument.REVERSE] = reverse
+        words[argument.REVERSE] = what.reverse
+        ops.point_masks(words, what)
         ops.point_rows(words, lengths, x, out)
         return out, self.run(words, x, state)
 
@@ -254,20 +259,32 @@ def plain_tensor(tensor: Any, shape: torch.Size) -> bool:
     )
 
 
-def run_unroll(
-    cell: Any, inputs: Any, state: State, lengths: Tensor | None, reverse: bool
-) -> tuple[Tensor, State] | None:
-    """A sequence `[T, B, I]`, `(outputs, final state)`; None where another road must run it.
+class _Found(NamedTuple):
+    """A sequence call for which there is a prepared one."""
 
-    Of packed rows `[N, I]`, `lengths` are the batch sizes `[T]`. Arguments are checked, as for `BaseCell.unroll`.
-    """
-    if torch.compiler.is_compiling():
-        return None
-    if compiled_sequence is not None and lengths is None:
-        done = compiled_sequence(cell, inputs, state, reverse)
-        if done is not None:
-            return done
-    if type(inputs) is not Tensor or not undisturbed():
+    prepared: Prepared
+    what: ops.Sequence
+    lengths: Tensor | None
+    tensors: tuple[Tensor | None, ...]
+    """States, h first, and parameters."""
+    differentiable: bool
+
+    def pack(self, finals: Any) -> State:
+        """Final states, h first, in the cell's structure."""
+        kind = self.prepared.state_type
+        return finals[0] if kind is None else kind(*reversed(finals))
+
+
+def _find(
+    cell: Any,
+    inputs: Any,
+    state: State,
+    lengths: Tensor | None,
+    reverse: bool,
+    masks: Masks = None,
+    after: After = (),
+) -> _Found | None:
+    if torch.compiler.is_compiling() or type(inputs) is not Tensor or not undisturbed():
         return None
     leaves: Any = (state,) if type(state) is Tensor else state[::-1]
     if is_packed(inputs, lengths):
@@ -288,15 +305,66 @@ def run_unroll(
     prepared = calls_of(cell).find(cell, B, frozen)
     if prepared is None or cell.input_size != I or not prepared.fits(leaves):
         return None
-    if not wants_gradient((inputs, *leaves, *prepared.tensors)):
-        return prepared.run_sequence(inputs, state, lengths, reverse)
-    if frozen is not None or cell.halves:
+    what = prepared.whats[reverse]
+    if masks is not None or after:
+        if refused_masks(cell.recurrence.family, masks, inputs, state) or mixing.refused(after, inputs, state):
+            return None
+        what = with_masks(what, state, masks, after)
+    return _Found(prepared, what, lengths, (*leaves, *prepared.tensors), frozen is None and not cell.halves)
+
+
+def run_unroll(
+    cell: Any,
+    inputs: Any,
+    state: State,
+    lengths: Tensor | None,
+    reverse: bool,
+    masks: Masks = None,
+    after: After = (),
+) -> tuple[Tensor, State] | None:
+    """A sequence `[T, B, I]`, `(outputs, final state)`; None where another road must run it.
+
+    Of packed rows `[N, I]`, `lengths` are the batch sizes `[T]`. Arguments are checked, as for `BaseCell.unroll`.
+    """
+    if torch.compiler.is_compiling():
         return None
-    done = train_sequence(prepared, inputs, leaves, reverse) if lengths is None else None
-    if done is not None:
-        return done[0], done[1] if len(done) == 2 else type(state)(*reversed(done[1:]))
-    out, *finals = ops.sequence(prepared.whats[reverse], inputs, lengths, (*leaves, *prepared.tensors), prepared.words)
-    return out, finals[0] if len(finals) == 1 else type(state)(*reversed(finals))
+    bare = lengths is None and masks is None and not after
+    if bare and compiled_sequence is not None:
+        done = compiled_sequence(cell, inputs, state, reverse)
+        if done is not None:
+            return done
+    found = _find(cell, inputs, state, lengths, reverse, masks, after)
+    if found is None:
+        return None
+    if not wants_gradient((inputs, *found.tensors)):
+        return found.prepared.run_sequence(found.what, inputs, state, found.lengths)
+    if not found.differentiable:
+        return None
+    if bare:
+        done = train_sequence(found.prepared, inputs, found.tensors[: found.what.states], reverse)
+        if done is not None:
+            return done[0], found.pack(done[1:])
+    out, *finals = ops.sequence(found.what, inputs, found.lengths, found.tensors, found.prepared.words)
+    return out, found.pack(finals)
+
+
+def run_both(
+    cells: tuple[Any, Any], inputs: Any, states: tuple[State, State], lengths: Tensor | None, *, joined: bool
+) -> tuple[tuple[Tensor, ...], tuple[State, State]] | None:
+    """One cell forwards and one in reverse, as two `run_unroll`: outputs, of both or `joined`, and the final states."""
+    forward = _find(cells[0], inputs, states[0], lengths, False)
+    backward = None if forward is None else _find(cells[1], inputs, states[1], lengths, True)
+    if forward is None or backward is None:
+        return None
+    tensors = (*forward.tensors, *backward.tensors)
+    if wants_gradient((inputs, *tensors)) and not (forward.differentiable and backward.differentiable):
+        return None
+    templates = forward.prepared.words, backward.prepared.words
+    pair = Pair((forward.what, backward.what), templates, len(forward.tensors), joined)
+    results = both(pair, inputs, forward.lengths, tensors)
+    first = 1 if joined else 2
+    second = first + forward.what.states
+    return results[:first], (forward.pack(results[first:second]), backward.pack(results[second:]))
 
 
 class Frozen:

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra._typing import Cell, Masks, State
+from recurra.cells.base import LeafCell
 from recurra.cells.checks import check_masks
 from recurra.errors import InputError, StructureError
+from recurra.kernels import run_both
 from recurra.loops.unroll import batch_major, prepare, unroll
 
 
@@ -51,6 +53,11 @@ def bidirectional(
     for masks in (masks_fw, masks_bw):
         if masks is not None:
             check_masks(masks, forward.steps, forward.batch_size)
+    if masks_fw is None and masks_bw is None and _run_themselves(cell_fw, cell_bw):
+        starts = forward.state, backward.state
+        done = run_both((cell_fw, cell_bw), forward.inputs, starts, lengths, joined=False)
+        if done is not None:
+            return (batch_major(done[0][0], time_major), batch_major(done[0][1], time_major)), done[1]
     out_fw, state_fw = cell_fw.unroll(forward.inputs, forward.state, lengths, masks=masks_fw)
     out_bw, state_bw = cell_bw.unroll(backward.inputs, backward.state, lengths, reverse=True, masks=masks_bw)
     outputs = batch_major(out_fw, time_major), batch_major(out_bw, time_major)
@@ -89,6 +96,10 @@ def stack_bidirectional(
         states_fw.append(state_fw)
         states_bw.append(state_bw)
     return inputs, tuple(states_fw), tuple(states_bw)
+
+
+def _run_themselves(*cells: Cell) -> bool:
+    return all([isinstance(cell, LeafCell) and cell.runs_own_sequence() for cell in cells])
 
 
 def _joined(forward: Any, backward: Any) -> Any:
