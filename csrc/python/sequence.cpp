@@ -169,9 +169,13 @@ PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
 // sequence(cell, x, state, reverse): (outputs, final state) of a time-major sequence without gradients; or None.
 PyObject* sequence(PyObject*, PyObject* const* args, Py_ssize_t count) {
     static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "sequence(cell, x, state, reverse)");
+        return nullptr;
+    }
     PyObject *cell = args[0], *x = args[1], *state = args[2];
     DLTensor view;
-    if (count != 4 || !plain_view(x, &view) || view.ndim != 3) return Py_NewRef(Py_None);
+    if (!plain_view(x, &view) || view.ndim != 3) return Py_NewRef(Py_None);
     const Ref fields(PyObject_GenericGetDict(cell, nullptr));
     if (!fields) return nullptr;
     const Ref kept = bound_of(fields.get(), view.shape[1], item(fields.get(), frozen) != nullptr);

@@ -67,9 +67,22 @@ def test_gradients_of_an_expanded_sum():
         (torch.ones(3, 2).t(), torch.ones(3, 2)),
         (torch.ones(2, 3).to(torch.bfloat16), torch.ones(3, 2).to(torch.bfloat16)),
         (torch.ones(0, 3), torch.ones(3, 2)),
+        (torch.ones(2, 3)._neg_view(), torch.ones(3, 2)),
+        (torch.ones(2, 3), torch.ones(3, 2)._neg_view()),
     ],
 )
 def test_other_products_stay_torchs(rows, matrix, taken):
     with OwnProducts():
         found = rows @ matrix
     assert not taken and torch.equal(found, rows @ matrix)
+
+
+def test_a_bias_of_another_length_stays_torchs(taken):
+    x, weight, bias = torch.randn(4, 3, 5), torch.randn(6, 5), torch.randn(1, requires_grad=True)
+    with OwnProducts():
+        found = nn.functional.linear(x, weight, bias)
+        with pytest.raises(RuntimeError):
+            nn.functional.linear(x, weight, torch.randn(7))
+    assert not taken
+    torch.testing.assert_close(found, x @ weight.t() + bias)
+    assert torch.autograd.grad(found.sum(), bias)[0].item() == found.numel()

@@ -257,6 +257,19 @@ def test_calls_that_a_compiled_step_does_not_know(caplog, call, reason):
     assert cell.__dict__["_compiled"].steps == {}
 
 
+def test_what_runs_under_autocast_is_torchs_and_compiled_only_elsewhere(traced):
+    cell, inputs = rc.compile_cell(PeepholeLSTM(3, 5)), torch.randn(2, 4, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = rc.unroll(cell, inputs)[0]
+        assert rc.explain(cell, inputs).decisions[0].reason == "under autocast"
+        with plain():
+            assert torch.equal(found, rc.unroll(cell, inputs)[0])
+    outputs = rc.unroll(cell, inputs)[0]
+    assert rc.explain(cell, inputs).decisions[0].road == COMPILED
+    with plain():
+        torch.testing.assert_close(outputs, rc.unroll(cell, inputs)[0])
+
+
 def test_only_so_many_shapes_are_compiled(monkeypatch, no_compiler):
     monkeypatch.setattr(stepwise, "MOST_STEPS", 1)
     cell = rc.compile_cell(PeepholeLSTM(3, 5))

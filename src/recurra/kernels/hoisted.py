@@ -30,25 +30,28 @@ class OwnProducts(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if not kwargs and func is _LINEAR and _fits(args[0], args[1].t(), *args[2:]):
+        if not kwargs and func is _LINEAR and _fits(*args, turned=True):
             return _Product.apply(args[0], args[1], args[2] if len(args) > 2 else None, True)
-        if not kwargs and func in _MATMUL and len(args) == 2 and _fits(*args):
+        if not kwargs and func in _MATMUL and len(args) == 2 and _fits(*args, turned=False):
             return _Product.apply(*args, None, False)
         return func(*args, **(kwargs or {}))
 
 
-def _fits(rows: Any, matrix: Any, bias: Any = None) -> bool:
-    if library.core is None or not all(type(t) in (Tensor, nn.Parameter) for t in (rows, matrix)):
+def _fits(rows: Any, matrix: Any, bias: Any = None, *, turned: bool) -> bool:
+    tensors = (rows, matrix) if bias is None else (rows, matrix, bias)
+    if library.core is None or not all(map(_is_plain, tensors)):
         return False
-    if matrix.dim() != 2 or rows.dim() < 2 or rows.shape[-1] != matrix.shape[0] or not rows.is_contiguous():
+    if matrix.dim() != 2 or rows.dim() < 2 or not rows.is_contiguous():
         return False
-    if any(tensor.device.type != "cpu" for tensor in (rows, matrix)):
+    depth, width = reversed(matrix.shape) if turned else matrix.shape
+    if rows.shape[-1] != depth or rows.numel() * width < LEAST:
         return False
-    if bias is not None and (bias.dtype is not torch.float32 or not bias.is_contiguous() or bias.dim() != 1):
-        return False
-    if rows.numel() * matrix.shape[1] < LEAST:
-        return False
-    return rows.dtype is matrix.dtype is torch.float32
+    return bias is None or (bias.shape == (width,) and bias.is_contiguous())
+
+
+def _is_plain(tensor: Any) -> bool:
+    is_tensor = type(tensor) in (Tensor, nn.Parameter)
+    return is_tensor and tensor.is_cpu and tensor.dtype is torch.float32 and not tensor.is_neg()
 
 
 class _Product(torch.autograd.Function):

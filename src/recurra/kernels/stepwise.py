@@ -192,6 +192,8 @@ def _refused(values: Any, extras: bool) -> str | None:
         return reason
     if library.serial:
         return "in a forked process"
+    if torch.is_autocast_enabled("cpu"):  # what is traced under it computes other numbers elsewhere
+        return "under autocast"
     if extras:
         return "a compiled step knows no resets, no states of all steps and no state dropout or zoneout behind it"
     for tensor in _nest.flatten(values):
