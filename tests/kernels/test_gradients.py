@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import recurra as rc
 from recurra import _nest
 from recurra.kernels import dispatch
 from recurra.kernels.layouts import flatten, rebuild
@@ -104,3 +105,14 @@ def test_saved_tensor_hooks_may_replace_what_was_saved():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t.clone()):
         outputs, _ = case.cell.unroll(case.inputs, case.state)
     assert torch.equal(torch.autograd.grad(outputs.sum(), case.cell.kernel)[0], expected)
+
+
+def test_gradients_to_be_differentiated_of_a_cell_above_itself():
+    """What flows through the layer below is counted once."""
+    cell, inputs = rc.LSTMCell(4, 4), torch.randn(2, 3, 4)
+
+    def gradients(**again):
+        outputs, _ = rc.unroll(cell, rc.unroll(cell, inputs)[0])
+        return torch.autograd.grad(outputs.square().sum(), tuple(cell.parameters()), **again)
+
+    torch.testing.assert_close(gradients(create_graph=True), gradients(), rtol=1e-4, atol=1e-5)

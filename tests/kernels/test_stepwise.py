@@ -317,3 +317,29 @@ def test_a_part_that_is_switched_to_evaluation_is_seen(traced):
     other = rc.unroll(cell, inputs)[0]
     assert not torch.allclose(one, other)
     torch.testing.assert_close(other, inputs.cumsum(1))
+
+
+class Hoisted(rc.BaseCell):
+    """One matrix for the input, hoisted, and for the state."""
+
+    def __init__(self):
+        super().__init__()
+        self.input_size = self.output_size = self.state_size = 3
+        self.layer = nn.Linear(3, 3)
+
+    def project(self, inputs):
+        return self.layer(inputs)
+
+    def recur(self, projected, state, masks=None):
+        h = torch.tanh(projected + state @ self.layer.weight)
+        return h, h
+
+
+def test_gradients_to_be_differentiated_count_what_is_hoisted_once(traced):
+    cell, inputs = rc.compile_cell(Hoisted()), torch.randn(2, 4, 3)
+
+    def gradients(**again):
+        return torch.autograd.grad(rc.unroll(cell, inputs)[0].square().sum(), tuple(cell.parameters()), **again)
+
+    torch.testing.assert_close(gradients(create_graph=True), gradients())
+    assert rc.explain(cell, inputs).decisions[0].road == COMPILED

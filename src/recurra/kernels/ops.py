@@ -333,11 +333,19 @@ def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
     return _fresh(tensor.dtype, *tensor.shape)
 
 
+def apart(tensors: Any) -> list[Any]:
+    """Views, each a node of its own in autograd's graph: where one was made of another, as a layer's inputs are of
+    weights that it shares with the layer below, the gradient of one holds nothing of the way to the other.
+    """
+    return [tensor.view_as(tensor) if tensor is not None and tensor.requires_grad else tensor for tensor in tensors]
+
+
 def differentiable(
     what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Any], grads: Any, wanted: Any
 ) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""
-    inputs = [x, *tensors]
+    inputs = apart([x, *tensors])
+    x, *tensors = inputs
     results = what.reference(x, lengths, *what.split(tensors))
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     targets = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]

@@ -14,6 +14,7 @@ from recurra.kernels.decisions import COMPILED, PLAIN, note
 from recurra.kernels.dispatch import refused_context
 from recurra.kernels.hoisted import OwnProducts
 from recurra.kernels.native import library
+from recurra.kernels.ops import apart
 from recurra.kernels.scan import longest, mask_inputs, select, valid_steps
 from recurra.kernels.step_program import Uncompilable, compile_step
 from recurra.kernels.step_sequence import Call, Step, forward, gradient
@@ -221,6 +222,7 @@ class _Steps(torch.autograd.Function):
 
 def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: Any) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the plain step."""
+    tensors = apart(tensors)
     results = _plain(step, call, tensors)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if result.requires_grad]
     targets = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]

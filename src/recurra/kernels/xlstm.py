@@ -18,7 +18,7 @@ from recurra.kernels.decisions import KERNEL, note
 from recurra.kernels.dispatch import refused_tensors
 from recurra.kernels.mixing import dense_rows
 from recurra.kernels.native import Rows, XLSTMCall, library
-from recurra.kernels.ops import empty_like_layout, rows_of
+from recurra.kernels.ops import apart, empty_like_layout, rows_of
 from recurra.kernels.scan import mask_inputs, valid_steps
 
 LARGEST = 256
@@ -307,6 +307,7 @@ def _add_recurrent(gradient: Tensor, before: Tensor, d_gates: Tensor) -> None:
 
 def _differentiable(kind: Kind, lengths: Tensor | None, inputs: list[Tensor | None], grads: Any) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""
+    inputs = apart(inputs)
     results = kind.reference(inputs[0], lengths, *inputs[1:])
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     targets = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
