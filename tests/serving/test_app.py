@@ -229,13 +229,55 @@ def test_info_tells_what_is_served(run):
         (b'{"inputs": ' + json.dumps(["a"] * 9).encode() + b"}", "inputs: list should have at most 8 items"),
         (b'{"text": "a"}', "unknown key 'text'"),
         (b'{"input": {"label": "a"}}', "input: no 'text'"),
-        (b"\xff", "error parsing the body"),
+        (b"\xff", "not JSON that can be read"),
+        (b'{"input": ' + b"[" * 90_000, "not JSON that can be read"),
     ],
 )
 def test_wrong_requests_are_refused_in_one_line(text, body, message):
     answer = text.post("/predict", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422) and list(answer.json()) == ["error"]
     assert message in answer.json()["error"] and "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("recipe", ["values", "digits", "forecast"])
+def test_what_is_no_finite_number_is_refused(run, recipe):
+    rest = ", 1" * (63 if recipe == "digits" else 1)
+    with client_of(run(recipe)) as client:
+        for number in ("NaN", "1e400", f"1{'0' * 400}", '"nan"', f'"{"[" * 40_000}"'):
+            for value in (number, f"[[{number}{rest}]]"):
+                answer = client.post("/predict", content=f'{{"input": {value}}}')
+                assert (answer.status_code, len(answer.text) < 200) == (422, True), answer.text
+
+
+def test_long_inputs_are_refused_and_leave_a_session_as_it_was(tmp_path):
+    path = runs.lm(tmp_path)
+    with client_of(path, tokens=9) as client:
+        here = f"/sessions/{client.post('/sessions').json()['session']}"
+        for address, body, where in (
+            ("/predict", {"input": "the cat sat"}, "input: 11"),
+            (here, {"input": "the cat sat"}, "input: 11"),
+            (here, {"inputs": ["the ", "cat sat"]}, "inputs: 11"),
+        ):
+            answer = client.post(address, json=body)
+            assert (answer.status_code, answer.json()["error"]) == (
+                422,
+                f"{where} steps, no more than 9 are taken at once",
+            )
+        assert client.post("/predict", json={"inputs": ["the cat", "the dog"]}).status_code == 200
+        assert_same(
+            client.post(here, json={"input": "the cat"}).json(),
+            client.post("/predict", json={"input": "the cat"}).json(),
+        )
+        tiny = client.post("/generate", json={"length": 5, "temperature": 1e-300}).json()
+        assert tiny == client.post("/generate", json={"length": 5, "temperature": 0}).json()
+
+
+def test_a_stream_is_not_cut_at_the_length_that_training_read(tmp_path):
+    path = runs.text(tmp_path, bidirectional=False, max_length=2, ngrams=0)
+    with client_of(path) as client:
+        one, more = (f"/sessions/{client.post('/sessions').json()['session']}" for _ in range(2))
+        parts = client.post(more, json={"inputs": ["ab", "cd"]}).json()["predictions"]
+        assert_same(client.post(one, json={"input": "abcd"}).json()["prediction"], parts[1])
 
 
 def test_large_requests_are_refused(text):

@@ -131,7 +131,7 @@ def is_number(cell: Any) -> bool:
     """Whether a cell reads as a number."""
     try:
         float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -131,7 +131,7 @@ def objects(path: Path, *, skip_bad: bool = False) -> Iterator[tuple[int, Row | 
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError(f"expected an object, got {type(row).__name__}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not skip_bad:
                 raise DataError(f"{path}, line {number}: not JSON: {error} {SKIP_HINT}") from error
             yield number, None
@@ -143,7 +143,7 @@ def _items(path: Path, text: str) -> list[str]:
     """The items of one JSON list, each as a line of its own."""
     try:
         return [json.dumps(item) for item in json.loads(text)]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from error
 
 
@@ -217,7 +217,7 @@ def _value(row: Row, columns: list[str], wide: bool, numeric: bool) -> Any:
 def _finite(cell: Any, name: str) -> float:
     try:
         number = float(cell)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"column {name!r}: {cell!r} is no number") from error
     if not math.isfinite(number):
         raise ValueError(f"column {name!r}: {cell!r} is no finite number")
@@ -255,7 +255,7 @@ def parse_sequence(cell: Any, least: int = 2) -> np.ndarray | None:
     if isinstance(cell, str) and cell.lstrip().startswith("[["):
         try:
             cell = json.loads(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if isinstance(cell, str):
         parts = cell.replace(",", " ").replace(";", " ").strip("[] ").split()
@@ -266,7 +266,7 @@ def parse_sequence(cell: Any, least: int = 2) -> np.ndarray | None:
         return None
     try:
         array = np.array(cell, dtype=np.float32)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     array = array[:, None] if array.ndim == 1 else array
     return array if array.ndim == 2 and bool(np.isfinite(array).all()) else None

@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
         logits, state = self(torch.tensor([prompt]))
         while True:
             last = logits[0, -1]
-            if temperature == 0:
+            if temperature < 1e-6:  # nothing else is likely then, and logits over it would overflow
                 token = int(last.argmax())
             else:
                 token = int(torch.multinomial(torch.softmax(last / temperature, -1), 1, generator=generator))

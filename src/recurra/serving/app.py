@@ -50,7 +50,7 @@ def create_app(trained: Trained, limits: Limits, threads: int | None = None) -> 
     for module in trained.model.modules():
         if isinstance(module, BaseCell):
             module.freeze()
-    worker = Worker(trained, threads=threads, requests=limits.requests)
+    worker = Worker(trained, threads=threads, requests=limits.requests, steps=limits.tokens)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

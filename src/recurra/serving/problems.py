@@ -26,6 +26,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def problem(error: Exception) -> tuple[int, str]:
     """Status and message of an error; of one that was not foreseen only its kind is told."""
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        return 422, "not JSON that can be read"  # too deep, or not UTF-8
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
     if isinstance(error, (RequestValidationError, ValidationError)):

@@ -30,7 +30,7 @@ class Limits(BaseModel):
     requests: int = Field(description="requests that may run or wait at once")
     sessions: int = Field(description="sessions and WebSockets that may be open at once")
     idle: float = Field(description="seconds without a step after which a session is dropped")
-    tokens: int = Field(default=MOST_TOKENS, description="tokens of one /generate")
+    tokens: int = Field(default=MOST_TOKENS, description="tokens of one /generate, steps of one input or message")
 
 
 class Info(BaseModel):

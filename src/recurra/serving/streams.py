@@ -30,9 +30,10 @@ def add_streams(
         return sessions.open(await worker.call(lambda: worker.task.stream(worker.model)))
 
     async def pushed(session: Session, inputs: Any) -> dict[str, Any]:
+        values, where = inputs.values()
         with worker.admitted():
             async with session.lock:
-                answers = await worker.call(lambda: session.stream.push(*inputs.values()))
+                answers = await worker.call(lambda: session.stream.push(values, where, worker.steps))
         sessions.touch(session)
         return answered(inputs, answers)
 
@@ -87,6 +88,8 @@ def add_streams(
             return await pushed(session, request.model_validate(message))
         except json.JSONDecodeError as error:
             return {"error": f"not JSON: {error.msg}, at character {error.pos}"}
+        except RecursionError:
+            return {"error": "not JSON that can be read"}
         except Exception as error:
             status, text = problem(error)
             if status == 500:

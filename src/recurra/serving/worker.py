@@ -19,6 +19,9 @@ import torch
 
 from recurra.errors import RecurraError
 from recurra.training.runs import Trained
+from recurra.training.task import check_steps
+
+PADDED = 20_000  # steps computed together, padding included: what bounds the memory that strangers' inputs take
 
 
 class Busy(RecurraError):
@@ -51,11 +54,20 @@ class Worker:
         threads: torch's threads; None: as the run says, else torch's own choice.
         rows: inputs that are computed together at most.
         requests: requests that may wait at once; more are refused.
+        steps: of an input at most.
     """
 
-    def __init__(self, trained: Trained, *, threads: int | None = None, rows: int = 32, requests: int = 256) -> None:
+    def __init__(
+        self,
+        trained: Trained,
+        *,
+        threads: int | None = None,
+        rows: int = 32,
+        requests: int = 256,
+        steps: int | None = None,
+    ) -> None:
         self.task, self.model = trained.task, trained.model
-        self.rows, self.requests = rows, requests
+        self.rows, self.requests, self.steps = rows, requests, steps
         self._threads = threads or trained.config.threads
         self._active = 0
         self._queue: queue.SimpleQueue[_Call | _Prediction | None] = queue.SimpleQueue()
@@ -130,11 +142,16 @@ class Worker:
     def _read(self, job: _Prediction) -> bool:
         """Read a job's values; what cannot be read is that job's error alone."""
         try:
-            job.inputs = [self.task.read_input(*pair) for pair in zip(job.values, job.where, strict=True)]
+            job.inputs = [self._read_one(*pair) for pair in zip(job.values, job.where, strict=True)]
         except Exception as error:
             job.future.set_exception(error)
             return False
         return True
+
+    def _read_one(self, value: Any, where: str) -> Any:
+        read = self.task.read_input(value, where)
+        check_steps(len(read), self.steps, where)  # others are padded to its length
+        return read
 
     def _predict(self, jobs: list[_Prediction]) -> None:
         inputs = [one for job in jobs for one in job.inputs]
@@ -150,9 +167,19 @@ class Worker:
 
     def _answers(self, inputs: list[Any]) -> list[Any]:
         answers: list[Any] = []
-        for start in range(0, len(inputs), self.rows):
-            answers += self.task.answers(self.model, inputs[start : start + self.rows])
+        while len(answers) < len(inputs):
+            answers += self.task.answers(self.model, self._batch(inputs[len(answers) :]))
         return answers
+
+    def _batch(self, inputs: list[Any]) -> list[Any]:
+        """The first of `inputs` that may be padded to one length."""
+        longest = count = 0
+        for one in inputs[: self.rows]:
+            longest = max(longest, len(one))
+            if count and (count + 1) * longest > PADDED:
+                break
+            count += 1
+        return inputs[:count]
 
 
 def _settle(future: Future[Any], function: Callable[[], Any]) -> None:

@@ -76,12 +76,14 @@ class Incoming:
         self.steps = 0
         """Steps taken so far."""
 
-    def push(self, values: Sequence[Any], where: Sequence[str]) -> list[Answer]:
-        """The answer after each of `values`; none is taken if one of them cannot be read."""
+    def push(self, values: Sequence[Any], where: Sequence[str], most: int | None = None) -> list[Answer]:
+        """The answer after each of `values`; none is taken if one of them cannot be read, or if there are more than
+        `most` steps."""
         parts = [self._read(value, place) for value, place in zip(values, where, strict=True)]
         for steps, place in zip(parts, where, strict=True):
             if not len(steps):
                 raise DataError(f"{place}: empty, expected a step")
+        check_steps(sum(map(len, parts)), most, where[0] if len(where) == 1 else "inputs")
         return [self._take(steps) for steps in parts]
 
     @torch.inference_mode()
@@ -237,6 +239,12 @@ class Lazy(Sequence[Any]):
 def mine(batch_rows: np.ndarray, share: Share) -> np.ndarray:
     """This process's rows of a global batch."""
     return batch_rows[share.rank :: share.world]
+
+
+def check_steps(count: int, most: int | None, where: str) -> None:
+    """DataError for more than `most` steps."""
+    if most is not None and count > most:
+        raise DataError(f"{where}: {count} steps, no more than {most} are taken at once")
 
 
 def text_of(value: Any, where: str) -> str:

@@ -146,13 +146,17 @@ class Classify(Classification[ClassifyConfig]):
         return Examples([self._encode(value, where) for value in part.inputs], labels)
 
     def _encode(self, value: Any, where: str) -> Any:
+        return self._numbers(value, where, self.config.max_length)
+
+    def _numbers(self, value: Any, where: str, most: int | None = None) -> Any:
+        """Tokens, or normalised steps `[T, F]`, the first `most`."""
         if self.vocabulary is not None:
-            return self.vocabulary.encode(tokenize(value, self.level))[: self.config.max_length]
+            return self.vocabulary.encode(tokenize(value, self.level))[:most]
         if not len(value):
             return np.zeros((0, self.features), dtype=np.float32)
         if value.shape[1] != self.features:
             raise DataError(f"{where}: a sequence with {value.shape[1]} features, expected {self.features}")
-        return ((value - self.mean) / self.scale).astype(np.float32)[: self.config.max_length]
+        return ((value - self.mean) / self.scale).astype(np.float32)[:most]
 
     def _sizes(self, count: int) -> None:
         """Batch size and epochs by the data's size: some 2,000 steps, 5 to 60 epochs."""
@@ -220,8 +224,8 @@ class Classify(Classification[ClassifyConfig]):
 
         def read(value: Any, where: str) -> list[torch.Tensor]:
             if self.vocabulary is not None:
-                return one_by_one(torch.tensor(self._encode(text_of(value, where), where)))
-            steps = self._encode(tables.next_steps(value, self.features, where), where)
+                return one_by_one(torch.tensor(self._numbers(text_of(value, where), where)))
+            steps = self._numbers(tables.next_steps(value, self.features, where), where)
             return one_by_one(torch.from_numpy(steps))
 
         return Incoming(read, model.stepper(), lambda logits: self.classes_of(logits[0]))  # type: ignore[operator]

@@ -110,9 +110,12 @@ def _numbers(value: Any, where: str) -> list[float]:
     """The numbers of a line, or of a list (of lists)."""
     try:
         cells = value.replace(",", " ").split() if isinstance(value, str) else np.array(value, dtype=np.float64).flat
-        return [float(cell) for cell in cells]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: {error}") from error
+        numbers = [float(cell) for cell in cells]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{where}: {str(error)[:80]}") from error
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{where}: a number that is not finite")
+    return numbers
 
 
 class Digits(Images[DigitsConfig]):
