@@ -115,7 +115,7 @@ def test_the_manager_keeps_the_newest(eager, tmp_path):
     assert not (tmp_path / "ckpt-1.index").exists() and (tmp_path / "ckpt-2.index").exists()
     again = tf.contrib.checkpoint.CheckpointManager(checkpoint, str(tmp_path), max_to_keep=1)
     assert again.checkpoints == paths[1:]
-    again.save(checkpoint_number=9)
+    again.save(checkpoint_number=np.int64(9))  # as `session.run(global_step)` gives it
     assert [p.rpartition("/")[2] for p in again.checkpoints] == ["ckpt-9"]
     with pytest.raises(ValueError, match="positive integer"):
         tf.train.CheckpointManager(checkpoint, str(tmp_path), max_to_keep=0)

@@ -188,7 +188,7 @@ class BaseCell(nn.Module):
 
     def freeze(self, *, dtype: torch.dtype | None = None) -> Self:
         """Switch to inference: evaluation mode, no gradients, and weights packed once where a kernel can use that;
-        `unfreeze` is the way back.
+        `unfreeze` is to train on.
 
         All cells inside are frozen, too. Whatever autograd counts as a change of a parameter (an optimizer's step,
         `load_state_dict`, `copy_`, another tensor or place), `requires_grad_()` and `train()` end it: the next call

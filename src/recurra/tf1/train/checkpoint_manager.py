@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from numbers import Integral
 from typing import Any
 
 from recurra.tf1 import checkpoint
@@ -66,7 +67,7 @@ class CheckpointManager:
         counted = self._checkpoint._counted(session)
         if checkpoint_number is None:
             checkpoint_number = counted
-        elif not isinstance(checkpoint_number, int):
+        elif not isinstance(checkpoint_number, Integral):  # NumPy's, too: what a run gives back
             checkpoint_number = tf.train.global_step(session, checkpoint_number)
         path = self._checkpoint.write(f"{self._prefix}-{int(checkpoint_number)}", session)
         self._kept.pop(path, None)
