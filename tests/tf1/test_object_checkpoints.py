@@ -46,6 +46,29 @@ def test_training_goes_on_from_tensorflows_checkpoint(eager, tmp_path):
     status.assert_consumed().assert_existing_objects_matched().assert_nontrivial_match()
 
 
+def test_parts_of_parts_have_tensorflows_names(eager, tmp_path):
+    x = tf.constant(objects.NESTED)
+    for late in (False, True):
+        model = objects.nested(tf)
+        if not late:
+            model(x)
+        status = tf.train.Checkpoint(model=model).restore(str(HERE / "nested-1"))
+        assert float(tf.reduce_sum(model(x))) == pytest.approx(LOSSES["nested"][0], rel=2e-6)
+        status.assert_consumed()
+    ours = tf.train.Checkpoint(model=model).save(str(tmp_path / "ours"))
+
+    def parts(path):
+        """The names of all parts that lead to a value."""
+        graph = tf.contrib.checkpoint.object_metadata(path)
+        found, waiting = set(), [(0, ())]
+        for number, names in waiting:
+            waiting += [(child.node_id, (*names, child.local_name)) for child in graph.nodes[number].children]
+            found |= {names} if graph.nodes[number].attributes else set()
+        return found
+
+    assert parts(ours) >= parts(str(HERE / "nested-1")), "so TensorFlow finds all that it looks for"
+
+
 def test_models_go_on_from_keras_weights_and_files(tmp_path):
     pytest.importorskip("h5py")
     for source in ("weights", "model.h5"):

@@ -63,6 +63,25 @@ def training(tf):
     return checkpoint, run
 
 
+def nested(tf):
+    """A model whose parts hold others: cells in layers, a layer in a layer, a row that learns its shape when called."""
+    layers = tf.keras.layers
+
+    class Nested(tf.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.rnn = layers.RNN(layers.LSTMCell(3), return_sequences=True)
+            self.stack = layers.RNN(layers.StackedRNNCells([layers.GRUCell(2), layers.SimpleRNNCell(2)]), True)
+            self.each = layers.TimeDistributed(layers.Dense(2))
+            self.row = tf.keras.Sequential([layers.Dense(2, activation="tanh"), layers.Dropout(0.1), layers.Dense(1)])
+
+        def call(self, x):
+            return self.row(self.each(self.stack(self.rnn(x))))
+
+    return Nested()
+
+
+NESTED = np.arange(12, dtype="float32").reshape(2, 3, 2) / 10
 WORDS = np.arange(24).reshape(6, 4) % 5
 VALUES = np.arange(6).reshape(6, 1) / 6.0
 
@@ -98,6 +117,9 @@ if __name__ == "__main__":
     model.save_weights(os.path.join(here, "weights"))
     model.save(os.path.join(here, "model.h5"))
     losses["weights"] = [fit(model), fit(model)]
+    model = nested(tf)
+    losses["nested"] = [float(tf.reduce_sum(model(tf.constant(NESTED))))]
+    tf.train.Checkpoint(model=model).save(os.path.join(here, "nested"))
     with open(os.path.join(here, "losses.json"), "w") as file:
         json.dump(losses, file)
     os.remove(os.path.join(here, "checkpoint"))

@@ -265,6 +265,7 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self._row: list[Any] = []
+        self._begun = False
         for item in layers or ():
             self.add(item)
 
@@ -287,6 +288,7 @@ class Sequential(Model):
     def _begin(self, layer: Any) -> None:
         if isinstance(layer, layers.InputLayer):
             self._connect(layer.output, layer.output)
+            self._begun = True
             self._row = [layer]
             return
         self._row = [layer]
@@ -297,6 +299,7 @@ class Sequential(Model):
         if shape is not None:
             entry = layers.Input(batch_shape=shape, dtype=kind, name=f"{layer.name}_input")
             self._connect(entry, layer(entry))
+            self._begun = True
 
     def pop(self) -> None:
         """Take the last layer away."""
@@ -312,7 +315,8 @@ class Sequential(Model):
 
     @property
     def _numbered_layers(self) -> list[Any]:
-        entry = [] if self._inputs is None else [self.inputs[0]._keras_history[0].layer]
+        # a row that learned its shape from data, or by `build`, has none in TensorFlow
+        entry = [self.inputs[0]._keras_history[0].layer] if self._begun else []
         return [*[e for e in entry if isinstance(e, layers.InputLayer)], *self.layers]
 
     def build(self, input_shape: Any = None) -> None:

@@ -482,6 +482,7 @@ class TimeDistributed(Wrapper):
 
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
+        self._layers = [layer]  # TensorFlow's checkpoints know it by both names
         self.supports_masking = True
 
     def call(self, inputs: Any, training: Any = None) -> Any:

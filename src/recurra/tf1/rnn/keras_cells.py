@@ -14,6 +14,7 @@ from recurra.tf1.dtypes import as_dtype
 from recurra.tf1.layers.base import Layer
 from recurra.tf1.names import tf_export
 from recurra.tf1.rnn.base import depth_of, zero_state_tensors
+from recurra.tf1.tracking import Dependency
 
 
 def tf(dotted: str) -> Any:
@@ -117,6 +118,7 @@ class _KerasCell(Layer):
         (self._trainable_weights if self.trainable else self._non_trainable_weights).append(variable)
         if regularizer:
             self._add_regularization(name, variable, regularizer)
+        self._named_weights[name] = variable
         return variable
 
     def call(self, inputs: Any, states: Any, training: Any = None) -> Any:
@@ -220,6 +222,11 @@ class StackedRNNCells(Layer):
     def __init__(self, cells: Any, name: Any = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.cells = list(cells)
+        self._layers = [self.cells]  # the second way to them that TensorFlow's checkpoints know
+
+    @property
+    def _checkpoint_dependencies(self) -> list[Dependency]:
+        return [Dependency("cells", self.cells), Dependency("_layers", self._layers)]
 
     @property
     def state_size(self) -> Any:

@@ -111,9 +111,15 @@ class Restoration:
 
     # -- what is said of it --------------------------------------------------------------------------------------------
     def unmatched_nodes(self) -> list[int]:
-        """Nodes without an object, but for those without values and parts (empty lists of TensorFlow's layers)."""
-        nodes = enumerate(self.graph.nodes)
-        return [n for n, node in nodes if n not in self.objects and (node.attributes or node.children)]
+        """Nodes without an object that hold a value or lead to one without an object; TensorFlow's layers keep lists of
+        their own, which hold nothing else."""
+        free = {n: node for n, node in enumerate(self.graph.nodes) if n not in self.objects}
+        found = {n for n, node in free.items() if node.attributes}
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found |= {n for n, node in free.items() if any(child.node_id in found for child in node.children)}
+        return sorted(found)
 
     def unmatched_objects(self) -> list[Any]:
         """Variables (slots, too) and states below the root that have no value in the checkpoint."""
