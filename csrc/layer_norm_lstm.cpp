@@ -41,12 +41,11 @@ struct Normed : LstmBase<V_, COUPLED> {
     static constexpr int N = G + 1;                  // norms: of the gates, then of the memory (index C)
     static constexpr int saved = G + 1 + N, X = G + 1;  // from X: what was normalised, before gain and shift
     static int64_t row(const recurra_call& call) { return Columns<V>{1, call.H}.blocks() * W; }
-    static int64_t work_width(const recurra_call& call, int i) { return i == 0 ? Base::work_width(call, 0) : N * row(call); }
-    // Saved: the scales of the norms. Kept: the gradients of gains, shifts and peepholes.
+    static int64_t work_width(const recurra_call& call, int i) { return i == 0 ? Base::work_width(call, 0) : G * row(call); }
+    // Saved: the scales of the norms. Kept: the gradients of what the norms gave.
     static constexpr int scales = (N + W - 1) / W * W;
     static int64_t extra(const recurra_call& call) { return Base::extra(call) + scales; }
-    static int64_t kept(const recurra_call& call) { return kept_rows * row(call); }
-    static constexpr int shifts = N, peepholes = 2 * N, kept_rows = 2 * N + 3;
+    static int64_t kept(const recurra_call& call) { return N * row(call); }
 
     const R *gain[N], *shift[N];
     const R epsilon, forget_bias;
@@ -130,18 +129,8 @@ struct Normed : LstmBase<V_, COUPLED> {
         this->multiply_back(s);
     }
 
-    // Row r's gradients of what norm n gave, in this step.
-    R* given_to(const S& s, int64_t r, int n) const { return s.work[1].row(r) + n * width; }
-
-    // Adds to row r's share of a parameter's gradient.
-    void add(const S& s, int64_t r, int parameter, const Block<V>& b, V x) const {
-        R* at = s.kept + (s.pair[r] - s.first_pair) * s.kept_row + parameter * width + b.unit;
-        (V::load(at) + x).store(at);
-    }
-    void add_norm(const S& s, int64_t r, int n, const Block<V>& b, V d, V x) const {
-        add(s, r, n, b, d * x);
-        add(s, r, shifts + n, b, d);
-    }
+    // Row r's gradients of what norm n gave.
+    R* given_to(const S& s, int64_t r, int n) const { return s.kept + s.pair[r] * s.kept_row + n * width; }
 
     // From the output to what the output gate's and the memory's norms gave.
     void output(const S& s, int64_t r, const Block<V>& b, V dh) const {
@@ -150,10 +139,7 @@ struct Normed : LstmBase<V_, COUPLED> {
         const V m = this->act.of(c), o = s.recall(now, b, O);
         V zo = dh * m * o * (1 - o), dc = dh * o * this->act.slope(m), before = V::zero();
         s.unmix(1, r, b, s.at(s.c, r, b), dc, before);
-        if (this->to_o) {
-            dc += zo * s.of(this->to_o, b);
-            add(s, r, peepholes + 2, b, zo * c);
-        }
+        if (this->to_o) dc += zo * s.of(this->to_o, b);
         if (this->clip > 0) dc = dc * raw.inside(this->clip);
         s.put(s.c, r, b, before);
         zo.first(b.valid).store(given_to(s, r, O) + b.unit);
@@ -169,9 +155,7 @@ struct Normed : LstmBase<V_, COUPLED> {
         Sums memory, norm[G];
         for (int64_t index = 0; index < blocks(s); ++index) {
             const Block<V> b = s.block(0, index);
-            const V x = input(C, b).first(b.valid);
-            memory.add(inner(C, b), x);
-            add_norm(s, r, C, b, given(C, b), x);
+            memory.add(inner(C, b), input(C, b).first(b.valid));
         }
         memory.finish(H);
         for (int64_t index = 0; index < blocks(s); ++index) {
@@ -180,13 +164,9 @@ struct Normed : LstmBase<V_, COUPLED> {
             V d[G], before = s.at(s.c, r, b);
             this->close(past, memory.of(inner(C, b), input(C, b), scale[C]), this->mask(s, r, b), b, d, before);
             s.put(s.c, r, b, before);
-            if (!COUPLED && this->to_i) add(s, r, peepholes, b, d[I] * past.before);
-            if (this->to_f) add(s, r, peepholes + 1, b, d[F] * past.before);
             for (int g = 0; g < G; ++g) {
                 if (g != O) d[g].first(b.valid).store(given_to(s, r, g) + b.unit);
-                const V x = input(g, b).first(b.valid);
-                norm[g].add(inner(g, b), x);
-                add_norm(s, r, g, b, given(g, b), x);
+                norm[g].add(inner(g, b), input(g, b).first(b.valid));
             }
         }
         for (Sums& sums : norm) sums.finish(H);
@@ -199,14 +179,27 @@ struct Normed : LstmBase<V_, COUPLED> {
     }
 
     // The gradients of gains, shifts and peepholes.
-    template <class Gradient>
-    void finish(const Gradient& gradient, const Team& team) const {
-        const recurra_call& call = gradient.call;
-        for (int n = 0; n < N; ++n) {
-            gradient.per_row(team, call.d_norm[n].gain, n * width);
-            gradient.per_row(team, call.d_norm[n].shift, (shifts + n) * width);
-        }
-        for (int i = 0; i < 3; ++i) gradient.per_row(team, call.d_peephole[i], (peepholes + i) * width);
+    static constexpr int shifts = N, peepholes = 2 * N, unit_sums = 2 * N + 3;
+    static void* unit_gradient(const recurra_call& call, int i) {
+        if (i >= peepholes) return call.d_peephole[i - peepholes];
+        return i < shifts ? call.d_norm[i].gain : call.d_norm[i - shifts].shift;
+    }
+    template <class Gradient, class Slice>
+    void sum_units(const Gradient& gradient, const Slice& slice, const Block<V>& b, V* sums) const {
+        const bool peeps = this->to_i || this->to_f || this->to_o;
+        gradient.each_pair(slice, [&](int64_t s, int64_t p, int64_t pair) {
+            const R *now = gradient.saved(s, p), *given = gradient.kept + pair * (N * width) + b.unit;
+            const auto d = [&](int n) { return V::load(given + n * width); };
+            for (int n = 0; n < N; ++n) {
+                sums[n] += d(n) * S::recall(now, b, X + n);
+                sums[shifts + n] += d(n);
+            }
+            if (!peeps) return;
+            const V before = gradient.memory_before(s, p, b, C);
+            if (!COUPLED) sums[peepholes] += d(I) * before;
+            sums[peepholes + 1] += d(F) * before;
+            sums[peepholes + 2] += d(O) * this->clipped(scaled(C, S::recall(now, b, X + C), b), this->clip);
+        });
     }
 };
 

@@ -271,22 +271,16 @@ struct Lstm : LstmBase<V_, COUPLED> {
     }
 
     // The peepholes' gradients.
-    template <class Gradient>
-    void finish(const Gradient& gradient, const Team& team) const {
-        const recurra_call& call = gradient.call;
-        const auto peephole = [&](void* out, int gate) {
-            gradient.per_unit(team, out, [&](const Block<V>& b) {
-                return [&gradient, b, gate, d = gradient.gate_rows(0, gate, b)](int64_t s, int64_t p, int64_t pair) {
-                    return d.of(pair, b) * gradient.memory_before(s, p, b, C);
-                };
-            });
-        };
-        if (!COUPLED) peephole(call.d_peephole[0], I);
-        peephole(call.d_peephole[1], F);
-        gradient.per_unit(team, call.d_peephole[2], [&](const Block<V>& b) {
-            return [this, &gradient, b, d = gradient.gate_rows(0, O, b)](int64_t s, int64_t p, int64_t pair) {
-                return d.of(pair, b) * this->given(gradient, s, p, b);
-            };
+    static constexpr int unit_sums = 3;
+    static void* unit_gradient(const recurra_call& call, int i) { return call.d_peephole[i]; }
+    template <class Gradient, class Slice>
+    void sum_units(const Gradient& gradient, const Slice& slice, const Block<V>& b, V* sums) const {
+        const auto i = gradient.gate_rows(0, I, b), f = gradient.gate_rows(0, F, b), o = gradient.gate_rows(0, O, b);
+        gradient.each_pair(slice, [&](int64_t s, int64_t p, int64_t pair) {
+            const V before = gradient.memory_before(s, p, b, C);
+            if (!COUPLED) sums[0] += i.of(pair, b) * before;
+            sums[1] += f.of(pair, b) * before;
+            sums[2] += o.of(pair, b) * given(gradient, s, p, b);
         });
     }
 

@@ -56,8 +56,12 @@ struct Backward : Shape<Cell> {
     Weights lay_weights(Arena& arena) const {
         Weights laid;
         for (int k = 0; k < Cell::banks; ++k) {
-            laid.states[k] = arena.take<R>(bank[k].count() * (Columns<V>{1, this->depth[k]}.count()));
-            if (has_inputs(k)) laid.inputs[k] = arena.take<R>(bank[k].count() * features.count());
+            const Columns<V> state = {1, this->depth[k]};
+            laid.states[k] = arena.take<R>(bank[k].transposed_rows() * state.count());
+            laid.states[k].fold = state.fold();
+            if (!has_inputs(k)) continue;
+            laid.inputs[k] = arena.take<R>(bank[k].transposed_rows() * features.count());
+            laid.inputs[k].fold = features.fold();
         }
         return laid;
     }
@@ -70,8 +74,8 @@ struct Backward : Shape<Cell> {
             const Weights laid = lay_weights(arena);
             if (weights) weights[i] = laid;
         }
-        kept = gradient.kept = arena.take<R>(call.B * Cell::kept(call));
-        for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(plan.total * bank[Cell::bank_of(k)].count());
+        kept = gradient.kept = arena.take<R>(gradient.pairs() * Cell::kept(call));
+        for (int k = 0; k < Cell::slots; ++k) panels[k] = arena.take<R>(gradient.pairs() * bank[Cell::bank_of(k)].count());
         group = arena.take<Group>(this->groups);
         thread = arena.take<Thread>(this->groups * this->parts);
         const auto matrix = [&](int64_t rows, int64_t columns) {
@@ -113,17 +117,16 @@ struct Backward : Shape<Cell> {
             }
             const Columns<V> state = {1, this->depth[k]};
             const Range mine = piece(state.blocks(), 2, member, members);
-            pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, to.states[k].packed);
+            pack_transposed<V>(h, bank[k], state, mine.begin, mine.end, to.states[k].packed, to.states[k].fold);
             if (!has_inputs(k)) continue;
             const Range inputs = piece(features.blocks(), 2, member, members);
-            pack_transposed<V>(x, bank[k], features, inputs.begin, inputs.end, to.inputs[k].packed);
+            pack_transposed<V>(x, bank[k], features, inputs.begin, inputs.end, to.inputs[k].packed, to.inputs[k].fold);
         }
     }
 
     void begin_states(Group& at, int g) {
         for (int64_t i = 0; i < this->all_rows(g); ++i) {
-            const int64_t p = this->position(i, g), b = plan.order[p];
-            std::memset(kept + p * Cell::kept(call), 0, Cell::kept(call) * sizeof(R));
+            const int64_t b = plan.order[this->position(i, g)];
             Forward<Cell>::load_state(call.d_final[0], b, at.h.row(i), call.R);
             if (Cell::states > 1) Forward<Cell>::load_state(call.d_final[1], b, at.c.row(i), call.H);
             for (int which = 0; which < Cell::states; ++which)
@@ -181,10 +184,12 @@ struct Backward : Shape<Cell> {
         }
     }
 
-    void point(Thread& own, int64_t s, int g, int64_t rows) const {
+    // `pair`: of each stream's first row.
+    void point(Thread& own, int64_t s, const int64_t* pair, int g, int64_t rows) const {
         for (int64_t i = 0; i < rows; ++i) {
             const int64_t p = this->position(i, g);
-            own.pair[i] = plan.first[s] + p;
+            const auto at = gradient.place_of(p);
+            own.pair[i] = pair[at.stream] + at.index;
             own.saved[i] = this->saved_of(s, p);
             own.out[i] = call.d_out.base ? this->template sequence_row<R>(call.d_out, plan.time(p, s), plan.order[p]) : nullptr;
             own.h_before[i] = this->before(0, s, p);
@@ -203,7 +208,7 @@ struct Backward : Shape<Cell> {
             }
         Term<R> terms[Cell::input_banks];
         for (int k = 0; k < Cell::input_banks; ++k)
-            terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].count(), from.inputs[k]};
+            terms[k] = {at.gates.p + slot_at[k], at.gates.ld, bank[k].transposed_rows(), from.inputs[k]};
         const Range mine = piece(features.panels(), 1, team.part, team.parts);
         plain_product<V>(terms, rows, features, mine, [&](int64_t r, int64_t column, V sum) {
             const int64_t left = call.I - column;
@@ -211,14 +216,18 @@ struct Backward : Shape<Cell> {
         });
     }
 
-    void run_group(const Cell& cell, const Team& team, int g) {
-        Group& at = group[g];
-        Thread& own = thread[g * this->parts + team.part];
+    void begin_group(const Team& team, int g) {
         if (team.part == 0) {
-            begin_states(at, g);
+            begin_states(group[g], g);
             if (call.d_x.base && !plan.packed) clear_padding(g);
         }
         team.sync_group();
+    }
+
+    // Steps [begin, end), from the last to the first.
+    void run_steps(const Cell& cell, const Team& team, int g, int64_t begin, int64_t end) {
+        Group& at = group[g];
+        Thread& own = thread[g * this->parts + team.part];
         const Weights& from = weights_of(team);
         Step<Cell> step{};
         this->prepare(step);
@@ -235,36 +244,34 @@ struct Backward : Shape<Cell> {
         step.c_saved_before = own.saved_before;
         step.panels = panels;
         step.pair = own.pair;
-        step.pairs = plan.total;
+        step.pairs = gradient.pairs();
         step.kept = kept;
         step.kept_row = Cell::kept(call);
         step.team = &team;
-        int64_t chunks_end = plan.steps;
-        while (chunks_end > 0) {
-            int64_t begin = chunks_end, rows = 0;
-            while (begin > 0 && (begin == chunks_end || rows + this->local_rows(begin - 1, g) <= this->chunk_rows))
-                rows += this->local_rows(--begin, g);
-            for (int64_t s = chunks_end - 1; s >= begin; --s) {
+        int64_t pair[] = {0, gradient.capacity};
+        for (int64_t chunk_end = end, chunk; chunk_end > begin; chunk_end = chunk) {
+            int64_t rows = this->local_rows(chunk_end - 1, g);
+            chunk = chunk_end - 1;
+            while (chunk > begin && rows + this->local_rows(chunk - 1, g) <= this->chunk_rows)
+                rows += this->local_rows(--chunk, g);
+            for (int64_t s = chunk_end - 1; s >= chunk; --s) {
                 step.rows = this->local_rows(s, g);
-                step.first_pair = plan.first[s];
                 rows -= step.rows;
                 step.gates = at.gates;
                 step.gates.p = at.gates.row(rows);
-                point(own, s, g, step.rows);
+                point(own, s, pair, g, step.rows);
                 this->point_masks(step, own.masks, own.drawn, s, g);
                 add_states(at, team, step.rows, s, g);
                 cell.backward(step);
                 if (call.resets.base) restart(at, team, step.rows, s, g);
+                for (int t = 0; t < gradient.streams; ++t) pair[t] += gradient.rows_at(t, s);
             }
             if (call.d_x.base) {
                 team.sync_group();
-                project(at, from, own, team, g, begin, chunks_end);
+                project(at, from, own, team, g, chunk, chunk_end);
             }
             team.sync_group();
-            chunks_end = begin;
         }
-        team.sync_group();
-        if (team.part == 0) end_states(at, g);
     }
 
     static void body(void* self, const Team& team) {
@@ -273,10 +280,15 @@ struct Backward : Shape<Cell> {
         backward.pack_weights(backward.weights_of(team), own ? 0 : team.member(), own ? 1 : team.members());
         if (!own) team.sync_all();
         const Cell cell(backward.call);
-        for (int g = team.group; g < backward.groups; g += team.groups) backward.run_group(cell, team, g);
-        team.sync_all();
-        backward.gradient.run(team);
-        cell.finish(backward.gradient, team);
+        for (int g = team.group; g < backward.groups; g += team.groups) backward.begin_group(team, g);
+        for (int64_t end = backward.plan.steps, begin; end > 0; end = begin) {
+            begin = backward.gradient.begin_of(end);
+            for (int g = team.group; g < backward.groups; g += team.groups) backward.run_steps(cell, team, g, begin, end);
+            backward.gradient.add(cell, team, begin, end);
+        }
+        team.sync_group();
+        for (int g = team.group; g < backward.groups && team.part == 0; g += team.groups) backward.end_states(backward.group[g], g);
+        backward.gradient.finish(team);
     }
 
     static void run(const recurra_call& call, const Plan& plan) {

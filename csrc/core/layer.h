@@ -7,7 +7,8 @@
 //   slot   gradients of a bank's pre-activations; one per bank, but GRU "after" has two for its candidate: the
 //          gradient before the reset gate belongs to the input, the one behind it to the state
 //   saved  vectors per block of units that forward keeps for backward, in the call's reserve
-//   kept   elements per row of the batch, zeros at first, that the backward steps leave for the cell's own `finish`
+//   pair   one row at one step
+//   kept   elements per pair that the backward steps leave for the cell's own `sum_units`
 #pragma once
 #include "direct.h"
 #include "draw.h"
@@ -67,8 +68,12 @@ struct CellBase {
     static bool saves_row(const recurra_call&) { return false; }
     static int64_t extra(const recurra_call&) { return 0; }
     static int64_t kept(const recurra_call&) { return 0; }
-    template <class Gradient>
-    void finish(const Gradient&, const Team&) const {}
+    // Gradients of parameters that belong to single units, [H], are sums over steps and rows: how many there are, where
+    // they go (null: not wanted), and the sums of a slice of steps, which sum_units(gradient, slice, block, sums) adds to.
+    static constexpr int unit_sums = 0;
+    static void* unit_gradient(const recurra_call&, int) { return nullptr; }
+    template <class Gradient, class Slice>
+    void sum_units(const Gradient&, const Slice&, const Block<V>&, V*) const {}
 };
 
 // One step of the rows of one group, as a cell's equations see it.
@@ -101,8 +106,7 @@ struct Step {
     R* const* panels;         // backward: [slots] gradients once more, as panels over all steps
     const int64_t* pair;      // backward: index of each row's (step, row) pair in them
     int64_t pairs;            // backward: how many there are
-    int64_t first_pair;       // backward: of this step
-    R* kept;                  // backward: [B][kept_row], see Cell::kept
+    R* kept;                  // backward: [pairs][kept_row], see Cell::kept
     int64_t kept_row;
     int64_t row_at, extra_at;  // where a saved row keeps the row that was multiplied, and Cell::extra
     int64_t h_row_at;          // where a saved row keeps the mixed h; 0: it does not, the outputs are the states
@@ -241,14 +245,12 @@ struct Step {
         return {index, index * W, bank[which].valid(index), 0, 0, nullptr};
     }
 
-    // body(row, block) for all rows and this part's blocks of a bank's units.
+    // body(row, block) for all rows and this part's blocks of a bank's units: what a row reads lies in one piece.
     template <class Body>
     RECURRA_INLINE void each(int which, Body&& body) const {
         const Range blocks = mine(bank[which]);
-        for (int64_t index = blocks.begin; index < blocks.end; ++index) {
-            const Block<V> b = block(which, index);
-            for (int64_t r = 0; r < rows; ++r) body(r, b);
-        }
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t index = blocks.begin; index < blocks.end; ++index) body(r, block(which, index));
     }
 
     // Stores one block's gate gradients in slot `slot` of bank `which`: as a row, and as panels.
@@ -272,7 +274,7 @@ struct Step {
         Term<R> terms[TERMS];
         for (int t = 0; t < TERMS; ++t) {
             const int which = Cell::bank_of(slots[t]);
-            terms[t] = {gates.p + bank_at[slots[t]], gates.ld, bank[which].count(), weights[which]};
+            terms[t] = {gates.p + bank_at[slots[t]], gates.ld, bank[which].transposed_rows(), weights[which]};
         }
         product<V, 1>({terms}, rows, plain, mine(plain), {}, epilogue);
     }

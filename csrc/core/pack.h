@@ -28,6 +28,18 @@ struct Columns {
     int64_t count() const {
         return units == 0 ? 0 : begin(blocks() - 1) + gates * int64_t(pitch(blocks() - 1));
     }
+    // Rows of the panels of transposed weights: the columns, but for a single gate's padding.
+    int64_t transposed_rows() const {
+        const int64_t filled = (units + 3) / 4 * 4;  // whole ones of a folded block
+        return gates == 1 && filled < count() ? filled : count();
+    }
+    // A last block of a single gate that would leave half of its vector empty or more is folded: F rows lie side by side
+    // there, those of one unit next to each other, and the product's parts are added in the end. 1: it is not.
+    int fold() const {
+        if (!V::repeats || units == 0) return 1;
+        const int valid = this->valid(blocks() - 1);
+        return valid * 4 <= W ? 4 : valid * 2 <= W ? 2 : 1;
+    }
     // Blocks before the last panels, those that hold an incomplete one.
     int64_t whole_blocks() const { return gates % 2 == 1 ? units / W / 2 * 2 : units / W; }
     int64_t panels() const { return (count() + 2 * W - 1) / (2 * W); }
@@ -185,24 +197,36 @@ inline typename V::Real pack(const Strided<typename V::Real>* gates, int64_t row
 }
 
 // Panels of the transposed weights [gates x units -> rows]: row `column` of the panels is a column of the bank, in the
-// bank's order, its padding included (zeros). `plain` = the columns of the result; panels [first, last) of it.
+// bank's order, its padding included (zeros). `plain` = the columns of the result; panels [first, last) of it; `fold` of
+// its last block.
 template <class V>
 inline void pack_transposed(const Strided<typename V::Real>* gates, const Columns<V>& bank, const Columns<V>& plain,
-                            int64_t first, int64_t last, typename V::Real* panels) {
+                            int64_t first, int64_t last, typename V::Real* panels, int fold = 1) {
     using R = typename V::Real;
-    const int64_t rows = bank.count();
+    constexpr int W = V::width;
+    const int64_t rows = bank.transposed_rows();
     for (int64_t block = first; block < last; ++block) {
-        const int n = plain.valid(block), pitch = plain.pitch(block);
-        const int64_t column = plain.begin(block);
-        const int ld = plain.panel_width(column / (2 * V::width));
-        R* out = panels + panel_offset<V>(column, rows);
-        if (n < pitch || bank.valid(bank.blocks() - 1) < bank.W)
-            for (int64_t k = 0; k < rows; ++k) V::zero().store(out + k * ld);
+        const int n = plain.valid(block);
+        const int64_t column = plain.begin(block), panel = column / (2 * W);
+        const bool folded = fold > 1 && block == plain.blocks() - 1;
+        // A block beside a folded one is a panel of its own.
+        const bool alone = fold > 1 && panel == plain.panels() - 1;
+        const int ld = alone ? W : plain.panel_width(panel);
+        R* out = panels + panel * 2 * W * rows + column % (2 * W) * (alone ? rows : 1);
+        if (n < W || bank.valid(bank.blocks() - 1) < W)
+            for (int64_t k = 0; k < rows; k += folded ? fold : 1) V::zero().store(out + k / (folded ? fold : 1) * ld);
         for (int64_t b = 0; b < bank.blocks(); ++b)
             for (int g = 0; g < bank.gates; ++g) {
-                const Strided<R> source = {gates[g].p + b * V::width * gates[g].unit + block * V::width * gates[g].row,
-                                           gates[g].unit, gates[g].row};
-                copy_strided<V>(source, bank.valid(b), n, out + (bank.begin(b) + g * bank.pitch(b)) * ld, ld);
+                const Strided<R> source = {gates[g].p + b * W * gates[g].unit + block * W * gates[g].row, gates[g].unit,
+                                           gates[g].row};
+                const int64_t at = bank.begin(b) + g * bank.pitch(b);
+                if (!folded) {
+                    copy_strided<V>(source, bank.valid(b), n, out + at * ld, ld);
+                    continue;
+                }
+                for (int u = 0; u < n; ++u)
+                    for (int64_t k = 0; k < bank.valid(b); ++k)
+                        out[(at + k) / fold * W + u * fold + (at + k) % fold] = source.p[k * source.row + u * source.unit];
             }
     }
 }

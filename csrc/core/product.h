@@ -35,6 +35,7 @@ struct Panels {
     int64_t in_place = 0;
     const R* const* gate = nullptr;
     int64_t row = 0;
+    int fold = 1;  // of the last block, see Columns::fold
 
     RECURRA_INLINE Panels(R* packed = nullptr) : packed(packed) {}
     // Panel `index` of K rows, `width` wide, of a bank of `gates`.
@@ -106,6 +107,31 @@ static void micro(const Factor<typename V::Real>* factors, int count, Start<type
         for (int v = 0; v < NV; ++v) sum[r][v].store(c + r * c_ld + v * W);
 }
 
+// The same of one folded block (Columns::fold), from zeros.
+template <class V, int F, int MR>
+static void micro_folded(const Factor<typename V::Real>* factors, int count, typename V::Real* c, int64_t c_ld) {
+    using R = typename V::Real;
+    constexpr int W = V::width;
+    V sum[MR];
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) sum[r] = V::zero();
+    for (const auto* end = factors + count; factors < end; ++factors) {
+        const R *b = factors->b.v[0], *a = factors->a;
+        for (int64_t k = 0; k < factors->K; k += F, b += W) {
+            const V row = V::load(b);
+#pragma GCC unroll 16
+            for (int r = 0; r < MR; ++r) sum[r] = accumulate(sum[r], V::template repeat<F>(a + r * factors->ld + k), row);
+        }
+    }
+    for (int r = 0; r < MR; ++r) {
+        alignas(64) R parts[W], units[W] = {};
+        sum[r].store(parts);
+        for (int u = 0; u < W / F; ++u)
+            for (int i = 0; i < F; ++i) units[u] += parts[u * F + i];
+        V::load(units).store(c + r * c_ld);
+    }
+}
+
 // One row times PANELS whole panels, all packed or all in place: as many chains of sums as the multipliers want.
 template <class V, int PANELS>
 static void micro_row(const typename V::Real* a, const Lines<typename V::Real> (&b)[PANELS], int64_t K,
@@ -151,6 +177,21 @@ RECURRA_INLINE Micro<V> micro_for(int rows, int width) {
     }
 }
 
+template <class V>
+using MicroFolded = void (*)(const Factor<typename V::Real>*, int, typename V::Real*, int64_t);
+
+template <class V, int F, int... MR>
+struct FoldedTable {
+    static constexpr MicroFolded<V> at[] = {micro_folded<V, F, MR>...};
+};
+template <class V, int F>
+RECURRA_INLINE MicroFolded<V> micro_folded_for(int rows) {
+    if constexpr (Tile<V>::rows == 14)
+        return FoldedTable<V, F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14>::at[rows - 1];
+    else
+        return FoldedTable<V, F, 1, 2, 3, 4, 5, 6>::at[rows - 1];
+}
+
 // One term of a sum of products: rows of `a` (stride `ld`) times columns of K rows.
 template <class R>
 struct Term {
@@ -181,6 +222,24 @@ struct Terms {
         Factor<R> factors[2];
         for (int t = 0; t < count; ++t) factors[t] = of[t].template of<V>(row, panel, width, gates);
         micro_for<V, false>(rows, width)(factors, count, start, out, ld);
+    }
+    // The same of the last panel, whose last block is folded.
+    template <class V>
+    RECURRA_INLINE void multiply_folded(int64_t row, int rows, int64_t panel, int width, int fold, R* out, int64_t ld) const {
+        if constexpr (V::repeats) {
+            constexpr int W = V::width;
+            Factor<R> whole[2], folded[2];
+            for (int t = 0; t < count; ++t) {
+                const Term<R>& term = of[t];
+                const R* at = term.b.packed + panel * 2 * W * term.K;
+                whole[t] = {term.a + row * term.ld, term.ld, term.K, packed_lines<V>(at, W)};
+                folded[t] = whole[t];
+                if (width > W) folded[t].b = packed_lines<V>(at + W * term.K, W);
+            }
+            if (width > W) micro_for<V, false>(rows, W)(whole, count, {}, out, ld);
+            const auto micro = fold == 4 ? micro_folded_for<V, 4>(rows) : micro_folded_for<V, 2>(rows);
+            micro(folded, count, out + width - W, ld);
+        }
     }
 };
 
@@ -267,7 +326,7 @@ RECURRA_INLINE void product(Terms<typename V::Real> terms, int64_t rows, const C
     alignas(64) R sums[Tile<V>::size + W];
     const Tiles<V> tiles(rows);
     const int64_t panels = columns.panels();
-    const int last_width = panels ? columns.panel_width(panels - 1) : 0;
+    const int last_width = panels ? columns.panel_width(panels - 1) : 0, fold = terms.of[0].b.fold;
     for (int64_t block = blocks.begin, next; block < blocks.end; block = next) {
         const int64_t first_panel = columns.begin(block) / P;
         bool wide = rows == 1 && terms.count > 0 && block + wide_blocks <= blocks.end && columns.valid(block + wide_blocks - 1) == W;
@@ -290,8 +349,11 @@ RECURRA_INLINE void product(Terms<typename V::Real> terms, int64_t rows, const C
         tiles.each([&](int64_t row, int count) {
             for (int64_t panel = first_panel; panel < first_panel + group_panels && panel < panels; ++panel) {
                 const int width = panel == panels - 1 ? last_width : P;
-                terms.template multiply<V>(row, count, panel, width, GATES, start.at(row, panel * P),
-                                           sums + (panel - first_panel) * P, Tile<V>::ld);
+                R* out = sums + (panel - first_panel) * P;
+                if (GATES == 1 && fold > 1 && panel == panels - 1)
+                    terms.template multiply_folded<V>(row, count, panel, width, fold, out, Tile<V>::ld);
+                else
+                    terms.template multiply<V>(row, count, panel, width, GATES, start.at(row, panel * P), out, Tile<V>::ld);
             }
             deliver<V, GATES>(sums, columns, {block, next}, row, count, epilogue);
         });
@@ -322,9 +384,12 @@ RECURRA_INLINE void plain_product(Terms<typename V::Real> terms, int64_t rows, c
     alignas(64) R sums[Tile<V>::size];
     const Tiles<V> tiles(rows);
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-        const int width = columns.panel_width(panel);
+        const int width = columns.panel_width(panel), fold = panel == columns.panels() - 1 ? terms.of[0].b.fold : 1;
         tiles.each([&](int64_t row, int count) {
-            terms.template multiply<V>(row, count, panel, width, columns.gates, {}, sums, ld);
+            if (fold > 1)
+                terms.template multiply_folded<V>(row, count, panel, width, fold, sums, ld);
+            else
+                terms.template multiply<V>(row, count, panel, width, columns.gates, {}, sums, ld);
             for (int r = 0; r < count; ++r)
                 for (int v = 0; v < width; v += W) epilogue(row + r, panel * P + v, V::load(sums + r * ld + v));
         });

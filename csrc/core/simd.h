@@ -51,6 +51,24 @@ struct Vec {
 #endif
     }
 
+    // p[0] .. p[F - 1] again and again: one load, where vectors are long.
+    static constexpr bool repeats = sizeof(R) == 4 && N >= 8;
+    template <int F>
+    static RECURRA_INLINE Vec repeat(const R* p) {
+#if defined(__AVX512F__)
+        if constexpr (N == 16 && sizeof(R) == 4 && F == 4) return {(Native)_mm512_broadcast_f32x4(_mm_loadu_ps(p))};
+        if constexpr (N == 16 && sizeof(R) == 4 && F == 2)
+            return {(Native)_mm512_broadcastsd_pd(_mm_castsi128_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+#elif defined(__AVX2__)
+        if constexpr (N == 8 && sizeof(R) == 4 && F == 4) return {(Native)_mm256_broadcast_ps(reinterpret_cast<const __m128*>(p))};
+        if constexpr (N == 8 && sizeof(R) == 4 && F == 2)
+            return {(Native)_mm256_broadcastsd_pd(_mm_castsi128_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+#endif
+        Vec out;
+        for (int i = 0; i < N; ++i) out.v[i] = p[i % F];
+        return out;
+    }
+
     // The first n lanes; the others are zero (load) or not written (store).
     static RECURRA_INLINE Vec load_part(const R* p, int n) {
 #if defined(__AVX512F__)

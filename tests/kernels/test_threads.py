@@ -25,6 +25,23 @@ def test_same_bits_for_any_number_of_threads(isa, monkeypatch, name, B, H):
             assert torch.equal(found[key], value), (key, threads)
 
 
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("ragged", [False, True])
+def test_same_bits_of_many_steps_of_few_units(isa, monkeypatch, name, ragged):
+    """The weights' gradients are summed some steps at a time there, the rows' halves by themselves."""
+    lengths = torch.randint(0, 131, (21,)) if ragged else None
+    case = make(name, 130, 21, 3, 17, lengths=lengths)
+    expected = None
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(library, "threads", lambda threads=threads: threads)
+        found = kernel(case)
+        expected = expected or found
+        for key, value in expected.items():
+            torch.testing.assert_close(
+                found[key], value, rtol=0, atol=0, equal_nan=True, msg=lambda m, k=key: f"{k}: {m}"
+            )
+
+
 def test_eight_python_threads_at_once(isa):
     cases = [make(name, 12, 8, 20, 40, seed=seed) for seed in range(3) for name in CELLS]
     expected = [kernel(case) for case in cases]
