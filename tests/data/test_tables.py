@@ -351,3 +351,27 @@ def test_tagged_sentences_that_are_none(tmp_path, name, text, message):
 def test_pairs_in_tables(tmp_path, name, text):
     found = pairs.read(str(write(tmp_path / name, text)))
     assert (found.sources, found.targets) == (["ab", "cd"], ["ba", "dc"])
+
+
+def test_points_part_thousands_where_commas_are_decimal(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("t;v\n" + "0;1.234\n1;12,5\n2;-7.000.000\n3;8\n" * 3)
+    assert series.read(table).series[""][:4, -1].tolist() == [1234, 12.5, -7e6, 8]
+    for other in ("12.5", "0.500"):
+        table.write_text(f"t;v\n0;1,234\n1;{other}\n2;3,5\n")
+        with pytest.raises(DataError, match=f"line 3: column 'v': '{other}' has a decimal point, '1,234' a comma"):
+            series.read(table)
+
+
+def test_columns_without_numbers_are_named(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("date,v,w\n" + "".join(f'2020-01-{i:02},"1,{i}",{i % 3}\n' for i in range(10, 25)))
+    found = series.read(table)
+    assert found.columns == ["w"] and "left out, because they hold no numbers: v ('1,10')" in found.notes
+
+
+def test_a_list_that_holds_no_numbers_is_no_text(tmp_path):
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"s": [1, null, 2], "label": "a"}\n')
+    with pytest.raises(DataError, match="line 1: column 's': neither a text nor a sequence of numbers"):
+        tables.read(table)

@@ -23,7 +23,7 @@ TEXT_NAMES = ("text", "sentence", "name", "content", "document")
 KNOWN_NAMES = (*LABEL_NAMES, *TEXT_NAMES, "date", "time", "id")
 _DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
-
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 Header = Callable[[Sequence[str], Sequence[Sequence[str]]], list[str] | None]
 """The names in a table's first row, given the rows after it, or None where it is data."""
@@ -79,7 +79,7 @@ def read(path: Path, header: Header, *, skip_bad: bool = False) -> Delimited:
         else:
             raise DataError(f"{path}, line {line}: {len(cells)} columns, expected {len(first)} {SKIP_HINT}")
     if delimiter != ",":
-        _read_decimal_commas(table)
+        _read_decimal_commas(path, table)
     return table
 
 
@@ -140,8 +140,12 @@ def _like_a_number(cell: str) -> bool:
     return is_number(cell) or bool(_DECIMAL_COMMA.fullmatch(cell))
 
 
-def _read_decimal_commas(table: Delimited) -> None:
-    """Turn `1,5` into `1.5` in columns of nothing but numbers of which some are so written."""
+def _read_decimal_commas(path: Path, table: Delimited) -> None:
+    """Turn `1,5` into `1.5`, and `1.234` into `1234`, in columns of nothing but numbers of which some have such commas.
+
+    Raises:
+        DataError: others of them have decimal points.
+    """
     found = []
     for i, name in enumerate(table.names):
         cells = [cells[i].strip() for _, cells in table.rows]
@@ -150,8 +154,13 @@ def _read_decimal_commas(table: Delimited) -> None:
         # one bad cell is an error of its row, and must not turn all others into text
         if written and 2 * (len(written) + plain) > len(cells):
             found.append(name)
-            for _, row in table.rows:
-                if _DECIMAL_COMMA.fullmatch(row[i].strip()):
-                    row[i] = row[i].replace(".", "").replace(",", ".")
+            for line, row in table.rows:
+                cell = row[i].strip()
+                if _DECIMAL_COMMA.fullmatch(cell) or _THOUSANDS.fullmatch(cell):
+                    row[i] = cell.replace(".", "").replace(",", ".")
+                elif "." in cell and is_number(cell):
+                    raise DataError(
+                        f"{path}, line {line}: column {name!r}: {cell!r} has a decimal point, {written[0]!r} a comma"
+                    )
     if found:
         table.notes.append(f"decimal commas in {', '.join(found)}")

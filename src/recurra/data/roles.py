@@ -94,6 +94,10 @@ def assign(
         raise DataError(f"{path}: column {target!r} holds no numbers; columns that do: {', '.join(numeric) or 'none'}")
     if not numeric:
         raise DataError(f"{path}: no column holds numbers; columns: {', '.join(names)}")
+    others = [name for name in names if name not in (series, time, *numeric) and name.lower() not in CLOCK_NAMES]
+    if others:
+        shown = ", ".join(f"{name} ({table.cells[name][0][:20]!r})" for name in others)
+        notes.append(f"left out, because they hold no numbers: {shown}")
     groups = table.groups(series)
     counters = [name for name in numeric if name != target and _counts(table, name, groups)]
     features = [name for name in numeric if name not in counters] or numeric

@@ -203,6 +203,10 @@ def _fill(path: Path, data: Labelled, rows: list[tuple[int, Row]], label: str, c
 
 
 def _value(row: Row, columns: list[str], wide: bool, numeric: bool) -> Any:
+    if not numeric and isinstance(row[columns[0]], list | dict):
+        raise ValueError(
+            f"column {columns[0]!r}: neither a text nor a sequence of numbers: {str(row[columns[0]])[:40]}"
+        )
     if not numeric:
         return str(row[columns[0]])
     if wide:
