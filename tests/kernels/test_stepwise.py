@@ -292,6 +292,16 @@ def test_a_kernel_goes_before_a_compiled_step():
     assert [line.reason for line in lines] == [library.isa()] * 2
 
 
+@pytest.mark.slow
+def test_dropout_in_a_step_belongs_into_masks():
+    class Dropped(PeepholeLSTM):
+        def recur(self, projected, state, masks=None):
+            return super().recur(torch.dropout(projected, 0.5, self.training), state)
+
+    decision = rc.explain(rc.compile_cell(Dropped(3, 5)), torch.randn(2, 4, 3)).decisions[0]
+    assert (decision.road, decision.reason) == (PLAIN, "the step draws random numbers, which belong into `draw_masks`")
+
+
 def test_what_is_no_cell_is_refused():
     with pytest.raises(TypeError, match="`cell` must be a recurra"):
         rc.compile_cell(nn.Linear(2, 3))

@@ -83,6 +83,8 @@ def compile_step(
     except Uncompilable:
         raise
     except Exception as error:  # whatever torch's compiler meets: the plain loop runs it
+        if "replace_random" in str(error):  # Inductor's pass that our steps, traced alone, do not go through
+            raise Uncompilable("the step draws random numbers, which belong into `draw_masks`") from error
         lines = str(error).strip().splitlines() or [""]
         raise Uncompilable(f"torch's compiler refused it: {type(error).__name__}: {lines[0][:200]}") from error
 
