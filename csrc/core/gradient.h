@@ -368,7 +368,7 @@ struct WeightGradient {
                 base += top * row_stride + at.unit * unit_stride;
                 if (unit_stride == 1)
                     for (int64_t r = 0; r < real; ++r) {
-                        V sum = V::load(sums + r * P + v);
+                        V sum = V::load(sums + r * P + v, at.valid);
                         if (add) sum += V::load(base + r * row_stride, at.valid);
                         sum.store(base + r * row_stride, at.valid);
                     }
