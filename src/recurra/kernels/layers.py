@@ -59,7 +59,7 @@ class Layers:
                 leaf = small(*shape)
                 words[where] = leaf.data_ptr()
                 leaves.append(leaf)
-            states.append(leaves[0] if call.state_type is None else call.state_type(*reversed(leaves)))
+            states.append(call.pack(leaves))
         library.layers(words, len(self.calls))
         return out, states
 
@@ -110,5 +110,5 @@ def _train(calls: list[Prepared], x: Tensor, *, time_major: bool, reverse: bool)
         if done is None:
             return None
         x, *leaves = done
-        states.append(leaves[0] if call.state_type is None else call.state_type(*reversed(leaves)))
+        states.append(call.pack(leaves))
     return x if time_major else x.transpose(0, 1), states

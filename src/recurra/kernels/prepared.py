@@ -146,6 +146,10 @@ class Prepared:
         ops.point_rows(words, lengths, x, out)
         return out, self.run(words, x, state)
 
+    def pack(self, leaves: Any) -> State:
+        """A state's parts, h first, in the cell's structure."""
+        return leaves[0] if self.state_type is None else self.state_type(*reversed(leaves))
+
     def run(self, words: Words[int], x: Tensor, state: State) -> State:
         """Run a call all whose fields are written but the addresses of x and of the states; returns the new state."""
         words[X], words[THREADS] = x.data_ptr(), library.threads()
@@ -269,11 +273,6 @@ class _Found(NamedTuple):
     """States, h first, and parameters."""
     differentiable: bool
 
-    def pack(self, finals: Any) -> State:
-        """Final states, h first, in the cell's structure."""
-        kind = self.prepared.state_type
-        return finals[0] if kind is None else kind(*reversed(finals))
-
 
 def _find(
     cell: Any,
@@ -343,9 +342,9 @@ def run_unroll(
     if bare:
         done = train_sequence(found.prepared, inputs, found.tensors[: found.what.states], reverse)
         if done is not None:
-            return done[0], found.pack(done[1:])
+            return done[0], found.prepared.pack(done[1:])
     out, *finals = ops.sequence(found.what, inputs, found.lengths, found.tensors, found.prepared.words)
-    return out, found.pack(finals)
+    return out, found.prepared.pack(finals)
 
 
 def run_both(
@@ -364,7 +363,7 @@ def run_both(
     results = both(pair, inputs, forward.lengths, tensors)
     first = 1 if joined else 2
     second = first + forward.what.states
-    return results[:first], (forward.pack(results[first:second]), backward.pack(results[second:]))
+    return results[:first], (forward.prepared.pack(results[first:second]), backward.prepared.pack(results[second:]))
 
 
 class Frozen:
