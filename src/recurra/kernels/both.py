@@ -84,22 +84,26 @@ class _Both(torch.autograd.Function):
         states = pair.whats[0].states
         d_finals = grads[count : count + states], grads[count + states :]
         each = [
-            (out, given, (d_out, *d_final), (ctx.needs_input_grad[2], *want))
-            for out, given, d_out, d_final, want in zip(outs, own, d_outs, d_finals, wanted, strict=True)
+            ops.Asked(
+                what,
+                kept.reserve.pointer,
+                lengths,
+                out,
+                x,
+                given,
+                (d_out, *d_final),
+                (ctx.needs_input_grad[2], *want),
+                kept,
+            )
+            for what, kept, out, given, d_out, d_final, want in zip(
+                pair.whats, ctx.kept, outs, own, d_outs, d_finals, wanted, strict=True
+            )
         ]
         found: list[list[Tensor | None]]
         if torch.is_grad_enabled():
-            found = [
-                ops.differentiable(what, lengths, x, given, d, want)
-                if any([grad is not None for grad in d])
-                else [None] * len(want)
-                for what, (_, given, d, want) in zip(pair.whats, each, strict=True)
-            ]
+            found = [ops.differentiable(asked) for asked in each]
         else:
-            calls = [
-                ops.ready_backward(what, kept.reserve.pointer, lengths, out, x, given, d, want, kept)
-                for what, kept, (out, given, d, want) in zip(pair.whats, ctx.kept, each, strict=True)
-            ]
+            calls = [ops.ready_backward(asked) for asked in each]
             library.both_backward(calls[0][0], calls[1][0])
             found = [gradients for _, gradients, _ in calls]
         d_x, other = found[0][0], found[1][0]

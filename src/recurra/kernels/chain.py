@@ -17,7 +17,8 @@ from torch import Tensor
 from recurra.kernels.decisions import KERNEL, PLAIN, note
 from recurra.kernels.dispatch import refused_tensors
 from recurra.kernels.native import Reserve, Rows, library
-from recurra.kernels.ops import apart, dense_rows
+from recurra.kernels.ops import dense_rows
+from recurra.kernels.twin import differentiate
 
 Twin = Callable[[Tensor, Tensor], Tensor]
 
@@ -172,10 +173,8 @@ class _LogNorm(torch.autograd.Function):
         lengths, scores, transitions = ctx.saved_tensors
         wanted = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
-            scores, transitions = apart([scores, transitions])
-            targets = [tensor for tensor, want in zip((scores, transitions), wanted, strict=True) if want]
-            found = iter(torch.autograd.grad(ctx.twin(scores, transitions), targets, grads, create_graph=True))
-            return None, None, *(next(found) if want else None for want in wanted)
+            found = differentiate(lambda given: [ctx.twin(*given)], [scores, transitions], grads, wanted)
+            return None, None, *found
         results = [
             torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu") if want else None
             for tensor, want in zip((scores, transitions), wanted, strict=True)

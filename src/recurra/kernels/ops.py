@@ -19,6 +19,7 @@ from recurra.kernels.layouts import Layout
 from recurra.kernels.mixing import Mixtures, dense_rows
 from recurra.kernels.native import Reserve, Rows, library
 from recurra.kernels.random import Drawn
+from recurra.kernels.twin import differentiate
 
 
 class Sequence(NamedTuple):
@@ -258,44 +259,41 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         lengths, out, x, *tensors = ctx.saved_tensors
-        call = ctx.what, ctx.kept.reserve.pointer, lengths, out, x, tensors, grads, ctx.needs_input_grad[3:]
-        return (None, None, None, *gradients(*call, kept=ctx.kept))
+        wanted = ctx.needs_input_grad[3:]
+        asked = Asked(ctx.what, ctx.kept.reserve.pointer, lengths, out, x, tensors, grads, wanted, ctx.kept)
+        return (None, None, None, *gradients(asked))
 
 
-def gradients(
-    what: Sequence,
-    reserve: int,
-    lengths: Tensor | None,
-    out: Tensor,
-    x: Tensor,
-    tensors: list[Any],
-    grads: Any,
-    wanted: Any,
-    kept: Kept | None = None,
-) -> list[Tensor | None]:
-    """Gradients of x and of the tensors, where `wanted`, from those of the results.
+class Asked(NamedTuple):
+    """What a backward call is asked for."""
 
-    `reserve` is the block that the forward call left, `kept` its argument where the tensors may still lie as then.
-    """
+    what: Sequence
+    reserve: int
+    """The block that the forward call left."""
+    lengths: Tensor | None
+    out: Tensor
+    x: Tensor
+    tensors: list[Any]
+    grads: Any
+    """Of the results."""
+    wanted: Any
+    """Whether the gradient of x is, then those of the tensors."""
+    kept: Kept | None = None
+    """The forward call's argument, where the tensors may still lie as then."""
+
+
+def gradients(asked: Asked) -> list[Tensor | None]:
+    """Gradients of x and of the tensors, where they are wanted."""
     if torch.is_grad_enabled():
-        return differentiable(what, lengths, x, tensors, grads, wanted)
-    words, found, _given = ready_backward(what, reserve, lengths, out, x, tensors, grads, wanted, kept)
+        return differentiable(asked)
+    words, found, _given = ready_backward(asked)
     library.backward(words)
     return found
 
 
-def ready_backward(
-    what: Sequence,
-    reserve: int,
-    lengths: Tensor | None,
-    out: Tensor,
-    x: Tensor,
-    tensors: list[Any],
-    grads: Any,
-    wanted: Any,
-    kept: Kept | None = None,
-) -> tuple[Words[int], list[Tensor | None], Any]:
+def ready_backward(asked: Asked) -> tuple[Words[int], list[Tensor | None], Any]:
     """A backward call's argument, the gradients that it fills in (of x, then of the tensors), and what it points at."""
+    what, reserve, lengths, out, x, tensors, grads, wanted, kept = asked
     dense_x, dense = dense_rows(x), _dense(what, tensors)
     if kept is not None and _addresses(lengths, out, dense_x, dense) == kept.addresses:
         words = kept.words[:]
@@ -333,25 +331,11 @@ def _empty(tensor: Tensor | None, wanted: bool) -> Tensor | None:
     return _fresh(tensor.dtype, *tensor.shape)
 
 
-def apart(tensors: Any) -> list[Any]:
-    """Views, each a node of its own in autograd's graph: where one was made of another, as a layer's inputs are of
-    weights that it shares with the layer below, the gradient of one holds nothing of the way to the other.
-    """
-    return [tensor.view_as(tensor) if tensor is not None and tensor.requires_grad else tensor for tensor in tensors]
-
-
-def differentiable(
-    what: Sequence, lengths: Tensor | None, x: Tensor, tensors: list[Any], grads: Any, wanted: Any
-) -> list[Tensor | None]:
+def differentiable(asked: Asked) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""
-    inputs = apart([x, *tensors])
-    x, *tensors = inputs
-    results = what.reference(x, lengths, *what.split(tensors))
-    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
-    targets = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]
-    found = iter(
-        torch.autograd.grad(
-            [result for result, _ in pairs], targets, [grad for _, grad in pairs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if want else None for want in wanted]
+    what = asked.what
+
+    def twin(given: list[Any]) -> tuple[Tensor, ...]:
+        return what.reference(given[0], asked.lengths, *what.split(given[1:]))
+
+    return differentiate(twin, [asked.x, *asked.tensors], asked.grads, asked.wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,10 +15,10 @@ from recurra.kernels.decisions import COMPILED, PLAIN, note
 from recurra.kernels.dispatch import refused_context
 from recurra.kernels.hoisted import OwnProducts
 from recurra.kernels.native import library
-from recurra.kernels.ops import apart
 from recurra.kernels.scan import longest, mask_inputs, select, valid_steps
 from recurra.kernels.step_program import Uncompilable, compile_step
 from recurra.kernels.step_sequence import Call, Step, forward, gradient
+from recurra.kernels.twin import differentiate
 
 MOST_STEPS = 16
 """Of one cell: each batch size, dtype and set of wanted gradients is compiled for itself."""
@@ -215,23 +216,9 @@ class _Steps(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
-            return None, None, *_differentiable(ctx.step, ctx.call, tensors, grads, wanted)
+            return None, None, *differentiate(partial(_plain, ctx.step, ctx.call), tensors, grads, wanted)
         found = gradient(ctx.step.program, ctx.call, ctx.kept, grads)
         return None, None, *[grad if want else None for grad, want in zip(found, wanted, strict=True)]
-
-
-def _differentiable(step: Step, call: Call, tensors: Any, grads: Any, wanted: Any) -> list[Tensor | None]:
-    """The gradients as functions that autograd can differentiate again: those of the plain step."""
-    tensors = apart(tensors)
-    results = _plain(step, call, tensors)
-    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if result.requires_grad]
-    targets = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
-    found = iter(
-        torch.autograd.grad(
-            [result for result, _ in pairs], targets, [grad for _, grad in pairs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if want else None for want in wanted]
 
 
 def _plain(step: Step, call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -18,8 +18,9 @@ from recurra.kernels.decisions import KERNEL, note
 from recurra.kernels.dispatch import refused_tensors
 from recurra.kernels.mixing import dense_rows
 from recurra.kernels.native import Rows, XLSTMCall, library
-from recurra.kernels.ops import apart, empty_like_layout, rows_of
+from recurra.kernels.ops import empty_like_layout, rows_of
 from recurra.kernels.scan import mask_inputs, valid_steps
+from recurra.kernels.twin import differentiate
 
 LARGEST = 256
 """Features of a head up to which an mLSTM's memory, D x D numbers, stays in the caches."""
@@ -307,13 +308,5 @@ def _add_recurrent(gradient: Tensor, before: Tensor, d_gates: Tensor) -> None:
 
 def _differentiable(kind: Kind, lengths: Tensor | None, inputs: list[Tensor | None], grads: Any) -> list[Tensor | None]:
     """The gradients as functions that autograd can differentiate again: those of the reference."""
-    inputs = apart(inputs)
-    results = kind.reference(inputs[0], lengths, *inputs[1:])
-    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
-    targets = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [result for result, _ in pairs], targets, [grad for _, grad in pairs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if tensor is not None and tensor.requires_grad else None for tensor in inputs]
+    wanted = [tensor is not None and tensor.requires_grad for tensor in inputs]
+    return differentiate(lambda given: kind.reference(given[0], lengths, *given[1:]), inputs, grads, wanted)
