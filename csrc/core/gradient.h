@@ -53,6 +53,8 @@ struct WeightGradient {
     // each, with sums of its own: two threads read what each wrote itself, some steps at a time, before it has left their
     // caches. Sizes decide, not threads: the sums' order, and so their bits, are the same for any number of threads.
     int streams;
+    Dealing dealing;       // of rows to streams
+    Dealing::Hand second;  // the last stream's
     int64_t capacity;  // pairs of a stream that the panels hold
     int64_t depth;     // pairs of a stream that are multiplied at a time
     R* partial;        // with streams: [stream][tile][M][P]
@@ -82,6 +84,8 @@ struct WeightGradient {
         int64_t bytes = 0;  // of a pair's rows
         for (int i = 0; i < sources; ++i) bytes += source[i].count() * int64_t(sizeof(R));
         streams = call.B >= 2 && plan.total >= 4 * (call.I + call.R) && tiles * tile_bytes <= most_partial ? 2 : 1;
+        dealing = {call.B, streams, shape.equal_lengths()};
+        second = dealing.hand(streams - 1);
         if (streams == 1) {
             depth = (int64_t(12) << 20) / bytes;
             depth = depth < 512 ? 512 : depth;
@@ -91,7 +95,7 @@ struct WeightGradient {
         }
         bytes += Cell::kept(call) * int64_t(sizeof(R));
         for (int k = 0; k < Cell::slots; ++k) bytes += bank[Cell::bank_of(k)].count() * int64_t(sizeof(R));
-        const int64_t step = half();
+        const int64_t step = (call.B + 1) / 2;  // of the longer stream's rows
         depth = cached_bytes / bytes / step * step;
         capacity = depth = depth < step ? step : depth;
     }
@@ -99,27 +103,17 @@ struct WeightGradient {
 
     int64_t pairs() const { return streams * capacity; }
     // Rows of a stream at step s.
-    RECURRA_INLINE int64_t rows_at(int stream, int64_t s) const {
-        if (streams == 1) return plan.active[s];
-        if (shape.equal_lengths()) return stream == 0 ? call.B / 2 : half();
-        const int64_t rounds = plan.active[s] / 2;
-        return rounds + ((stream ^ (rounds & 1)) < plan.active[s] % 2);
-    }
-    // A position's stream and its index there; and back.
+    RECURRA_INLINE int64_t rows_at(int stream, int64_t s) const { return dealing.count(plan.active[s], stream); }
+    // A position's stream and its index there.
     struct Row {
         int stream;
         int64_t index;
     };
     RECURRA_INLINE Row place_of(int64_t p) const {
         if (streams == 1) return {0, p};
-        if (!shape.equal_lengths()) return {int((p ^ p / 2) & 1), p / 2};
-        return p < call.B / 2 ? Row{0, p} : Row{1, p - call.B / 2};
+        if (!dealing.equal) return {int(Dealing::turn(p / 2, 2, p % 2)), p / 2};
+        return p < second.begin ? Row{0, p} : Row{1, p - second.begin};
     }
-    RECURRA_INLINE int64_t position(int stream, int64_t index) const {
-        if (streams == 1) return index;
-        return shape.equal_lengths() ? stream * (call.B / 2) + index : 2 * index + (stream ^ (index & 1));
-    }
-    int64_t half() const { return (call.B + 1) / 2; }
     // How many pairs of a stream run in steps [begin, end).
     int64_t count(const Slice& of) const {
         int64_t pairs = 0;
@@ -156,11 +150,12 @@ struct WeightGradient {
     // body(s, p, pair) for those of a slice's pairs, in the order in which they were run: the last step first.
     template <class Body>
     RECURRA_INLINE void each_pair(const Slice& of, Range pairs, Body&& body) const {
+        const Dealing::Hand hand = dealing.hand(of.stream);
         int64_t pair = 0;
         for (int64_t s = of.end; s-- > of.begin && pair < pairs.end;) {
             const int64_t rows = rows_at(of.stream, s);
             for (int64_t i = pairs.begin > pair ? pairs.begin - pair : 0; i < rows && pair + i < pairs.end; ++i)
-                body(s, position(of.stream, i), pair + i);
+                body(s, hand.position(i), pair + i);
             pair += rows;
         }
     }
@@ -213,28 +208,44 @@ struct WeightGradient {
         if (Cell::unit_sums) add_units(cell, team, begin, end);
     }
 
-    // The tiles `mine` of all tasks, of a stream's pairs from `from` on; `add` for all but the first.
-    void multiply(int stream, Range mine, int64_t from, int64_t deep, bool add) {
-        alignas(64) R local[M * P];
+    // One tile of a task's sums.
+    struct TileOf {
+        const Task& task;
+        const Source& rows;
+        const Columns<V>& columns;
+        int64_t panel, tile;
+        int64_t index;  // among all tasks'
+
+        int width() const { return columns.panel_width(panel); }
+        int high() const { return rows.tile_rows(tile); }
+    };
+    // body(tile) for the tiles `mine` of all tasks.
+    template <class Body>
+    RECURRA_INLINE void each_tile(Range mine, Body&& body) {
         int64_t done = 0;
         for (int t = 0; t < tasks; ++t) {
             const Source& rows = source[task[t].source];
-            const Columns<V>& columns = bank[Cell::bank_of(task[t].slot)];
             const int64_t size = task[t].size(source, bank), count = rows.tile_count();
             const int64_t begin = mine.begin > done ? mine.begin - done : 0;
             const int64_t end = mine.end - done < size ? mine.end - done : size;
-            for (int64_t i = begin; i < end; ++i) {
-                const int64_t panel = i / count, tile = i % count;
-                const int width = columns.panel_width(panel), high = rows.tile_rows(tile);
-                const R* lines = panels[task[t].slot] + panel * P * pairs() + (stream * capacity + from) * width;
-                const Factor<R> factor = {tiles_of(rows, stream) + tile * M * deep, high, deep, packed_lines<V>(lines, width)};
-                R* sums = streams > 1 ? partial + (stream * tiles + done + i) * M * P : local;
-                const Start<R> start = streams > 1 && add ? Start<R>{sums, P} : Start<R>{};
-                micro_for<V, true>(high, width)(&factor, 1, start, sums, P);
-                if (streams == 1) put(task[t], rows, columns, panel, tile, sums, add);
-            }
+            for (int64_t i = begin; i < end; ++i)
+                body(TileOf{task[t], rows, bank[Cell::bank_of(task[t].slot)], i / count, i % count, done + i});
             done += size;
         }
+    }
+
+    // The tiles `mine` of all tasks, of a stream's pairs from `from` on; `add` for all but the first.
+    void multiply(int stream, Range mine, int64_t from, int64_t deep, bool add) {
+        alignas(64) R local[M * P];
+        each_tile(mine, [&](const TileOf& of) {
+            const int width = of.width(), high = of.high();
+            const R* lines = panels[of.task.slot] + of.panel * P * pairs() + (stream * capacity + from) * width;
+            const Factor<R> factor = {tiles_of(of.rows, stream) + of.tile * M * deep, high, deep, packed_lines<V>(lines, width)};
+            R* sums = streams > 1 ? partial + (stream * tiles + of.index) * M * P : local;
+            const Start<R> start = streams > 1 && add ? Start<R>{sums, P} : Start<R>{};
+            micro_for<V, true>(high, width)(&factor, 1, start, sums, P);
+            if (streams == 1) put(of, sums, add);
+        });
     }
 
     // All steps are through.
@@ -251,25 +262,15 @@ struct WeightGradient {
 
     // The streams' sums together, to where they belong.
     void join(Range mine) {
-        int64_t done = 0;
-        for (int t = 0; t < tasks; ++t) {
-            const Source& rows = source[task[t].source];
-            const Columns<V>& columns = bank[Cell::bank_of(task[t].slot)];
-            const int64_t size = task[t].size(source, bank), count = rows.tile_count();
-            const int64_t begin = mine.begin > done ? mine.begin - done : 0;
-            const int64_t end = mine.end - done < size ? mine.end - done : size;
-            for (int64_t i = begin; i < end; ++i) {
-                R* sums = partial + (done + i) * M * P;
-                const int width = columns.panel_width(i / count);
-                for (int64_t r = 0; r < rows.tile_rows(i % count); ++r)
-                    for (int v = 0; v < width; v += W) {
-                        R* at = sums + r * P + v;
-                        (V::load(at) + V::load(at + tiles * M * P)).store(at);
-                    }
-                put(task[t], rows, columns, i / count, i % count, sums, false);
-            }
-            done += size;
-        }
+        each_tile(mine, [&](const TileOf& of) {
+            R* sums = partial + of.index * M * P;
+            for (int64_t r = 0; r < of.high(); ++r)
+                for (int v = 0; v < of.width(); v += W) {
+                    R* at = sums + r * P + v;
+                    (V::load(at) + V::load(at + tiles * M * P)).store(at);
+                }
+            put(of, sums, false);
+        });
     }
 
     // Sums of what belongs to single units, see Cell::sum_units.
@@ -351,19 +352,18 @@ struct WeightGradient {
     }
 
     // One tile of sums to where the gradients lie; `add` for all but the first pairs.
-    void put(const Task& what, const Source& rows, const Columns<V>& columns, int64_t panel, int64_t tile, const R* sums,
-             bool add) {
-        const int which = Cell::bank_of(what.slot);
+    void put(const TileOf& of, const R* sums, bool add) {
+        const bool of_inputs = of.task.of_inputs;
+        const int which = Cell::bank_of(of.task.slot);
         const int first = Step<Cell>::first_gate(which);
-        const int width = columns.panel_width(panel);
-        const int count = rows.tile_rows(tile);
+        const int width = of.width(), count = of.high();
         for (int64_t v = 0; v < width;) {
-            const Place at = place(columns, panel * P + v);
+            const Place at = place(of.columns, of.panel * P + v);
             const recurra_gate& to = call.d_gate[first + at.gate];
-            R* base = static_cast<R*>(what.of_inputs ? to.x : to.h);
-            const int64_t row_stride = what.of_inputs ? to.x_row : to.h_row;
-            const int64_t unit_stride = what.of_inputs ? to.x_unit : to.h_unit;
-            const int64_t top = tile * M, real = rows.width - top < count ? rows.width - top : count;
+            R* base = static_cast<R*>(of_inputs ? to.x : to.h);
+            const int64_t row_stride = of_inputs ? to.x_row : to.h_row;
+            const int64_t unit_stride = of_inputs ? to.x_unit : to.h_unit;
+            const int64_t top = of.tile * M, real = of.rows.width - top < count ? of.rows.width - top : count;
             if (base) {
                 base += top * row_stride + at.unit * unit_stride;
                 if (unit_stride == 1)
@@ -381,8 +381,8 @@ struct WeightGradient {
             }
             if (real < count) {
                 const bool joined = Cell::joins_h_bias(which);
-                if (what.of_inputs) put_bias(to.x_bias, at, sums + real * P + v, add);
-                if (what.of_inputs == joined) put_bias(to.h_bias, at, sums + real * P + v, add);
+                if (of_inputs) put_bias(to.x_bias, at, sums + real * P + v, add);
+                if (of_inputs == joined) put_bias(to.h_bias, at, sums + real * P + v, add);
             }
             v += at.pitch;
         }

@@ -33,6 +33,38 @@ inline R* row_of(const recurra_rows& rows, int64_t t, int64_t b) {
     return static_cast<R*>(rows.base) + t * rows.t_stride + b * rows.b_stride;
 }
 
+// How the rows of a batch, longest first, are dealt to groups. Rows of equal lengths are cut into pieces that lie side by
+// side: two threads then write to different lines. Of unequal ones every group gets long and short rows: they are dealt in
+// rounds, every other the other way, or the first group would have the longer row of all of them.
+struct Dealing {
+    int64_t batch;
+    int groups;
+    bool equal;  // lengths
+
+    // One group's rows.
+    struct Hand {
+        int64_t begin;
+        int groups, group;
+        bool equal;
+
+        int64_t position(int64_t i) const { return equal ? begin + i : i * groups + turn(i, groups, group); }
+    };
+    Hand hand(int group) const { return {equal ? piece(batch, 1, group, groups).begin : 0, groups, group, equal}; }
+
+    // Whose turn it is, or which one, in a round.
+    static int64_t turn(int64_t round, int groups, int64_t group) { return round % 2 == 1 ? groups - 1 - group : group; }
+
+    // How many of the first `rows` rows are a group's.
+    int64_t count(int64_t rows, int group) const {
+        if (equal) {
+            const Range own = piece(batch, 1, group, groups);
+            return own.end - own.begin;
+        }
+        const int64_t rounds = rows / groups;
+        return rounds + (turn(rounds, groups, group) < rows % groups);
+    }
+};
+
 template <class R>
 inline bool zeros(const R* row, int64_t count) {
     for (int64_t i = 0; i < count; ++i)
@@ -349,24 +381,13 @@ struct Shape {
     // Of weights that are packed: no second-level cache holds them.
     static bool much(size_t bytes) { return bytes > size_t(4) << 20; }
 
-    // Rows of equal lengths are cut into pieces that lie side by side: two threads then write to different lines. Of unequal
-    // ones every group gets long and short rows: they are dealt in rounds, every other the other way, or the first group
-    // would have the longer row of all of them.
     bool equal_lengths() const { return !call.lengths && !plan.packed; }
-    int64_t turn(int64_t round, int group) const { return round % 2 == 1 ? groups - 1 - group : group; }
-    int64_t position(int64_t i, int group) const {
-        return equal_lengths() ? piece(call.B, 1, group, groups).begin + i : i * groups + turn(i, group);
+    Dealing dealing() const { return {call.B, groups, equal_lengths()}; }
+    int64_t position(int64_t i, int group) const { return dealing().hand(group).position(i); }
+    int64_t local_rows(int64_t step, int group) const {
+        return step >= plan.steps ? 0 : dealing().count(plan.active[step], group);
     }
-    int64_t dealt(int64_t rows, int group) const {
-        if (equal_lengths()) {
-            const Range own = piece(call.B, 1, group, groups);
-            return own.end - own.begin;
-        }
-        const int64_t rounds = rows / groups;
-        return rounds + (turn(rounds, group) < rows % groups);
-    }
-    int64_t local_rows(int64_t step, int group) const { return step >= plan.steps ? 0 : dealt(plan.active[step], group); }
-    int64_t all_rows(int group) const { return dealt(call.B, group); }
+    int64_t all_rows(int group) const { return dealing().count(call.B, group); }
 
     // A part's share of a bank: whole pairs of blocks, so that every bank and the plain products are cut alike.
     static Range own_blocks(const Team& team, const Columns<V>& columns) {
