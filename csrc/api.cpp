@@ -15,7 +15,6 @@
 namespace recurra {
 namespace {
 
-enum Isa { portable_isa, avx2_isa, avx512_isa };
 const char* const isa_names[] = {"portable", "avx2", "avx512"};
 
 bool supported(int isa) {
@@ -82,15 +81,9 @@ const Kernel* choose(const recurra_call& call) {
     }
 }
 
-#if defined(RECURRA_X86)
-#define RECURRA_PICK_FUNCTION(name) (current == avx512_isa ? avx512::name : current == avx2_isa ? avx2::name : portable::name)
-#else
-#define RECURRA_PICK_FUNCTION(name) (portable::name)
-#endif
-
 const Xlstm& choose_xlstm(const recurra_xlstm_call& call, bool matrix) {
     if (call.is_double) return matrix ? portable::mlstm_double : portable::slstm_double;
-    return matrix ? RECURRA_PICK_FUNCTION(mlstm) : RECURRA_PICK_FUNCTION(slstm);
+    return matrix ? RECURRA_PICK_IN_USE(mlstm) : RECURRA_PICK_IN_USE(slstm);
 }
 
 // How many threads some operations are worth.
@@ -136,6 +129,24 @@ private:
 public:
     const Plan plan;
 };
+
+// Two calls at once, as the directions of a layer: a thread for each where there are two, else one after the other.
+template <class Call, class Run>
+int run_both(Call* (&calls)[2], int64_t threads, Run run) {
+    struct Work {
+        Call* (&calls)[2];
+        Run& run;
+        int status[2];
+
+        static void body(void* self, const Team& team) {
+            Work& work = *static_cast<Work*>(self);
+            for (int i = team.member(); i < 2; i += team.members()) work.status[i] = work.run(work.calls[i]);
+        }
+    };
+    Work work{calls, run, {}};
+    run_team(threads == 2 || threads == 3 ? 2 : 1, 1, Work::body, &work);
+    return work.status[0] ? work.status[0] : work.status[1];
+}
 
 }  // namespace
 
@@ -267,33 +278,7 @@ RECURRA_API int recurra_backward(const recurra_call* call) {
     }
 }
 
-// Two sequences at once, as the directions of a layer: a thread for each where there are two, else one after the other.
-// `run` is recurra_forward or recurra_backward of one of them.
-}  // extern "C"
-
-namespace {
-
-template <class Call, class Run>
-int run_both(Call* (&calls)[2], int64_t threads, Run run) {
-    struct Work {
-        Call* (&calls)[2];
-        Run& run;
-        int status[2];
-
-        static void body(void* self, const Team& team) {
-            Work& work = *static_cast<Work*>(self);
-            for (int i = team.member(); i < 2; i += team.members()) work.status[i] = work.run(work.calls[i]);
-        }
-    };
-    Work work{calls, run, {}};
-    run_team(threads == 2 || threads == 3 ? 2 : 1, 1, Work::body, &work);
-    return work.status[0] ? work.status[0] : work.status[1];
-}
-
-}  // namespace
-
-extern "C" {
-
+// Two sequences at once: as recurra_forward and recurra_backward of each.
 RECURRA_API int recurra_both_forward(recurra_call* first, recurra_call* second, int training) {
     recurra_call* calls[] = {first, second};
     const int64_t threads = first->threads;
@@ -327,7 +312,7 @@ RECURRA_API void recurra_scan(const recurra_scan_call* call, int backward) {
 
         static void body(void* work, const Team& team) {
             const Work& given = *static_cast<Work*>(work);
-            RECURRA_PICK_FUNCTION(scan)(*given.call, team, given.backward);
+            RECURRA_PICK_IN_USE(scan)(*given.call, team, given.backward);
         }
     };
     Work work{call, backward != 0};
@@ -374,10 +359,10 @@ RECURRA_API int recurra_xlstm(const recurra_xlstm_call* call, int matrix, int ba
     }
 }
 
-// Unit u of row r at out + r * stride + u is value with `probability`, else 0: what a seed gives depends neither on threads
-// nor on the instruction set. The rows of one step are `batch`; each thread draws those that a recurrence deals to it, for
+// Unit u of row r at out + r * stride + u is value where a random word is below `limit`, else 0: what a seed gives depends
+// neither on threads nor on the instruction set. The rows of one step are `batch`; each thread draws those that a recurrence deals to it, for
 // lines that another core has just written are slow to read.
-RECURRA_API void recurra_draw(float* out, int64_t rows, int64_t width, int64_t stride, int64_t batch, double probability,
+RECURRA_API void recurra_draw(float* out, int64_t rows, int64_t width, int64_t stride, int64_t batch, uint32_t limit,
                               double value, uint64_t seed, int threads) {
     struct Work {
         float *out, value;
@@ -389,12 +374,11 @@ RECURRA_API void recurra_draw(float* out, int64_t rows, int64_t width, int64_t s
             const Range mine = piece(work.batch, 1, team.member(), team.members());
             for (int64_t first = 0; first < work.rows; first += work.batch)
                 for (int64_t r = first + mine.begin; r < first + mine.end; ++r)
-                    RECURRA_PICK_FUNCTION(draw)(work.out + r * work.stride, work.width, work.limit, work.value, work.seed,
+                    RECURRA_PICK_IN_USE(draw)(work.out + r * work.stride, work.width, work.limit, work.value, work.seed,
                                                 uint64_t(r));
         }
     };
-    const double words = probability * 4294967296.0;
-    Work work = {out, float(value), rows, width, stride, batch, words >= 4294967295.0 ? 4294967295u : uint32_t(words), seed};
+    Work work = {out, float(value), rows, width, stride, batch, limit, seed};
     run_team(worth_waking(threads, rows * width * 4), 1, Work::body, &work);
 }
 
@@ -403,7 +387,7 @@ RECURRA_API double recurra_peak(int threads) {
     struct Work {
         static void body(void* total, const Team& team) {
             float sink;
-            const double done = RECURRA_PICK_FUNCTION(multiply_add)(4000000, &sink);
+            const double done = RECURRA_PICK_IN_USE(multiply_add)(4000000, &sink);
             // the sink keeps the compiler from dropping the work
             if (team.member() == 0) *static_cast<double*>(total) = done * team.members() + 0 * double(sink);
         }

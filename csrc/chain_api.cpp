@@ -10,12 +10,7 @@ using namespace recurra;
 namespace {
 
 const ChainKernel& choose(const recurra_chain& call) {
-    if (call.is_double) return portable::chain_double;
-#if defined(RECURRA_X86)
-    if (isa_in_use() == 2) return avx512::chain;
-    if (isa_in_use() == 1) return avx2::chain;
-#endif
-    return portable::chain;
+    return call.is_double ? portable::chain_double : RECURRA_PICK_IN_USE(chain);
 }
 
 // Runs `pass` under the plan of the call's lengths. 0, -2: no memory, -3: a length outside 0..T.

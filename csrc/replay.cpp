@@ -13,14 +13,6 @@
 namespace recurra {
 namespace {
 
-const Dense& choose() {
-#if defined(RECURRA_X86)
-    if (isa_in_use() == 2) return avx512::dense;
-    if (isa_in_use() == 1) return avx2::dense;
-#endif
-    return portable::dense;
-}
-
 // A product on a team, b's panels in scratch memory.
 struct Product {
     const Dense& dense;
@@ -66,7 +58,7 @@ constexpr Caller caller_of(size_t count, std::index_sequence<N...>) {
 class Replay {
 public:
     explicit Replay(const recurra_replay_call& call)
-        : call_(call), dense_(choose()), at_(size_t(call.slots)), scratch_(size_t(call.slots)), panels_(size_t(call.operations)) {
+        : call_(call), dense_(RECURRA_PICK_IN_USE(dense)), at_(size_t(call.slots)), scratch_(size_t(call.slots)), panels_(size_t(call.operations)) {
         Arena count;
         lay(count);
         memory_ = pool_take(count.used());
@@ -170,7 +162,7 @@ RECURRA_API int recurra_replay(const recurra_replay_call* call) {
 // c = start + a b, as a replayed product; `start` may be null. 0, or -2: no memory.
 RECURRA_API int recurra_product(const recurra_product_sizes* sizes, const float* a, const float* b, const float* start,
                                 float* c, int64_t threads) {
-    const Dense& dense = choose();
+    const Dense& dense = RECURRA_PICK_IN_USE(dense);
     try {
         void* panels = pool_take(size_t(dense.panel_elements(*sizes)) * sizeof(float));
         Product{dense, *sizes, a, b, start, c, static_cast<float*>(panels)}.on(threads, true, true);

@@ -1,4 +1,4 @@
-// Bumped whenever recurra_call changes; whoever fills it in (Python, csrc/python) refuses another number.
+// Bumped whenever recurra_call or what a function takes changes; whoever calls (Python, csrc/python) refuses another number.
 #pragma once
 
-enum { RECURRA_ABI = 13 };
+enum { RECURRA_ABI = 14 };

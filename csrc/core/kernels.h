@@ -4,8 +4,17 @@
 
 namespace recurra {
 
-// The instruction set in use: 0 portable, 1 AVX2, 2 AVX-512.
+enum Isa { portable_isa, avx2_isa, avx512_isa };
+// The instruction set in use.
 int isa_in_use();
+
+// What each instruction set's namespace has under this name, of the one in use.
+#if defined(RECURRA_X86)
+#define RECURRA_PICK_IN_USE(name) \
+    (isa_in_use() == avx512_isa ? avx512::name : isa_in_use() == avx2_isa ? avx2::name : portable::name)
+#else
+#define RECURRA_PICK_IN_USE(name) (portable::name)
+#endif
 
 // A recurrence of one instruction set and number type.
 struct Kernel {

@@ -13,7 +13,7 @@ import os
 import weakref
 from array import array
 from collections.abc import Callable
-from ctypes import c_double, c_int, c_int64, c_uint64, c_void_p
+from ctypes import c_double, c_int, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from recurra.errors import InputError
 
 logger = logging.getLogger("recurra.kernels")
 
-ABI = 13
+ABI = 14
 GATES = 5
 """Of an LSTM, with its projection."""
 NORMS = 5
@@ -44,6 +44,11 @@ def small(*shape: int) -> torch.Tensor:
     if torch._C._len_torch_function_stack():
         return torch.empty(*shape, dtype=torch.float32, device="cpu")
     return torch.empty(*shape, dtype=torch.float32)
+
+
+def draw_limit(probability: float) -> int:
+    """What random words of 32 bits are below with this probability."""
+    return min(int(probability * 2**32), 2**32 - 1)
 
 
 class Rows(ctypes.Structure):
@@ -233,7 +238,7 @@ class Library:
         core.recurra_xlstm_reserve.restype = c_int64
         core.recurra_replay.argtypes = [c_void_p]
         core.recurra_product.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int64]
-        core.recurra_draw.argtypes = [c_void_p, *[c_int64] * 4, c_double, c_double, c_uint64, c_int]
+        core.recurra_draw.argtypes = [c_void_p, *[c_int64] * 4, c_uint32, c_double, c_uint64, c_int]
         self.core = core
         self._forward, self._step, self._layers = core.recurra_forward, core.recurra_step, core.recurra_layers
         self._backward, self.release = core.recurra_backward, core.recurra_release
@@ -308,7 +313,7 @@ class Library:
         stride = -(-width // 16) * 16 if features and 4 * math.prod(shape) >= POOLED else width
         mask = self.empty(steps, batch, stride)
         self.core.recurra_draw(
-            mask.data_ptr(), steps * batch, width, stride, batch, probability, value, seed, self.threads()
+            mask.data_ptr(), steps * batch, width, stride, batch, draw_limit(probability), value, seed, self.threads()
         )
         return mask[..., :width].unflatten(2, features) if stride > width else mask.view(shape)
 

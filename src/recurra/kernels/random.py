@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra import _nest
-from recurra.kernels.native import library
+from recurra.kernels.native import draw_limit, library
 
 
 def draw_mask(shape: tuple[int, ...], probability: float, value: float, like: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Drawn(ctypes.Structure):
 
     def __init__(self, shape: tuple[int, ...], probability: float, value: float) -> None:
         seed = _seed()
-        super().__init__(seed, min(int(probability * 2**32), 2**32 - 1), value)
+        super().__init__(seed, draw_limit(probability), value)
         self.shape = shape
         self._now = shape, probability, value, seed
 
