@@ -16,8 +16,6 @@ struct Leaf {
 };
 static Leaf leaf;
 
-static PyObject* nothing() { return Ref::to(Py_None).release(); }
-
 // Whether a call of this cell is its class' own step and nothing else: no hooks, no masks, no equation of a subclass.
 static bool unobserved(PyObject* cell, PyObject* fields) {
     static PyObject* const hooks = PyUnicode_InternFromString("_forward_hooks");
@@ -37,25 +35,25 @@ static bool unobserved(PyObject* cell, PyObject* fields) {
 
 // step(cell, x, state): (output, new state) without gradients, or None where the Python side must look at the call.
 static PyObject* step(PyObject*, PyObject* const* args, Py_ssize_t count) {
-    if (count != 3 || records_gradients()) return nothing();
+    if (count != 3 || records_gradients()) return Py_NewRef(Py_None);
     PyObject *cell = args[0], *x = args[1];
     DLTensor view;
-    if (Py_TYPE(x) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(x, &view) || view.ndim != 2) return nothing();
+    if (Py_TYPE(x) != reinterpret_cast<PyTypeObject*>(torch.tensor) || !float_view(x, &view) || view.ndim != 2) return Py_NewRef(Py_None);
     const Ref fields(PyObject_GenericGetDict(cell, nullptr));
     if (!fields) return nullptr;
     const Ref kept = bound_of(fields.get(), view.shape[0], false);
-    if (!kept || !unobserved(cell, fields.get()) || !undisturbed()) return nothing();
+    if (!kept || !unobserved(cell, fields.get()) || !undisturbed()) return Py_NewRef(Py_None);
     const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
     void* input = bound.current(cell, fields.get()) ? dense(x, bound.call.B, bound.call.I) : nullptr;
     PyObject* result = input ? bound.step(input, args[2]) : nullptr;
-    return result || PyErr_Occurred() ? result : nothing();
+    return result || PyErr_Occurred() ? result : Py_NewRef(Py_None);
 }
 
 static PyObject* is_undisturbed(PyObject*, PyObject*) { return PyBool_FromLong(undisturbed()); }
 
 static PyObject* set_serial(PyObject*, PyObject*) {
     surroundings.serial = true;
-    return nothing();
+    return Py_NewRef(Py_None);
 }
 
 // A named thing of those that `attach` is given, kept for good; null with an error set.
@@ -121,7 +119,7 @@ static PyObject* attach_leaf(PyObject*, PyObject* args) {
     if (!PyArg_ParseTuple(args, "OO", &leaf.forward, &leaf.draws)) return nullptr;
     Py_INCREF(leaf.forward);
     Py_INCREF(leaf.draws);
-    return nothing();
+    return Py_NewRef(Py_None);
 }
 
 static PyMethodDef functions[] = {

@@ -27,18 +27,23 @@ bool read_layer_inputs(PyObject* x, bool time_major, Inputs* to) {
     return to->T > 0 && to->B > 0 && to->lie_as_told(time_major);
 }
 
+// What a cell has bound for a sequence of so many rows.
+Ref bound_for(PyObject* fields, int64_t rows) {
+    static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
+    return bound_of(fields, rows, item(fields, frozen) != nullptr);
+}
+
 // Calls of some cells, one upon the other.
 class Layers {
 public:
     // False where the Python side must look at them.
     bool bind(PyObject* cells, const Inputs& x, bool gradients) {
-        static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
         const Py_ssize_t count = PySequence_Size(cells);
         int64_t features = x.I;
         for (Py_ssize_t k = 0; k < count; ++k) {
             const Ref cell(PySequence_GetItem(cells, k));
             const Ref fields(cell ? PyObject_GenericGetDict(cell.get(), nullptr) : nullptr);
-            Ref kept = fields ? bound_of(fields.get(), x.B, item(fields.get(), frozen) != nullptr) : Ref();
+            Ref kept = fields ? bound_for(fields.get(), x.B) : Ref();
             if (!kept) return false;
             const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
             if (!bound.current(cell.get(), fields.get()) || bound.call.I != features) return false;
@@ -81,10 +86,9 @@ Ref fresh_states(Layers& layers) {
     for (size_t k = 0; states && k < layers.count(); ++k) {
         recurra_call& call = layers.call(k);
         call.initial[0].base = call.initial[1].base = nullptr;
-        const int64_t h[] = {call.B, call.R}, c[] = {call.B, call.H};
-        Ref state = fresh(h, 2, &call.final[0].base);
+        Ref state = fresh_state(call, 0, &call.final[0]);
         if (state && layers.state_type(k)) {
-            const Ref memory = fresh(c, 2, &call.final[1].base);
+            const Ref memory = fresh_state(call, 1, &call.final[1]);
             state = memory ? make_state(layers.state_type(k), memory.get(), state.get()) : Ref();
         }
         if (!state || PyList_Append(states.get(), state.get()) != 0) return Ref();
@@ -98,7 +102,7 @@ void point_parts(Layers& layers, int part, bool final, void* data) {
     for (size_t k = 0; k < layers.count(); ++k) {
         recurra_call& call = layers.call(k);
         (final ? call.final : call.initial)[part].base = data ? at : nullptr;
-        at += call.B * (part == 0 ? call.R : call.H) * int64_t(sizeof(float));
+        at += call.B * width_of(call, part) * int64_t(sizeof(float));
     }
 }
 
@@ -106,7 +110,7 @@ void point_parts(Layers& layers, int part, bool final, void* data) {
 // initial one is not plain.
 Ref stacked_state(Layers& layers, int part, PyObject* initial) {
     const recurra_call& call = layers.call(0);
-    const int64_t shape[3] = {int64_t(layers.count()), call.B, part == 0 ? call.R : call.H};
+    const int64_t shape[3] = {int64_t(layers.count()), call.B, width_of(call, part)};
     DLTensor view;
     if (initial) {
         if (!plain_view(initial, &view) || view.ndim != 3) return Ref();
@@ -168,7 +172,6 @@ PyObject* layers(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 // sequence(cell, x, state, reverse): (outputs, final state) of a time-major sequence without gradients; or None.
 PyObject* sequence(PyObject*, PyObject* const* args, Py_ssize_t count) {
-    static PyObject* const frozen = PyUnicode_InternFromString("_frozen");
     if (count != 4) {
         PyErr_SetString(PyExc_TypeError, "sequence(cell, x, state, reverse)");
         return nullptr;
@@ -178,7 +181,7 @@ PyObject* sequence(PyObject*, PyObject* const* args, Py_ssize_t count) {
     if (!plain_view(x, &view) || view.ndim != 3) return Py_NewRef(Py_None);
     const Ref fields(PyObject_GenericGetDict(cell, nullptr));
     if (!fields) return nullptr;
-    const Ref kept = bound_of(fields.get(), view.shape[1], item(fields.get(), frozen) != nullptr);
+    const Ref kept = bound_for(fields.get(), view.shape[1]);
     if (!kept || !undisturbed()) return Py_NewRef(Py_None);
     const Bound& bound = *reinterpret_cast<Bound*>(kept.get());
     PyObject* parts[2] = {state, nullptr};  // h, c

@@ -54,8 +54,6 @@ bool read_gradient(PyObject* grad, recurra_rows* rows, Ref* copy) {
     return *copy && read_rows(copy->get(), rows);
 }
 
-Ref fresh_parameter(const Source& source, void** data) { return fresh(source.shape, source.ndim, data); }
-
 // Fresh gradients of the parameters that want one, appended to `found`; false with an error set.
 bool point_parameters(const Bound& bound, PyObject* tensors, PyObject* wanted, int states, recurra_call* call, PyObject* found) {
     constexpr Py_ssize_t most = 32;  // parameters of a cell
@@ -72,7 +70,7 @@ bool point_parameters(const Bound& bound, PyObject* tensors, PyObject* wanted, i
             const Source& of = bound.source[source++];
             if (PyTuple_GetItem(wanted, 1 + states + i) == Py_True) {
                 void* data = nullptr;
-                made = fresh_parameter(of, &data);
+                made = fresh(of.shape, of.ndim, &data);
                 base[i] = static_cast<char*>(data);
             }
         }
