@@ -266,9 +266,8 @@ class LeafCell(BaseCell):
         cls._own_equation = cls.project is not LeafCell.project or cls.recur is not LeafCell.recur
         sequence, forward, project, recur = (_definer(cls, name) for name in ("unroll", "forward", "project", "recur"))
         cls._own_forward = forward < sequence
-        if (
-            min(forward, project, recur) < sequence and cls.unroll is not LeafCell.unroll
-        ):  # a sequence that some base class made for other steps
+        # a sequence that some base class made for other steps
+        if min(forward, project, recur) < sequence and cls.unroll is not LeafCell.unroll:
             cls.unroll = LeafCell.unroll  # type: ignore[method-assign]
 
     if TYPE_CHECKING:  # parameters and groups of them are given at run time, by add_variable
